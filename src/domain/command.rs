@@ -1,0 +1,211 @@
+//! What is asked of the core, in the imperative. Everything untrusted was parsed before it became a command.
+
+use std::sync::Arc;
+
+use crate::domain::batch::{ItemReport, NewItem};
+use crate::domain::event::{LossCause, QueuedCause, WorkerLeftCause};
+use crate::domain::id::{Epoch, JobId, KindName, QueueName, SessionId, Tag, TokenHash};
+use crate::domain::job::{FileInfo, Job, JobError, Progress, WorkerPlace};
+use crate::domain::json::Json;
+use crate::domain::retry::Policy;
+use crate::domain::time::Timestamp;
+
+/// Everything that can be asked.
+#[derive(Debug, Clone)]
+pub enum Command {
+    StartEpoch(StartEpoch),
+    Submit(Submit),
+    Claim(Claim),
+    Progress {
+        proof: LeaseProof,
+        progress: Progress,
+    },
+    AddItems {
+        proof: LeaseProof,
+        items: Vec<NewItem>,
+    },
+    ReportItems {
+        proof: LeaseProof,
+        reports: Vec<ItemReport>,
+    },
+    Checkpoint {
+        proof: LeaseProof,
+        data: Json,
+    },
+    StoreFile {
+        proof: LeaseProof,
+        file: FileInfo,
+    },
+    /// Asks whether a token still holds; for what is not history, such as log lines.
+    CheckLease {
+        proof: LeaseProof,
+    },
+    Complete {
+        proof: LeaseProof,
+        result: Option<Json>,
+    },
+    Fail {
+        proof: LeaseProof,
+        error: JobError,
+    },
+    Release {
+        proof: LeaseProof,
+        cause: QueuedCause,
+    },
+    Lose(Lose),
+    Cancel {
+        job: JobId,
+        children: bool,
+    },
+    Retry(Retry),
+    Amend(Amend),
+    PauseQueue {
+        queue: QueueName,
+    },
+    ResumeQueue {
+        queue: QueueName,
+    },
+    JoinWorker(JoinWorker),
+    /// Ends a session; the leases that it still holds are released or lost, as `cause` says.
+    LeaveWorker {
+        session: SessionId,
+        cause: WorkerLeftCause,
+    },
+    /// Time passed: whatever is due happens now, a bounded number of jobs at a time.
+    Tick,
+    /// Follow-ups of what happened before: dependents and children, a bounded number at a time.
+    Settle,
+}
+
+/// The server starts.
+#[derive(Debug, Clone)]
+pub struct StartEpoch {
+    pub epoch: Epoch,
+    pub reset: bool,
+    pub clean_shutdown: bool,
+}
+
+/// One or more jobs, all or nothing.
+#[derive(Debug, Clone)]
+pub struct Submit {
+    pub jobs: Vec<NewJob>,
+    pub idempotency: Option<IdempotencyKey>,
+    /// Makes the jobs children of the leased one.
+    pub parent: Option<LeaseProof>,
+}
+
+/// An `Idempotency-Key` and the hash of the request's JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    pub key: Arc<str>,
+    pub request_hash: [u8; 16],
+}
+
+/// A job as it is asked for, with every default filled in.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    pub kind: KindName,
+    pub args: Json,
+    pub queue: QueueName,
+    pub priority: i8,
+    pub policy: Policy,
+    pub start: Start,
+    pub tags: Vec<Tag>,
+    pub unique_key: Option<Arc<str>>,
+    pub parent_id: Option<JobId>,
+    pub depends_on: Vec<Dependency>,
+    pub items: Vec<NewItem>,
+}
+
+/// When a job may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    Now,
+    At(Timestamp),
+    After(crate::domain::time::Millis),
+}
+
+/// A job to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dependency {
+    /// A job that is there already.
+    Job(JobId),
+    /// The entry of the same bulk with this index.
+    Entry(usize),
+}
+
+/// What a worker shows to prove that a job is its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaseProof {
+    pub job: JobId,
+    pub token: TokenHash,
+}
+
+/// A session wants jobs.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    pub session: SessionId,
+    /// A token for each job that may be granted: its length is the most to grant.
+    pub tokens: Vec<TokenHash>,
+}
+
+/// A run ended without its worker's word. It names the session, so that two causes count once.
+#[derive(Debug, Clone)]
+pub struct Lose {
+    pub job: JobId,
+    pub session: SessionId,
+    pub cause: LossCause,
+}
+
+/// A finished job shall run again.
+#[derive(Debug, Clone)]
+pub struct Retry {
+    pub job: JobId,
+    pub only_failed_items: bool,
+    /// Also revive the jobs that were cancelled because this one did not complete.
+    pub dependents: bool,
+    /// The finished job, which the engine reads from the views before the core decides.
+    pub finished: Option<Arc<Job>>,
+}
+
+/// Changes to a waiting job; what is `None` stays.
+#[derive(Debug, Clone)]
+pub struct Amend {
+    pub job: JobId,
+    pub priority: Option<i8>,
+    pub queue: Option<QueueName>,
+    pub scheduled_at: Option<Timestamp>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+/// A worker's session begins.
+#[derive(Debug, Clone)]
+pub struct JoinWorker {
+    pub session: SessionId,
+    pub name: Arc<str>,
+    /// Empty: every kind.
+    pub kinds: Vec<KindName>,
+    /// None: every queue.
+    pub queues: Option<Vec<QueueName>>,
+    pub place: WorkerPlace,
+}
+
+/// What the core answers when it does what it was asked.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// The jobs of a submission; `replayed` when they were there already.
+    Submitted { jobs: Vec<JobId>, replayed: bool },
+    /// The jobs that a claim was granted; the n-th has the n-th token.
+    Granted(Vec<Grant>),
+    /// The job that was changed.
+    Job(JobId),
+    /// Done; nothing to tell.
+    Done,
+}
+
+/// One granted lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grant {
+    pub job: JobId,
+    pub attempt: u32,
+}

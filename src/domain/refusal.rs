@@ -1,0 +1,62 @@
+//! The domain's no: stable, expected, safe to show. Status codes are given in `api::error`, not here.
+
+use crate::domain::id::{JobId, QueueName, SessionId};
+use crate::domain::job::StateName;
+
+/// Why a command was refused. [`Refusal::code`] never changes once it was shipped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("there is no job {job}")]
+    JobNotFound { job: JobId },
+    #[error("job {job} has ended: it is {state:?}")]
+    JobIsTerminal { job: JobId, state: StateName },
+    #[error("job {job} is running")]
+    JobIsRunning { job: JobId },
+    #[error("job {job} cannot be run again: it is {state:?}")]
+    JobNotRetryable { job: JobId, state: StateName },
+    #[error("the token does not hold the lease of job {job} any more")]
+    LeaseLost { job: JobId },
+    #[error("job {holder} has this unique_key already")]
+    UniqueConflict { holder: JobId, entry: usize },
+    #[error("the Idempotency-Key was used for another request")]
+    IdempotencyMismatch { job: JobId },
+    #[error("the entries of the bulk wait for each other in a circle")]
+    DependencyCycle { entry: usize, dependency: usize },
+    #[error("there is no job {job} to wait for")]
+    UnknownDependency { job: JobId, entry: usize, dependency: usize },
+    #[error("there is no job {job} to be the parent")]
+    UnknownParent { job: JobId, entry: usize },
+    #[error("a job has at most 100,000 items")]
+    TooManyItems { entry: usize },
+    #[error("two items have the key {key:?}")]
+    DuplicateItem { entry: usize, item: usize, key: String },
+    #[error("job {job} has no item {key:?}")]
+    UnknownItem { job: JobId, key: String },
+    #[error("there is no session {session}")]
+    SessionNotFound { session: SessionId },
+    #[error("there is no queue {queue}")]
+    QueueNotFound { queue: QueueName },
+}
+
+impl Refusal {
+    /// The stable code that programs may compare.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Refusal::JobNotFound { .. } => "job_not_found",
+            Refusal::JobIsTerminal { .. } => "job_is_terminal",
+            Refusal::JobIsRunning { .. } => "job_is_running",
+            Refusal::JobNotRetryable { .. } => "job_not_retryable",
+            Refusal::LeaseLost { .. } => "lease_lost",
+            Refusal::UniqueConflict { .. } => "unique_conflict",
+            Refusal::IdempotencyMismatch { .. } => "idempotency_mismatch",
+            Refusal::DependencyCycle { .. } => "dependency_cycle",
+            Refusal::UnknownDependency { .. } => "invalid_request",
+            Refusal::UnknownParent { .. } => "invalid_request",
+            Refusal::TooManyItems { .. } => "invalid_request",
+            Refusal::DuplicateItem { .. } => "invalid_request",
+            Refusal::UnknownItem { .. } => "invalid_request",
+            Refusal::SessionNotFound { .. } => "session_not_found",
+            Refusal::QueueNotFound { .. } => "queue_not_found",
+        }
+    }
+}
