@@ -292,7 +292,8 @@ class Session:
             self._take(self._inbox.get())
 
     def _read(self):
-        for line in iter(sys.stdin.buffer.readline, b""):
+        # A reader of our own: Python dies at its exit when a thread still waits in sys.stdin.
+        for line in open(sys.stdin.fileno(), "rb", closefd=False):
             frames = _parse(line)
             for frame in frames if isinstance(frames, list) else [frames]:
                 if isinstance(frame, dict):

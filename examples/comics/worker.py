@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from archive import BadArchive          # noqa: E402
-from daybook_worker import JobFailed, run_command  # noqa: E402
+from daybook_worker import JobFailed, Stopped, run_command  # noqa: E402
 from folder import Folder               # noqa: E402
 
 FILES_AT_ONCE = 4
@@ -32,8 +32,8 @@ def handle(job):
         for future in as_completed(futures):
             if future.result() is not None:
                 tally.report(futures[future], future.result())
-    if stop.is_set():
-        sys.exit(128 + signal.SIGTERM)
+    if tally.left():
+        raise Stopped()
     return {"folder": job.args["folder"], "operation": operation, **tally.counts()}
 
 
@@ -102,6 +102,9 @@ class Tally:
         self._done += 1
         self._job.progress(stage=self._operation, message=name, done=self._done, total=self._total,
                            percent=100 * self._done // self._total)
+
+    def left(self):
+        return self._total - self._done
 
     def counts(self):
         return dict(self._states)
