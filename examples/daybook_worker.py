@@ -94,7 +94,8 @@ class Server:
 
 def _refused(request, error):
     with contextlib.closing(error):
-        problem = _parse(error.read()) or {}
+        problem = _parse(error.read())
+    problem = problem if isinstance(problem, dict) else {}
     if problem.get("code") == "lease_lost":
         return Stopped("lease_lost")
     detail = problem.get("detail") or problem.get("title") or error.reason
@@ -102,7 +103,7 @@ def _refused(request, error):
 
 
 def _parse(line):
-    """The JSON object (or array) on a line, or None. The server writes nothing else, but a worker must not die of it."""
+    """The JSON object or array in a text, else None: a worker must not die of what it does not understand."""
     try:
         value = json.loads(line)
     except ValueError:
@@ -342,15 +343,15 @@ class Session:
 
     def _tell_job(self, frame):
         """cancel, lost, submitted, error. Frames that we do not know are for newer workers: passed over."""
-        job = self._jobs.get(frame.get("job_id") or frame.get("ref"))
-        if job and frame["type"] == "cancel":
+        job, name = self._jobs.get(frame.get("job_id") or frame.get("ref")), frame.get("type")
+        if job and name == "cancel":
             job.cancel(frame.get("reason"))
             self._leaving = self._leaving and not _cancelled_alone(job)
-        elif job and frame["type"] == "lost":
+        elif job and name == "lost":
             job.lose()
-        elif job and frame["type"] in ("submitted", "error"):
+        elif job and name in ("submitted", "error"):
             job.answer(frame)
-        elif frame.get("type") == "error":
+        elif name == "error":
             print(f"the server says: {frame.get('code')}: {frame.get('detail')}", file=sys.stderr)
 
 

@@ -123,7 +123,7 @@ def _fresh(member):
     """The member's name, time, rights and compression, without its place in the old file."""
     fresh = zipfile.ZipInfo(member.filename, member.date_time)
     fresh.compress_type, fresh.external_attr = member.compress_type, member.external_attr
-    fresh.comment, fresh.file_size = member.comment, member.file_size
+    fresh.create_system, fresh.comment, fresh.file_size = member.create_system, member.comment, member.file_size
     return fresh
 
 
@@ -150,6 +150,8 @@ def _checked_members(opened):
             raise BadArchive("encrypted", f"{member.filename} is encrypted")
         if member.file_size > MEMBER_BYTES_MAX:
             raise BadArchive("too_large", f"{member.filename} is larger than {MEMBER_BYTES_MAX} bytes")
+        if member.header_offset < 0:        # to seek there would be an I/O error that nobody understands
+            raise BadArchive("bad_zip", f"{member.filename} is said to lie outside the file")
         if member.filename in seen:
             raise BadArchive("bad_zip", f"the archive has two members named {member.filename}")
         seen.add(member.filename)

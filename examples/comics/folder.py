@@ -64,8 +64,8 @@ class Folder:
             return set(), None
 
     def work(self, name, operation):
-        """Do the operation on one archive and tell what it is now. Raises BadArchive or OSError; nothing is half done."""
-        if os.path.basename(name) != name or name in ("", ".", ".."):
+        """Do the operation on one archive and tell what it is now. Raises BadArchive or OSError; no archive is lost."""
+        if os.path.basename(name) != name or name in ("", ".", "..") or "\0" in name:
             raise BadArchive("bad_name", "only names of files in the folder itself are taken")
         if not os.path.lexists(self._at(name)):
             return self._done_before(name, operation)

@@ -40,8 +40,8 @@ def handle(job):
 def _open_folder(job):
     try:
         folder = Folder(job.args["folder"])
-    except OSError as error:
-        raise JobFailed("no_folder", f"{job.args['folder']}: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise JobFailed("no_folder", f"{job.args['folder']}: {getattr(error, 'strerror', error)}") from error
     job.progress(stage="waiting for the folder", percent=0)
     folder.hold()
     return folder

@@ -32,7 +32,7 @@ def draw_one(model, job):
 
 
 def draw_series(model, job):
-    """Kind svi: frame after frame. Each is safe with the server before the next begins, so a rerun goes on from there."""
+    """Kind svi: frame after frame. Each is safe with the server before the next begins: a rerun goes on from there."""
     sampler, frames = _begin(model, job), job.args["frames"]
     names = [f"frame-{number + 1:04}.png" for number in range(frames)]
     steps = Steps(job, frames)

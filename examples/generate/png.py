@@ -69,7 +69,7 @@ def _jpeg_size(data):
 
 
 def decode(data):
-    """The pixels of a PNG of 8 bits a channel without interlace; None for a picture that is fine but not of that sort."""
+    """The pixels of a PNG of 8 bits a channel without interlace; None for any other picture, which is no fault."""
     width, height = size_of(data)
     if not data.startswith(SIGNATURE) or width * height > PIXELS_DECODED_MAX:
         return None
@@ -107,7 +107,7 @@ def _inflate(packed, size):
 
 
 def _unfilter(raw, width, step):
-    """Undo the filter of each row (PNG specification, §9): every byte was stored as a difference from its neighbours."""
+    """Undo the filter of each row (PNG specification, §9): a byte is stored as its difference from its neighbours."""
     above = bytes(width)
     for start in range(0, len(raw), width + 1):
         row = bytearray(raw[start + 1:start + 1 + width])

@@ -163,7 +163,7 @@ class Crawling(CrawlCase):
         self.assertEqual(set(site.fetched.values()), {1})
 
     def test_sites_that_are_not_on_this_machine_are_refused_before_there_is_a_child(self):
-        for url in ("http://192.0.2.1/", "http://[2001:db8::1]/", "http://0.0.0.0/", "http:///x", "http://127.0.0.1:x/"):
+        for url in ("http://192.0.2.1/", "http://[2001:db8::1]/", "http://0.0.0.0/", "http:///x", "http://127.0.0.1:x"):
             with self.subTest(url):
                 crawl = self.start(*CRAWL)
                 crawl.send(job_frame("crawl", {"url": url}))

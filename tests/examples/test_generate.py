@@ -222,9 +222,12 @@ class SessionMode(Case):
         self.assertEqual(child.finish().status, 0)
 
     def test_an_idle_session_leaves_on_sigterm_and_at_the_end_of_its_input(self):
-        for leave in (lambda child: child.process.send_signal(signal.SIGTERM), lambda child: child.process.stdin.close()):
+        for by_signal in (True, False):
             child = self.session()
-            leave(child)
+            if by_signal:
+                child.process.send_signal(signal.SIGTERM)
+            else:
+                child.process.stdin.close()
             self.assertEqual(child.finish().status, 0)
 
     def test_a_shutdown_gives_the_job_back_and_ends_the_session(self):

@@ -16,6 +16,10 @@ KEYS_OF_KIND = {"schema", "queue", "max_attempts", "max_lost", "timeout_s", "bac
 KEYS_OF_RUN = {"mode", "command", "processes", "grace_s", "env"}
 
 
+def limits(arg):
+    return arg["minimum"], arg["maximum"], arg["default"]
+
+
 class Schemas(unittest.TestCase):
     def test_there_is_one_for_each_kind_and_each_speaks_about_everything_it_takes(self):
         names = sorted(path.name for path in (ROOT / "schemas" / "kinds").glob("*.json"))
@@ -34,9 +38,8 @@ class Schemas(unittest.TestCase):
             with self.subTest(kind):
                 described = schema(kind)
                 args = described["properties"]
-                self.assertEqual((args["steps"]["minimum"], args["steps"]["maximum"], args["steps"]["default"]),
-                                 (1, 100, steps))
-                self.assertEqual((args["cfg"]["minimum"], args["cfg"]["maximum"], args["cfg"]["default"]), (0.1, 20, 1.0))
+                self.assertEqual(limits(args["steps"]), (1, 100, steps))
+                self.assertEqual(limits(args["cfg"]), (0.1, 20, 1.0))
                 self.assertEqual(args["prompt"]["maxLength"], 500)
                 self.assertEqual(described["required"], ["prompt"])
                 self.assertEqual(described["x-daybook-base64"],
