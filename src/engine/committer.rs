@@ -6,10 +6,10 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::sync::{Arc, Weak};
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::domain::command::Answer;
-use crate::engine::handle::{Condition, Grants, Shared};
+use crate::engine::handle::{Condition, Grants, Message, Shared};
 use crate::engine::receipt::{Granted, Receipt, SubmitError};
 use crate::engine::runner::ReceiptReply;
 use crate::engine::sequencer::Batch;
@@ -18,25 +18,26 @@ use crate::log::{AppendError, EventLog};
 use crate::views::Views;
 
 /// A batch on its way to the log, and who waits for it.
-pub struct Commit {
+pub(crate) struct Commit {
     pub batch: Batch,
     pub replies: Vec<Reply>,
 }
 
 /// Somebody who waits, and what to say once the batch is durable.
-pub enum Reply {
+pub(crate) enum Reply {
     Receipt { reply: ReceiptReply, outcome: Result<Answer, SubmitError> },
     Grants { reply: oneshot::Sender<Result<Grants, SubmitError>>, granted: Vec<Granted>, shared: Weak<Shared> },
     NoGrants { reply: oneshot::Sender<Result<Grants, SubmitError>>, error: SubmitError },
 }
 
 /// What the committing thread owns.
-pub struct Committer {
+pub(crate) struct Committer {
     pub(crate) log: Box<dyn EventLog>,
     pub(crate) commits: Receiver<Commit>,
     pub(crate) views: Arc<Views>,
     pub(crate) feed: Arc<Hub>,
     pub(crate) condition: Arc<watch::Sender<Condition>>,
+    pub(crate) runner: mpsc::WeakUnboundedSender<Message>,
 }
 
 impl Committer {
@@ -67,6 +68,7 @@ impl Committer {
                 return self.halt(error, in_flight, oldest.replies);
             }
             self.tell(oldest);
+            self.ask_for_more();
         }
     }
 
@@ -98,15 +100,24 @@ impl Committer {
         }
     }
 
-    fn halt(self, error: AppendError, in_flight: VecDeque<InFlight>, replies: Vec<Reply>) -> Result<(), AppendError> {
+    fn ask_for_more(&self) {
+        if let Some(runner) = self.runner.upgrade() {
+            // A runner that has ended needs no telling.
+            let _ = runner.send(Message::Committed);
+        }
+    }
+
+    fn halt(&self, error: AppendError, in_flight: VecDeque<InFlight>, replies: Vec<Reply>) -> Result<(), AppendError> {
         let detail = describe(&error);
         tracing::error!(%detail, "the log could not be written: the server is halted and answers nothing but this");
         self.condition.send_replace(Condition::Halted { detail: detail.clone() });
         let waiting = in_flight.into_iter().flat_map(|commit| commit.replies);
         replies.into_iter().chain(waiting).for_each(|reply| reply.fail(&detail));
+        (0..self.log.in_flight_max()).for_each(|_| self.ask_for_more());
         // The engine goes on refusing until the last handle is gone.
         for commit in self.commits.iter() {
             commit.replies.into_iter().for_each(|reply| reply.fail(&detail));
+            self.ask_for_more();
         }
         Err(error)
     }

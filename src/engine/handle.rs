@@ -63,6 +63,8 @@ pub(crate) enum Message {
     /// Leases that were granted and that nobody took.
     Return(Vec<Granted>),
     SetLimits(Limits),
+    /// The committer has made a batch durable and takes another.
+    Committed,
 }
 
 /// A session that waits for jobs. When the receiver is gone it waits no more.

@@ -5,12 +5,12 @@
 //!                       sequencer: decide, evolve     log.append ▶ views ▶ answers ▶ feed
 //! ```
 
-pub mod committer;
+mod committer;
 pub mod handle;
 pub mod overlay;
 pub mod receipt;
 pub mod recovery;
-pub mod runner;
+mod runner;
 pub mod sequencer;
 
 use std::collections::VecDeque;
@@ -57,10 +57,11 @@ impl Engine {
     pub fn start(parts: Parts) -> (Engine, Handle) {
         assert_eq!(parts.state.seq(), parts.log.last(), "the engine starts at the end of the log");
         let (messages, received) = mpsc::unbounded_channel();
-        let (commits, committed) = std::sync::mpsc::sync_channel(parts.log.in_flight_max());
+        let (commits, committed) = std::sync::mpsc::sync_channel(parts.log.in_flight_max() + 1);
         let condition = Arc::new(watch::Sender::new(Condition::Running));
         let (due_sender, due) = watch::channel(parts.state.next_due());
         let feed = Arc::new(Hub::new(parts.state.seq()));
+        let weak = messages.downgrade();
         let shared = Arc::new(Shared {
             messages,
             waiting: AtomicUsize::new(0),
@@ -79,10 +80,13 @@ impl Engine {
             clock: parts.clock,
             chance: Chance::new(parts.seed),
             claims: VecDeque::new(),
+            credits: parts.log.in_flight_max(),
+            backlog: VecDeque::new(),
             due: due_sender,
             condition: condition.clone(),
         };
-        let committer = Committer { log: parts.log, commits: committed, views: parts.views, feed, condition };
+        let committer =
+            Committer { log: parts.log, commits: committed, views: parts.views, feed, condition, runner: weak };
         let runner = spawn("daybook-writer", move || runner.run());
         let committer = spawn("daybook-committer", move || committer.run());
         (Engine { runner, committer }, Handle { inner: shared })

@@ -28,7 +28,7 @@ pub const BATCH_BYTES_MAX: usize = 256 * 1024;
 pub const BATCH_MESSAGES_MAX: usize = 1024;
 
 /// What the writer's thread owns.
-pub struct Runner {
+pub(crate) struct Runner {
     pub(crate) sequencer: Sequencer,
     pub(crate) messages: mpsc::UnboundedReceiver<Message>,
     pub(crate) commits: std::sync::mpsc::SyncSender<Commit>,
@@ -37,6 +37,10 @@ pub struct Runner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) chance: Chance,
     pub(crate) claims: VecDeque<StandingClaim>,
+    /// How many more batches the committer takes at once.
+    pub(crate) credits: usize,
+    /// Messages that came while a full batch waited for the committer.
+    pub(crate) backlog: VecDeque<Message>,
     pub(crate) due: watch::Sender<Option<Timestamp>>,
     pub(crate) condition: Arc<watch::Sender<Condition>>,
 }
@@ -47,47 +51,82 @@ struct Gathered {
     batch: Batch,
     replies: Vec<Reply>,
     messages: usize,
+    /// The one moment of the batch, read when its first message came.
+    now: Option<Timestamp>,
+}
+
+enum Next {
+    Message(Message),
+    Cut,
+    End,
 }
 
 impl Runner {
     /// Works until every handle is gone.
+    ///
+    /// A batch grows as long as the committer is busy, so that its size follows the load: one command at a time when
+    /// all is quiet, many when many wait.
     pub fn run(mut self) {
-        let mut more = false;
+        let mut gathered = Gathered::default();
         loop {
-            let first = if more { self.messages.try_recv().ok() } else { self.messages.blocking_recv() };
-            if first.is_none() && !more {
-                return;
+            match self.next(&gathered) {
+                Next::Message(message) => self.handle(&mut gathered, message),
+                Next::Cut => gathered = self.cut(gathered),
+                Next::End => {
+                    self.cut(gathered);
+                    return;
+                }
             }
-            more = self.one_batch(first);
         }
     }
 
-    /// Gathers and hands on one batch. Says whether follow-ups are left.
-    fn one_batch(&mut self, first: Option<Message>) -> bool {
-        let now = self.clock.now().max(self.sequencer.state().at());
-        self.sequencer.shown(self.views.position());
-        let mut gathered = Gathered::default();
-        let mut next = first;
-        while let Some(message) = next.take() {
-            self.handle(&mut gathered, message, now);
-            if !gathered.is_full() {
-                next = self.messages.try_recv().ok();
+    /// What to do now: take a message, or cut the batch because nothing waits or it is full.
+    fn next(&mut self, gathered: &Gathered) -> Next {
+        if gathered.is_full() {
+            return self.wait_for_committer();
+        }
+        if let Some(message) = self.backlog.pop_front() {
+            return Next::Message(message);
+        }
+        if gathered.is_empty() || self.credits == 0 {
+            return self.messages.blocking_recv().map_or(Next::End, Next::Message);
+        }
+        match self.messages.try_recv() {
+            Ok(message) => Next::Message(message),
+            Err(mpsc::error::TryRecvError::Empty) => Next::Cut,
+            Err(mpsc::error::TryRecvError::Disconnected) => Next::End,
+        }
+    }
+
+    fn wait_for_committer(&mut self) -> Next {
+        while self.credits == 0 {
+            match self.messages.blocking_recv() {
+                Some(Message::Committed) => self.credits += 1,
+                Some(message) => self.backlog.push_back(message),
+                None => break,
             }
         }
-        let more = self.sequencer.settle(&mut gathered.batch, now);
+        Next::Cut
+    }
+
+    /// Adds what follows from the batch, hands it on, and begins the next.
+    fn cut(&mut self, mut gathered: Gathered) -> Gathered {
+        let now = gathered.now(&self.sequencer, &*self.clock);
+        self.sequencer.shown(self.views.position());
+        let unsettled = self.sequencer.settle(&mut gathered.batch, now);
         self.deal(&mut gathered, now);
         self.publish_due();
-        if gathered.batch.records.is_empty() && gathered.replies.is_empty() && gathered.batch.overlays.is_empty() {
-            return more;
+        if !gathered.batch.records.is_empty() || !gathered.replies.is_empty() || !gathered.batch.overlays.is_empty() {
+            self.credits = self.credits.saturating_sub(1);
+            // The committer outlives the runner: it ends when this channel does.
+            let _ = self.commits.send(Commit { batch: gathered.batch, replies: gathered.replies });
         }
-        let commit = Commit { batch: gathered.batch, replies: gathered.replies };
-        // The committer outlives the runner: it ends when this channel does.
-        let _ = self.commits.send(commit);
-        more
+        Gathered { messages: usize::from(unsettled), ..Gathered::default() }
     }
 
-    fn handle(&mut self, gathered: &mut Gathered, message: Message, now: Timestamp) {
+    fn handle(&mut self, gathered: &mut Gathered, message: Message) {
         gathered.messages += 1;
+        let now = gathered.now(&self.sequencer, &*self.clock);
         match message {
             Message::Submit { command, actor, reply } => {
                 self.count_down();
@@ -98,6 +137,10 @@ impl Runner {
             Message::LetGo(job) => self.sequencer.let_go(job),
             Message::Return(granted) => self.take_back(gathered, granted, now),
             Message::SetLimits(limits) => self.sequencer.set_limits(limits),
+            Message::Committed => {
+                self.credits += 1;
+                gathered.messages -= 1;
+            }
         }
     }
 
@@ -193,6 +236,15 @@ impl Runner {
 }
 
 impl Gathered {
+    fn now(&mut self, sequencer: &Sequencer, clock: &dyn Clock) -> Timestamp {
+        // A clock that went back does not take the log with it (L2).
+        *self.now.get_or_insert_with(|| clock.now().max(sequencer.state().at()))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.messages == 0 && self.batch.records.is_empty()
+    }
+
     fn is_full(&self) -> bool {
         self.batch.records.len() >= BATCH_RECORDS_MAX
             || self.batch.bytes >= BATCH_BYTES_MAX
