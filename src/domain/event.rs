@@ -106,8 +106,6 @@ events! {
     JobSubmitted = "job.submitted",
     /// A job waits for a worker again, or at last.
     JobQueued = "job.queued",
-    /// All that a job waited for is completed; now it waits for its time.
-    JobScheduled = "job.scheduled",
     /// A worker got a job's lease.
     JobStarted = "job.started",
     /// A job's progress, recorded now and then.
@@ -146,6 +144,8 @@ events! {
     WorkerJoined = "worker.joined",
     /// A worker's session ended.
     WorkerLeft = "worker.left",
+    /// All that a job waited for is completed; now it waits for its time.
+    JobScheduled = "job.scheduled",
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]

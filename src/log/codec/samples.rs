@@ -215,5 +215,6 @@ fn events() -> Vec<Event> {
         QueueResumed { queue: queue() }.into(),
         joined().into(),
         WorkerLeft { session: session(), cause: WorkerLeftCause::ConnectionLost }.into(),
+        JobScheduled { job, scheduled_at: later }.into(),
     ]
 }
