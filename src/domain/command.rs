@@ -15,7 +15,10 @@ use crate::domain::time::Timestamp;
 pub enum Command {
     StartEpoch(StartEpoch),
     Submit(Submit),
-    Claim(Claim),
+    /// Deals out queued jobs to sessions that wait, one each in turn.
+    Deal {
+        claims: Vec<Claim>,
+    },
     Progress {
         proof: LeaseProof,
         progress: Progress,
@@ -164,8 +167,9 @@ pub struct Retry {
     pub only_failed_items: bool,
     /// Also revive the jobs that were cancelled because this one did not complete.
     pub dependents: bool,
-    /// The finished job, which the engine reads from the views before the core decides.
-    pub finished: Option<Arc<Job>>,
+    /// The finished job and the dependents to revive with it, which the engine reads from the views before the core
+    /// decides; the job itself is the first.
+    pub finished: Vec<Arc<Job>>,
 }
 
 /// Changes to a waiting job; what is `None` stays.
@@ -195,8 +199,8 @@ pub struct JoinWorker {
 pub enum Answer {
     /// The jobs of a submission; `replayed` when they were there already.
     Submitted { jobs: Vec<JobId>, replayed: bool },
-    /// The jobs that a claim was granted; the n-th has the n-th token.
-    Granted(Vec<Grant>),
+    /// The jobs that each claim was granted; the n-th job of a claim has its n-th token.
+    Granted(Vec<Vec<Grant>>),
     /// The job that was changed.
     Job(JobId),
     /// Done; nothing to tell.

@@ -106,6 +106,8 @@ events! {
     JobSubmitted = "job.submitted",
     /// A job waits for a worker again, or at last.
     JobQueued = "job.queued",
+    /// All that a job waited for is completed; now it waits for its time.
+    JobScheduled = "job.scheduled",
     /// A worker got a job's lease.
     JobStarted = "job.started",
     /// A job's progress, recorded now and then.
@@ -183,6 +185,12 @@ pub enum FirstState {
 pub struct JobQueued {
     pub job: JobId,
     pub cause: QueuedCause,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct JobScheduled {
+    pub job: JobId,
+    pub scheduled_at: Timestamp,
 }
 
 /// Why a job became `queued`.
@@ -425,6 +433,7 @@ impl Event {
         match self {
             Event::JobSubmitted(data) => Some(data.job),
             Event::JobQueued(data) => Some(data.job),
+            Event::JobScheduled(data) => Some(data.job),
             Event::JobStarted(data) => Some(data.job),
             Event::JobProgressed(data) => Some(data.job),
             Event::JobItemsAdded(data) => Some(data.job),

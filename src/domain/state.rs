@@ -1,18 +1,37 @@
 //! What decisions need to know: active jobs, stubs of finished ones, queues, workers, epochs, and the indexes over them.
 //!
-//! The indexes follow from the jobs alone; [`State::put`] keeps them true by comparing the job before and after. The
-//! only writer is `evolve`.
+//! The only writer is `evolve`. The indexes follow from the jobs alone, so that a state that was read back from its
+//! parts is equal to the one that was folded.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::event::WorkerJoined;
 use crate::domain::id::{Epoch, FinishOrdinal, JobId, KindName, Ordinal, QueueName, Seq, SessionId, Tag, TokenHash};
+use crate::domain::index::Indexes;
 use crate::domain::job::{Job, Reason, Relations, RunEnd, StateName};
-use crate::domain::queue::Pause;
+use crate::domain::queue::{Names, Pause};
+use crate::domain::retry::Policy;
+use crate::domain::slots::Slots;
 use crate::domain::time::Timestamp;
+
+/// The whole state, as of [`State::seq`].
+#[derive(Debug, Clone)]
+pub struct State {
+    pub(in crate::domain) seq: Seq,
+    pub(in crate::domain) at: Timestamp,
+    pub(in crate::domain) epochs: Vec<EpochSpan>,
+    pub(in crate::domain) slots: Slots,
+    pub(in crate::domain) last_ordinal: Ordinal,
+    pub(in crate::domain) last_finish: FinishOrdinal,
+    pub(in crate::domain) queues: BTreeMap<QueueName, Option<Pause>>,
+    pub(in crate::domain) workers: BTreeMap<SessionId, Worker>,
+    pub(in crate::domain) names: Names,
+    pub(in crate::domain) policies: BTreeMap<Policy, Arc<Policy>>,
+    pub(in crate::domain) indexes: Indexes,
+}
 
 /// One run of the server, as the log tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,11 +44,21 @@ pub struct EpochSpan {
     pub started_at: Timestamp,
 }
 
+/// A live session.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Worker {
+    pub joined: WorkerJoined,
+    pub joined_at: Timestamp,
+}
+
 /// What is kept in memory of a finished job: enough to find it, to refuse, and to repeat an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Stub {
     pub id: JobId,
+    /// The seq of the event that ended the job.
     pub seq: Seq,
+    /// The last `job.late_result` that came after the end, and how many did.
+    pub late: Option<(Seq, u8)>,
     pub state: StateName,
     pub reason: Option<Reason>,
     pub kind: KindName,
@@ -44,12 +73,233 @@ pub struct Stub {
     pub items_to_redo: bool,
 }
 
+impl Stub {
+    /// What is kept of a job that has just ended.
+    pub fn of(job: &Job) -> Stub {
+        let ending = job.ending().expect("a stub is made of a job that has ended");
+        let items = job.items().map(|items| items.counts()).unwrap_or_default();
+        Stub {
+            id: job.id,
+            seq: job.seq,
+            late: None,
+            state: job.state_name(),
+            reason: ending.reason,
+            kind: job.kind.clone(),
+            queue: job.queue.clone(),
+            tags: job.tags.clone(),
+            relations: job.relations.clone(),
+            finished_at: ending.finished_at,
+            finish_ordinal: ending.finish_ordinal,
+            last_run: job.last_run().map(|run| (run.token, run.by)),
+            items_to_redo: items.failed + items.skipped > 0,
+        }
+    }
+
+    /// The jobs it waited for.
+    pub fn depends_on(&self) -> &[JobId] {
+        self.relations.as_ref().map_or(&[], |relations| relations.depends_on.as_slice())
+    }
+}
+
 /// What the state knows of a job.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Slot {
     Active(Arc<Job>),
     Finished(Arc<Stub>),
 }
 
-/// The whole state.
-pub struct State {}
+impl Slot {
+    /// The job's id.
+    pub fn id(&self) -> JobId {
+        match self {
+            Slot::Active(job) => job.id,
+            Slot::Finished(stub) => stub.id,
+        }
+    }
+
+    /// The name of the state that the job is in.
+    pub fn state_name(&self) -> StateName {
+        match self {
+            Slot::Active(job) => job.state_name(),
+            Slot::Finished(stub) => stub.state,
+        }
+    }
+
+    /// How the job stands to others.
+    pub fn relations(&self) -> Option<&Arc<Relations>> {
+        match self {
+            Slot::Active(job) => job.relations.as_ref(),
+            Slot::Finished(stub) => stub.relations.as_ref(),
+        }
+    }
+}
+
+impl Default for State {
+    fn default() -> State {
+        State {
+            seq: Seq::ZERO,
+            at: Timestamp::from_ms(0),
+            epochs: Vec::new(),
+            slots: Slots::default(),
+            last_ordinal: Ordinal::default(),
+            last_finish: FinishOrdinal::default(),
+            queues: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            names: Names::default(),
+            policies: BTreeMap::new(),
+            indexes: Indexes::default(),
+        }
+    }
+}
+
+/// The parts of a state that are not jobs: with the jobs and stubs they make the whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Globals {
+    pub seq: Seq,
+    pub at: Timestamp,
+    pub epochs: Vec<EpochSpan>,
+    pub last_ordinal: Ordinal,
+    pub last_finish: FinishOrdinal,
+    pub queues: BTreeMap<QueueName, Option<Pause>>,
+    pub workers: BTreeMap<SessionId, Worker>,
+}
+
+impl State {
+    /// Puts a state together again from its parts. Slots may come in any order.
+    pub fn from_parts(globals: Globals, slots: impl IntoIterator<Item = Slot>) -> State {
+        let mut state = State {
+            seq: globals.seq,
+            at: globals.at,
+            epochs: globals.epochs,
+            last_ordinal: globals.last_ordinal,
+            last_finish: globals.last_finish,
+            queues: globals.queues,
+            workers: globals.workers,
+            ..State::default()
+        };
+        for slot in slots {
+            let slot = state.intern_slot(slot);
+            state.slots.set(slot.id().ordinal(), Some(slot));
+        }
+        state.indexes = Indexes::build(&state.slots);
+        state
+    }
+
+    /// The parts that are not jobs.
+    pub fn globals(&self) -> Globals {
+        Globals {
+            seq: self.seq,
+            at: self.at,
+            epochs: self.epochs.clone(),
+            last_ordinal: self.last_ordinal,
+            last_finish: self.last_finish,
+            queues: self.queues.clone(),
+            workers: self.workers.clone(),
+        }
+    }
+
+    /// The seq of the last event that was applied.
+    pub fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    /// The moment of the last event.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// The runs of the server, oldest first.
+    pub fn epochs(&self) -> &[EpochSpan] {
+        &self.epochs
+    }
+
+    /// The ordinal of the last submitted job.
+    pub fn last_ordinal(&self) -> Ordinal {
+        self.last_ordinal
+    }
+
+    /// What is known of a job.
+    pub fn slot(&self, id: JobId) -> Option<&Slot> {
+        self.slots.get(id.ordinal()).filter(|slot| slot.id() == id)
+    }
+
+    /// A job that has not ended.
+    pub fn active(&self, id: JobId) -> Option<&Arc<Job>> {
+        match self.slot(id)? {
+            Slot::Active(job) => Some(job),
+            Slot::Finished(_) => None,
+        }
+    }
+
+    /// All jobs, by ordinal.
+    pub fn slots(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter()
+    }
+
+    /// The jobs that have not ended, by ordinal.
+    pub fn jobs(&self) -> impl Iterator<Item = &Arc<Job>> {
+        self.slots.iter().filter_map(|slot| match slot {
+            Slot::Active(job) => Some(job),
+            Slot::Finished(_) => None,
+        })
+    }
+
+    /// The jobs that have ended, by ordinal.
+    pub fn stubs(&self) -> impl Iterator<Item = &Arc<Stub>> {
+        self.slots.iter().filter_map(|slot| match slot {
+            Slot::Active(_) => None,
+            Slot::Finished(stub) => Some(stub),
+        })
+    }
+
+    /// The queues that jobs or pauses have named.
+    pub fn queues(&self) -> impl Iterator<Item = (&QueueName, &Option<Pause>)> {
+        self.queues.iter()
+    }
+
+    /// The live sessions.
+    pub fn workers(&self) -> impl Iterator<Item = (&SessionId, &Worker)> {
+        self.workers.iter()
+    }
+
+    /// The session, if it is live.
+    pub fn worker(&self, session: SessionId) -> Option<&Worker> {
+        self.workers.get(&session)
+    }
+
+    /// The indexes over the jobs.
+    pub fn indexes(&self) -> &Indexes {
+        &self.indexes
+    }
+
+    /// The earliest moment at which time alone makes something happen.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.indexes.next_due()
+    }
+
+    fn intern_slot(&mut self, slot: Slot) -> Slot {
+        match slot {
+            Slot::Active(mut job) => {
+                self.intern_job(Arc::make_mut(&mut job));
+                Slot::Active(job)
+            }
+            Slot::Finished(mut stub) => {
+                let inner = Arc::make_mut(&mut stub);
+                inner.kind = KindName::from_checked(self.names.intern(inner.kind.shared()));
+                inner.queue = QueueName::from_checked(self.names.intern(inner.queue.shared()));
+                Slot::Finished(stub)
+            }
+        }
+    }
+
+    /// Lets a job share the texts and settings that other jobs have too.
+    pub(in crate::domain) fn intern_job(&mut self, job: &mut Job) {
+        job.kind = KindName::from_checked(self.names.intern(job.kind.shared()));
+        job.queue = QueueName::from_checked(self.names.intern(job.queue.shared()));
+        if let Some(known) = self.policies.get(&*job.policy) {
+            job.policy = known.clone();
+        } else {
+            self.policies.insert(Policy::clone(&job.policy), job.policy.clone());
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Whether a token holds (J1), and what becomes of a call whose token does not.
+
+use std::sync::Arc;
+
+use crate::domain::command::{Answer, LeaseProof};
+use crate::domain::decide::Decision;
+use crate::domain::event::{JobLateResult, LateCall};
+use crate::domain::id::TokenHash;
+use crate::domain::job::{Job, Run, RunEnd};
+use crate::domain::refusal::Refusal;
+use crate::domain::state::{Slot, State};
+
+/// How many late results of one job are kept as evidence; a worker in a loop must not fill the log.
+const LATE_MAX: u8 = 16;
+
+/// The job and its run, if the token holds its lease.
+pub fn leased(state: &State, proof: LeaseProof) -> Result<(&Arc<Job>, &Arc<Run>), Refusal> {
+    let slot = state.slot(proof.job).ok_or(Refusal::JobNotFound { job: proof.job })?;
+    let lost = Refusal::LeaseLost { job: proof.job };
+    let Slot::Active(job) = slot else { return Err(lost) };
+    match job.run() {
+        Some(run) if run.lease.token == proof.token => Ok((job, run)),
+        _ => Err(lost),
+    }
+}
+
+/// Answers a call whose token does not hold: the very call that ended the lease gets its answer again; any other is
+/// refused, changes nothing, and is kept as evidence.
+pub fn late(state: &State, proof: LeaseProof, call: LateCall, refusal: Refusal) -> Decision {
+    let Some(slot) = state.slot(proof.job) else { return Decision::refused(refusal) };
+    if ended_by(slot) == Some((proof.token, end_of(call))) && ends_runs(call) {
+        return Decision::done(Answer::Job(proof.job), Vec::new());
+    }
+    let noted = match slot {
+        Slot::Active(job) => job.extras.as_ref().map_or(0, |extras| extras.late),
+        Slot::Finished(stub) => stub.late.map_or(0, |(_, count)| count),
+    };
+    let evidence = JobLateResult { job: proof.job, call };
+    let events = if noted < LATE_MAX { vec![evidence.into()] } else { Vec::new() };
+    Decision { events, outcome: Err(refusal) }
+}
+
+fn ended_by(slot: &Slot) -> Option<(TokenHash, RunEnd)> {
+    match slot {
+        Slot::Active(job) => job.last_run().map(|run| (run.token, run.by)),
+        Slot::Finished(stub) => stub.last_run,
+    }
+}
+
+fn ends_runs(call: LateCall) -> bool {
+    matches!(call, LateCall::Complete | LateCall::Fail | LateCall::Release)
+}
+
+fn end_of(call: LateCall) -> RunEnd {
+    match call {
+        LateCall::Complete => RunEnd::Completed,
+        LateCall::Fail => RunEnd::Failed,
+        LateCall::Release => RunEnd::Released,
+        LateCall::Progress | LateCall::Log | LateCall::Items | LateCall::Checkpoint => RunEnd::Lost,
+    }
+}

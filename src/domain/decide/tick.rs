@@ -1,0 +1,70 @@
+//! What time alone causes, and what one job's end means to those that wait for it. In chunks: a tick is not atomic.
+
+use crate::domain::command::Answer;
+use crate::domain::decide::finish::{Cause, failed};
+use crate::domain::decide::{CHUNK, Context, Decision};
+use crate::domain::event::{Event, JobCancelled, JobQueued, JobScheduled, QueuedCause};
+use crate::domain::id::Ordinal;
+use crate::domain::job::{Job, JobError, JobState, Reason, Run, StateName};
+use crate::domain::state::{Slot, State};
+
+pub fn tick(state: &State, ctx: &mut Context<'_>) -> Decision {
+    let mut events: Vec<Event> = Vec::new();
+    for ordinal in state.indexes().due_at(ctx.now).take(CHUNK) {
+        events.push(due(active(state, ordinal)).into());
+    }
+    let overdue: Vec<Ordinal> = state.indexes().overdue_at(ctx.now).take(CHUNK).collect();
+    for ordinal in overdue {
+        let job = active(state, ordinal);
+        let run = job.run().expect("a job with a deadline is running");
+        events.push(overrun(ctx, job, run));
+    }
+    Decision::done(Answer::Done, events)
+}
+
+fn due(job: &Job) -> JobQueued {
+    let cause = match job.state {
+        JobState::Retryable { .. } => QueuedCause::RetryDue,
+        _ => QueuedCause::Due,
+    };
+    JobQueued { job: job.id, cause }
+}
+
+fn overrun(ctx: &mut Context<'_>, job: &Job, run: &Run) -> Event {
+    if run.cancel.is_some() {
+        return JobCancelled { job: job.id, reason: Reason::CancelledByRequest, error: None }.into();
+    }
+    let limit = job.policy.timeout.map_or(0.0, |timeout| timeout.as_secs());
+    let error = JobError {
+        code: "timeout".into(),
+        message: format!("the attempt ran longer than its timeout of {limit} s").into(),
+        details: None,
+        retryable: true,
+        attempt: job.attempt,
+    };
+    failed(ctx, job, run, error, Cause::Timeout)
+}
+
+pub fn settle(state: &State, ctx: &Context<'_>) -> Decision {
+    let unsettled = state.indexes().unsettled().iter().take(CHUNK);
+    let events = unsettled.map(|&ordinal| settled(state, ctx, active(state, ordinal))).collect();
+    Decision::done(Answer::Done, events)
+}
+
+fn settled(state: &State, ctx: &Context<'_>, job: &Job) -> Event {
+    let is_completed = |slot: &Slot| slot.state_name() == StateName::Completed;
+    if !job.depends_on().iter().all(|&id| state.slot(id).is_some_and(is_completed)) {
+        return JobCancelled { job: job.id, reason: Reason::DependencyFailed, error: None }.into();
+    }
+    match job.scheduled_at().filter(|&at| at > ctx.now) {
+        Some(scheduled_at) => JobScheduled { job: job.id, scheduled_at }.into(),
+        None => JobQueued { job: job.id, cause: QueuedCause::DependenciesCompleted }.into(),
+    }
+}
+
+fn active(state: &State, ordinal: Ordinal) -> &Job {
+    match state.slots.get(ordinal) {
+        Some(Slot::Active(job)) => job,
+        _ => panic!("an index over active jobs names active jobs"),
+    }
+}

@@ -1,0 +1,282 @@
+//! The indexes over the jobs: who is next, what is due, who holds which key, who waits for whom.
+//!
+//! They follow from the jobs alone. [`Indexes::change`] is told what a job was and what it is; nothing else writes here.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::domain::id::{JobId, KindName, Ordinal, QueueName, SessionId};
+use crate::domain::job::{Job, JobState, Relations, StateName, UniqueScope};
+use crate::domain::queue::{Rank, Ready};
+use crate::domain::slots::Slots;
+use crate::domain::state::Slot;
+use crate::domain::time::Timestamp;
+
+/// All indexes.
+#[derive(Debug, Clone, Default)]
+pub struct Indexes {
+    ready: Ready,
+    /// Scheduled and retryable jobs, by the time at which they are queued.
+    due: BTreeSet<(Timestamp, Ordinal)>,
+    /// Running jobs with a timeout or a requested cancel, by the first of the two moments.
+    deadlines: BTreeSet<(Timestamp, Ordinal)>,
+    leases: BTreeMap<SessionId, BTreeSet<Ordinal>>,
+    running_kinds: BTreeMap<KindName, u32>,
+    running_queues: BTreeMap<QueueName, u32>,
+    unique: BTreeMap<(KindName, Arc<str>), Ordinal>,
+    child_keys: BTreeMap<(Ordinal, Arc<str>), Ordinal>,
+    idempotency: BTreeMap<Arc<str>, Ordinal>,
+    dependents: BTreeMap<Ordinal, Vec<Ordinal>>,
+    children: BTreeMap<Ordinal, Vec<Ordinal>>,
+    /// Blocked jobs whose fate is sealed: all they wait for is completed, or something ended otherwise.
+    unsettled: BTreeSet<Ordinal>,
+}
+
+impl Indexes {
+    /// Builds the indexes over jobs that were read back.
+    pub fn build(slots: &Slots) -> Indexes {
+        let mut indexes = Indexes::default();
+        for slot in slots.iter() {
+            indexes.change(None, slot, slots);
+        }
+        indexes
+    }
+
+    /// Takes note that a job, which was `before`, is `after` now. `slots` has the new value already.
+    pub fn change(&mut self, before: Option<&Slot>, after: &Slot, slots: &Slots) {
+        let ordinal = after.id().ordinal();
+        self.change_waiting(before.and_then(active), active(after));
+        self.change_running(before.and_then(active), active(after));
+        self.change_keys(before, after);
+        if before.is_none() {
+            self.add_relations(ordinal, after.relations());
+        }
+        self.change_unsettled(ordinal, before, after, slots);
+    }
+
+    fn change_waiting(&mut self, before: Option<&Job>, after: Option<&Job>) {
+        if before.map(place) != after.map(place) {
+            if let Some((job, rank)) = before.and_then(|job| rank(job).map(|rank| (job, rank))) {
+                self.ready.remove(&job.queue, &job.kind, rank);
+            }
+            if let Some((job, rank)) = after.and_then(|job| rank(job).map(|rank| (job, rank))) {
+                self.ready.insert(&job.queue, &job.kind, rank);
+            }
+        }
+        replace(&mut self.due, before.and_then(due), after.and_then(due));
+    }
+
+    fn change_running(&mut self, before: Option<&Job>, after: Option<&Job>) {
+        replace(&mut self.deadlines, before.and_then(deadline), after.and_then(deadline));
+        let (held_before, held_after) = (before.and_then(holder), after.and_then(holder));
+        if held_before == held_after {
+            return;
+        }
+        if let (Some(job), Some(session)) = (before, held_before) {
+            let leases = self.leases.get_mut(&session).expect("a running job is among its session's leases");
+            leases.remove(&job.id.ordinal());
+            if leases.is_empty() {
+                self.leases.remove(&session);
+            }
+            count_down(&mut self.running_kinds, &job.kind);
+            count_down(&mut self.running_queues, &job.queue);
+        }
+        if let (Some(job), Some(session)) = (after, held_after) {
+            self.leases.entry(session).or_default().insert(job.id.ordinal());
+            *self.running_kinds.entry(job.kind.clone()).or_default() += 1;
+            *self.running_queues.entry(job.queue.clone()).or_default() += 1;
+        }
+    }
+
+    fn change_keys(&mut self, before: Option<&Slot>, after: &Slot) {
+        let was_active = before.is_some_and(|slot| active(slot).is_some());
+        let is_active = active(after).is_some();
+        let Some(key) = after.relations().and_then(|relations| relations.unique_key.as_ref()) else { return };
+        if key.scope != UniqueScope::Kind || was_active == is_active {
+            return;
+        }
+        let kind = match after {
+            Slot::Active(job) => job.kind.clone(),
+            Slot::Finished(stub) => stub.kind.clone(),
+        };
+        if is_active {
+            self.unique.insert((kind, key.key.clone()), after.id().ordinal());
+        } else {
+            self.unique.remove(&(kind, key.key.clone()));
+        }
+    }
+
+    fn add_relations(&mut self, ordinal: Ordinal, relations: Option<&Arc<Relations>>) {
+        let Some(relations) = relations else { return };
+        for dependency in &relations.depends_on {
+            self.dependents.entry(dependency.ordinal()).or_default().push(ordinal);
+        }
+        if let Some(idempotency) = &relations.idempotency {
+            self.idempotency.insert(idempotency.key.clone(), ordinal);
+        }
+        let Some(parent) = relations.parent else { return };
+        self.children.entry(parent.ordinal()).or_default().push(ordinal);
+        if let Some(key) = relations.unique_key.as_ref().filter(|key| key.scope == UniqueScope::Parent) {
+            self.child_keys.insert((parent.ordinal(), key.key.clone()), ordinal);
+        }
+    }
+
+    fn change_unsettled(&mut self, ordinal: Ordinal, before: Option<&Slot>, after: &Slot, slots: &Slots) {
+        self.unsettled.remove(&ordinal);
+        if is_sealed(after, slots) {
+            self.unsettled.insert(ordinal);
+        }
+        let ended = after.state_name().is_terminal() && before.is_none_or(|slot| !slot.state_name().is_terminal());
+        let revived = before.is_some_and(|slot| slot.state_name().is_terminal()) && !after.state_name().is_terminal();
+        if !ended && !revived {
+            return;
+        }
+        for dependent in self.dependents.get(&ordinal).into_iter().flatten() {
+            if slots.get(*dependent).is_some_and(|slot| is_sealed(slot, slots)) {
+                self.unsettled.insert(*dependent);
+            } else {
+                self.unsettled.remove(dependent);
+            }
+        }
+    }
+
+    /// The queued jobs.
+    pub fn ready(&self) -> &Ready {
+        &self.ready
+    }
+
+    /// Scheduled and retryable jobs whose time has come at `now`, the earliest first.
+    pub fn due_at(&self, now: Timestamp) -> impl Iterator<Item = Ordinal> {
+        self.due.range(..=(now, Ordinal(u64::MAX))).map(|&(_, ordinal)| ordinal)
+    }
+
+    /// Running jobs whose timeout or cancel deadline has passed at `now`, the earliest first.
+    pub fn overdue_at(&self, now: Timestamp) -> impl Iterator<Item = Ordinal> {
+        self.deadlines.range(..=(now, Ordinal(u64::MAX))).map(|&(_, ordinal)| ordinal)
+    }
+
+    /// The first moment at which time alone makes something happen.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        let due = self.due.first().map(|&(at, _)| at);
+        let deadline = self.deadlines.first().map(|&(at, _)| at);
+        due.into_iter().chain(deadline).min()
+    }
+
+    /// The jobs whose leases a session holds.
+    pub fn leases_of(&self, session: SessionId) -> impl Iterator<Item = Ordinal> {
+        self.leases.get(&session).into_iter().flatten().copied()
+    }
+
+    /// How many jobs of a kind run.
+    pub fn running_of_kind(&self, kind: &KindName) -> u32 {
+        self.running_kinds.get(kind).copied().unwrap_or(0)
+    }
+
+    /// How many jobs from a queue run.
+    pub fn running_of_queue(&self, queue: &QueueName) -> u32 {
+        self.running_queues.get(queue).copied().unwrap_or(0)
+    }
+
+    /// The active job of a kind that holds a unique key.
+    pub fn unique_holder(&self, kind: &KindName, key: &Arc<str>) -> Option<Ordinal> {
+        self.unique.get(&(kind.clone(), key.clone())).copied()
+    }
+
+    /// The child of a parent with a unique key, whatever became of it.
+    pub fn child_with_key(&self, parent: JobId, key: &Arc<str>) -> Option<Ordinal> {
+        self.child_keys.get(&(parent.ordinal(), key.clone())).copied()
+    }
+
+    /// The first job of the submission with an idempotency key.
+    pub fn submitted_with(&self, key: &Arc<str>) -> Option<Ordinal> {
+        self.idempotency.get(key).copied()
+    }
+
+    /// The jobs that wait or waited for a job.
+    pub fn dependents_of(&self, job: Ordinal) -> &[Ordinal] {
+        self.dependents.get(&job).map_or(&[], Vec::as_slice)
+    }
+
+    /// The children of a job.
+    pub fn children_of(&self, job: Ordinal) -> &[Ordinal] {
+        self.children.get(&job).map_or(&[], Vec::as_slice)
+    }
+
+    /// Blocked jobs whose fate is sealed.
+    pub fn unsettled(&self) -> &BTreeSet<Ordinal> {
+        &self.unsettled
+    }
+}
+
+fn active(slot: &Slot) -> Option<&Job> {
+    match slot {
+        Slot::Active(job) => Some(job),
+        Slot::Finished(_) => None,
+    }
+}
+
+fn rank(job: &Job) -> Option<Rank> {
+    matches!(job.state, JobState::Queued).then(|| (Reverse(job.priority), job.id.ordinal()))
+}
+
+fn place(job: &Job) -> (&QueueName, Option<Rank>) {
+    (&job.queue, rank(job))
+}
+
+fn due(job: &Job) -> Option<(Timestamp, Ordinal)> {
+    match job.state {
+        JobState::Scheduled { scheduled_at } | JobState::Retryable { scheduled_at } => {
+            Some((scheduled_at, job.id.ordinal()))
+        }
+        _ => None,
+    }
+}
+
+fn deadline(job: &Job) -> Option<(Timestamp, Ordinal)> {
+    let run = job.run()?;
+    let cancel = run.cancel.as_ref().map(|request| request.deadline);
+    let first = run.timeout_at.into_iter().chain(cancel).min()?;
+    Some((first, job.id.ordinal()))
+}
+
+fn holder(job: &Job) -> Option<SessionId> {
+    job.run().map(|run| run.lease.session)
+}
+
+/// Whether a blocked job can be decided: everything it waits for is completed, or something ended otherwise or is gone.
+fn is_sealed(slot: &Slot, slots: &Slots) -> bool {
+    if slot.state_name() != StateName::Blocked {
+        return false;
+    }
+    let depends_on = slot.relations().map_or(&[][..], |relations| relations.depends_on.as_slice());
+    let mut open = false;
+    for dependency in depends_on {
+        match slots.get(dependency.ordinal()).map(Slot::state_name) {
+            Some(StateName::Completed) => {}
+            None | Some(StateName::Failed | StateName::Cancelled) => return true,
+            Some(_) => open = true,
+        }
+    }
+    !open
+}
+
+fn replace<T: Ord>(set: &mut BTreeSet<T>, before: Option<T>, after: Option<T>) {
+    if before == after {
+        return;
+    }
+    if let Some(key) = before {
+        set.remove(&key);
+    }
+    if let Some(key) = after {
+        set.insert(key);
+    }
+}
+
+fn count_down<K: Ord>(counts: &mut BTreeMap<K, u32>, key: &K) {
+    let count = counts.get_mut(key).expect("what runs was counted");
+    *count -= 1;
+    if *count == 0 {
+        counts.remove(key);
+    }
+}
