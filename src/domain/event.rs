@@ -106,8 +106,6 @@ events! {
     JobSubmitted = "job.submitted",
     /// A job waits for a worker again, or at last.
     JobQueued = "job.queued",
-    /// All that a job waited for is completed; now it waits for its time.
-    JobScheduled = "job.scheduled",
     /// A worker got a job's lease.
     JobStarted = "job.started",
     /// A job's progress, recorded now and then.
@@ -146,6 +144,8 @@ events! {
     WorkerJoined = "worker.joined",
     /// A worker's session ended.
     WorkerLeft = "worker.left",
+    /// All that a job waited for is completed; now it waits for its time.
+    JobScheduled = "job.scheduled",
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -451,6 +451,34 @@ impl Event {
             Event::JobLateResult(data) => Some(data.job),
             Event::EpochStarted(_) | Event::QueuePaused(_) | Event::QueueResumed(_) => None,
             Event::WorkerJoined(_) | Event::WorkerLeft(_) => None,
+        }
+    }
+}
+
+impl Event {
+    /// The actor that the event itself names: a job is started by the worker that takes it, whoever caused the deal.
+    pub fn own_actor(&self) -> Option<Actor> {
+        match self {
+            Event::JobStarted(data) => Some(Actor::worker(data.session)),
+            _ => None,
+        }
+    }
+
+    /// About how many bytes the event takes in the log: enough to bound a batch.
+    pub fn weight(&self) -> usize {
+        const BASE: usize = 200;
+        let json = |json: &Option<Json>| json.as_ref().map_or(0, |json| json.as_str().len());
+        let items = |items: &[NewItem]| items.iter().map(|item| 32 + item.key.len() + json(&item.args)).sum::<usize>();
+        BASE + match self {
+            Event::JobSubmitted(data) => data.args.as_str().len() + items(&data.items),
+            Event::JobItemsAdded(data) => items(&data.items),
+            Event::JobItemsReported(data) => {
+                data.reports.iter().map(|report| 32 + report.key.len() + json(&report.result)).sum()
+            }
+            Event::JobCheckpointed(data) => data.data.as_str().len(),
+            Event::JobCompleted(data) => json(&data.result),
+            Event::JobRetried(data) => data.revived.items.as_ref().map_or(0, |items| items.len() * 64),
+            _ => 0,
         }
     }
 }

@@ -7,7 +7,12 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// One JSON value as text. In JSON it stands as itself; in the log it is a string.
+/// How deep JSON that passes through may be nested. Parsers stop at 128, and what wraps a value (a job, a list, a frame)
+/// needs room too.
+pub const JSON_DEPTH_MAX: usize = 100;
+
+/// One JSON value as text, without blanks between its parts, so that it fits into one line. In JSON it stands as itself;
+/// in the log it is a string.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Json(Arc<str>);
 
@@ -15,6 +20,16 @@ impl Json {
     /// Takes a text that is known to be one JSON value.
     pub fn from_checked(text: impl Into<Arc<str>>) -> Json {
         Json(text.into())
+    }
+
+    /// Takes a text from outside: checks that every reader can parse it, and leaves out the blanks. Numbers and the
+    /// order of members stay as they were written.
+    pub fn parse(text: &str) -> Result<Json, JsonError> {
+        serde_json::from_str::<serde_json::Value>(text)?;
+        if depth(text) > JSON_DEPTH_MAX {
+            return Err(JsonError::TooDeep);
+        }
+        Ok(Json(compact(text).into()))
     }
 
     /// Writes a value as JSON text.
@@ -31,6 +46,49 @@ impl Json {
     pub fn to_value(&self) -> serde_json::Value {
         serde_json::from_str(&self.0).expect("a Json holds one JSON value")
     }
+}
+
+/// Why a text was not taken as JSON.
+#[derive(Debug, thiserror::Error)]
+pub enum JsonError {
+    #[error("is not JSON that can be read: {0}")]
+    Unreadable(#[from] serde_json::Error),
+    #[error("is nested deeper than {JSON_DEPTH_MAX} levels")]
+    TooDeep,
+}
+
+/// Walks over the bytes of a JSON text and says of each whether it is inside a string.
+fn outside_strings(text: &str) -> impl Iterator<Item = (u8, bool)> {
+    let (mut in_string, mut escaped) = (false, false);
+    text.bytes().map(move |byte| {
+        let inside = in_string;
+        if in_string {
+            in_string = escaped || byte != b'"';
+            escaped = !escaped && byte == b'\\';
+        } else {
+            in_string = byte == b'"';
+        }
+        (byte, inside)
+    })
+}
+
+fn depth(text: &str) -> usize {
+    let mut deepest = 0;
+    outside_strings(text).filter(|&(_, inside)| !inside).fold(0usize, |level, (byte, _)| {
+        let level = match byte {
+            b'{' | b'[' => level + 1,
+            b'}' | b']' => level - 1,
+            _ => level,
+        };
+        deepest = deepest.max(level);
+        level
+    });
+    deepest
+}
+
+fn compact(text: &str) -> String {
+    let kept = outside_strings(text).filter(|&(byte, inside)| inside || !byte.is_ascii_whitespace());
+    String::from_utf8(kept.map(|(byte, _)| byte).collect()).expect("leaving out ASCII blanks keeps UTF-8 whole")
 }
 
 impl fmt::Debug for Json {
@@ -53,7 +111,8 @@ impl Serialize for Json {
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Json, D::Error> {
         if deserializer.is_human_readable() {
-            Box::<RawValue>::deserialize(deserializer).map(|raw| Json(raw.get().into()))
+            let raw = Box::<RawValue>::deserialize(deserializer)?;
+            Json::parse(raw.get()).map_err(D::Error::custom)
         } else {
             let text = Arc::<str>::deserialize(deserializer)?;
             serde_json::from_str::<&RawValue>(&text).map_err(D::Error::custom)?;
@@ -69,5 +128,27 @@ impl schemars::JsonSchema for Json {
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_from_outside_keeps_its_numbers_and_order_and_loses_its_blanks() {
+        let text = "{ \"b\" : [1.50, 18446744073709551617],\n\t\"a \\\" {\": \" x \" }";
+        let kept = Json::parse(text).expect("is JSON");
+        assert_eq!(kept.as_str(), "{\"b\":[1.50,18446744073709551617],\"a \\\" {\":\" x \"}");
+    }
+
+    #[test]
+    fn json_that_some_reader_could_not_parse_is_refused() {
+        let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(Json::parse(&deep(JSON_DEPTH_MAX)).is_ok());
+        for bad in [deep(JSON_DEPTH_MAX + 1), deep(5000), "1e999".into(), "{".into(), String::new()] {
+            assert!(Json::parse(&bad).is_err(), "{:?}", &bad[..bad.len().min(20)]);
+            assert!(serde_json::from_str::<Json>(&bad).is_err());
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! How everybody else speaks to the engine: commands in, receipts out. Cheap to clone; hides the channel.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -8,6 +9,7 @@ use crate::domain::command::Command;
 use crate::domain::event::Actor;
 use crate::domain::id::{JobId, SessionId};
 use crate::domain::queue::Limits;
+use crate::domain::time::Timestamp;
 use crate::engine::receipt::{Granted, Receipt, SubmitError};
 use crate::feed::Hub;
 use crate::log::LogReader;
@@ -20,12 +22,18 @@ pub struct Handle {
 }
 
 pub(crate) struct Shared {
-    pub(crate) messages: mpsc::Sender<Message>,
+    pub(crate) messages: mpsc::UnboundedSender<Message>,
+    /// Commands that wait for the runner.
+    pub(crate) waiting: AtomicUsize,
     pub(crate) views: Arc<Views>,
     pub(crate) feed: Arc<Hub>,
     pub(crate) log: Arc<dyn LogReader>,
-    pub(crate) condition: watch::Receiver<Condition>,
+    pub(crate) condition: Arc<watch::Sender<Condition>>,
+    pub(crate) due: watch::Receiver<Option<Timestamp>>,
 }
+
+/// The most commands that may wait for the writer; one more is answered [`SubmitError::Overloaded`].
+pub const WAITING_MAX: usize = 8192;
 
 /// Whether the engine takes commands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,10 +53,18 @@ pub enum Condition {
 }
 
 pub(crate) enum Message {
-    Submit { command: Command, actor: Actor, reply: oneshot::Sender<Result<Receipt, SubmitError>> },
+    Submit {
+        command: Command,
+        actor: Actor,
+        reply: oneshot::Sender<Result<Receipt, SubmitError>>,
+    },
     Claim(StandingClaim),
     LetGo(JobId),
+    /// Leases that were granted and that nobody took.
+    Return(Vec<Granted>),
     SetLimits(Limits),
+    /// The committer has made a batch durable and takes another.
+    Committed,
 }
 
 /// A session that waits for jobs. When the receiver is gone it waits no more.
@@ -61,6 +77,10 @@ pub(crate) struct StandingClaim {
 impl Handle {
     /// Asks the core for something and waits until the answer is durable (E2).
     pub async fn submit(&self, command: Command, actor: Actor) -> Result<Receipt, SubmitError> {
+        if self.inner.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
+            self.inner.waiting.fetch_sub(1, Ordering::Relaxed);
+            return Err(SubmitError::Overloaded);
+        }
         let (reply, answer) = oneshot::channel();
         self.send(Message::Submit { command, actor, reply })?;
         answer.await.unwrap_or_else(|_| Err(self.gone()))
@@ -68,7 +88,7 @@ impl Handle {
 
     /// Waits until there are jobs for the session: at least one, at most `max`. It is first come, first served, so
     /// jobs go round-robin to the sessions that wait. Dropping the future is safe at any moment: what was granted
-    /// and not taken is released.
+    /// and not taken is given back.
     pub async fn claim(&self, session: SessionId, max: usize) -> Result<Grants, SubmitError> {
         let (reply, answer) = oneshot::channel();
         self.send(Message::Claim(StandingClaim { session, max, reply }))?;
@@ -78,16 +98,45 @@ impl Handle {
     /// Says that nothing of a job's last run by a subprocess is alive any more. A job that was granted to a
     /// subprocess is granted to nobody else before (its group of processes may outlive its lease).
     pub fn let_go(&self, job: JobId) {
-        // A full queue must not keep a job back for ever, and this is no new work: wait for room elsewhere.
-        if let Err(mpsc::error::TrySendError::Full(message)) = self.inner.messages.try_send(Message::LetGo(job)) {
-            let messages = self.inner.messages.clone();
-            tokio::spawn(async move { messages.send(message).await });
-        }
+        // Without a runner there is nothing to grant either.
+        let _ = self.send(Message::LetGo(job));
     }
 
     /// Replaces the limits of kinds and queues, as configuration says.
-    pub async fn set_limits(&self, limits: Limits) -> Result<(), SubmitError> {
-        self.inner.messages.send(Message::SetLimits(limits)).await.map_err(|_| self.gone())
+    pub fn set_limits(&self, limits: Limits) -> Result<(), SubmitError> {
+        self.send(Message::SetLimits(limits))
+    }
+
+    /// Says whether the disk has room for new work: `low` has the free bytes and the least.
+    pub fn set_storage_low(&self, low: Option<(u64, u64)>) {
+        self.inner.condition.send_if_modified(|condition| match (&*condition, low) {
+            (Condition::Halted { .. } | Condition::Stopping, _) => false,
+            (Condition::Running, None) => false,
+            (_, Some((free, min))) => {
+                *condition = Condition::StorageLow { free, min };
+                true
+            }
+            (Condition::StorageLow { .. }, None) => {
+                *condition = Condition::Running;
+                true
+            }
+        });
+    }
+
+    /// Grants nothing any more; all else goes on until the last handle is dropped.
+    pub fn begin_stopping(&self) {
+        self.inner.condition.send_if_modified(|condition| {
+            let halted = matches!(condition, Condition::Halted { .. });
+            if !halted {
+                *condition = Condition::Stopping;
+            }
+            !halted
+        });
+    }
+
+    /// Follows the earliest moment at which time alone makes something happen.
+    pub fn next_due(&self) -> watch::Receiver<Option<Timestamp>> {
+        self.inner.due.clone()
     }
 
     /// What is durable, as lists and rows.
@@ -107,14 +156,11 @@ impl Handle {
 
     /// Whether the engine takes commands; changes can be awaited.
     pub fn condition(&self) -> watch::Receiver<Condition> {
-        self.inner.condition.clone()
+        self.inner.condition.subscribe()
     }
 
     fn send(&self, message: Message) -> Result<(), SubmitError> {
-        self.inner.messages.try_send(message).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => SubmitError::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => self.gone(),
-        })
+        self.inner.messages.send(message).map_err(|_| self.gone())
     }
 
     fn gone(&self) -> SubmitError {
@@ -125,15 +171,25 @@ impl Handle {
     }
 }
 
-/// Granted leases on their way to a worker. Dropped before [`Grants::take`], they are released.
+/// Granted leases on their way to a worker. Dropped before [`Grants::take`], they are given back.
 pub struct Grants {
     pub(crate) granted: Vec<Granted>,
-    pub(crate) messages: mpsc::WeakSender<Message>,
+    pub(crate) shared: Weak<Shared>,
 }
 
 impl Grants {
     /// Takes the leases over: from now on it is the taker's duty to end each.
     pub fn take(mut self) -> Vec<Granted> {
         std::mem::take(&mut self.granted)
+    }
+}
+
+impl Drop for Grants {
+    fn drop(&mut self) {
+        let granted = std::mem::take(&mut self.granted);
+        if let Some(shared) = self.shared.upgrade().filter(|_| !granted.is_empty()) {
+            // Without a runner nobody holds anything.
+            let _ = shared.messages.send(Message::Return(granted));
+        }
     }
 }

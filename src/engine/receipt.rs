@@ -27,6 +27,9 @@ pub enum SubmitError {
     /// The log could not be written; what became of the command is known after the next start only (L3).
     #[error("the server is halted: {detail}")]
     Halted { detail: String },
+    /// The stored views could not be read. Nothing was done.
+    #[error("{detail}")]
+    Unreadable { detail: String },
     /// The server is stopping. Nothing was done.
     #[error("the server is stopping")]
     Stopping,

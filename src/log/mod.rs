@@ -15,7 +15,9 @@
 //! order, and only what is durable can be read. After an error of either call the log takes nothing more (L3): what
 //! became of the submission is known after the next start only. Every implementation passes [`conformance`].
 
+pub mod chain;
 pub mod codec;
+pub mod commit;
 #[cfg(test)]
 pub mod conformance;
 pub mod memory;

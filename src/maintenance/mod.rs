@@ -1,1 +1,5 @@
-//! To come.
+//! Chores that the server does by itself. A chore only submits commands or calls services of the engine; it decides
+//! nothing about jobs.
+
+pub mod disk;
+pub mod ticker;

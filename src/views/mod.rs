@@ -13,6 +13,7 @@ use crate::domain::id::{FinishOrdinal, JobId, Seq};
 use crate::domain::job::{Job, Progress};
 use crate::domain::state::State;
 use crate::feed::Page;
+use crate::log::LogReader;
 use crate::views::query::{JobPage, JobQuery};
 use crate::views::row::{JobRow, QueueRow, Stats, WorkerRow};
 
@@ -23,6 +24,9 @@ pub trait FinishedStore: Send + Sync {
 
     /// Stores finished jobs together with the position that they reach.
     fn put(&self, jobs: &[Arc<Job>], position: Seq) -> Result<(), ViewError>;
+
+    /// Forgets everything: the position is [`Seq::ZERO`] again.
+    fn clear(&self) -> Result<(), ViewError>;
 
     /// One finished job.
     fn get(&self, place: FinishOrdinal) -> Result<Option<Arc<Job>>, ViewError>;
@@ -43,7 +47,7 @@ pub struct Views {}
 impl Views {
     /// Builds the views of a recovered state. Finished jobs that the store lacks are given to [`Views::apply`] again
     /// by recovery, which folds the log from the store's position.
-    pub fn new(_state: &State, _finished: Arc<dyn FinishedStore>) -> Views {
+    pub fn new(_state: &State, _finished: Arc<dyn FinishedStore>, _log: Arc<dyn LogReader>) -> Views {
         unimplemented!()
     }
 

@@ -1,0 +1,189 @@
+//! What a user may write into `daybook.toml`, flags and environment, and what they are told when it is wrong.
+
+use std::path::Path;
+
+use super::*;
+
+const NOBODY: fn(&str) -> Option<String> = |_| None;
+
+fn directory(toml: &str) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::write(directory.path().join(FILE_DEFAULT), toml).expect("writes");
+    directory
+}
+
+fn load_text(toml: &str) -> Result<Config, ConfigError> {
+    let directory = directory(toml);
+    load(&Flags::default(), &NOBODY, directory.path())
+}
+
+fn problems(toml: &str) -> Vec<String> {
+    match load_text(toml).expect_err("is wrong") {
+        ConfigError::Invalid { problems, .. } => {
+            let shown = problems
+                .into_iter()
+                .map(|problem| format!("{}: {} {}", problem.line.unwrap_or_default(), problem.key, problem.message));
+            shown.collect()
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn without_a_file_there_are_defaults_and_no_kinds() {
+    let empty = tempfile::tempdir().expect("a directory");
+    let config = load(&Flags::default(), &NOBODY, empty.path()).expect("resolves");
+    assert_eq!(config.listen.to_string(), "127.0.0.1:7878");
+    assert_eq!(config.data, empty.path().join("daybook-data"));
+    assert_eq!((config.lease, config.reconnect_grace), (Millis::from_secs(30), Millis::from_secs(10)));
+    assert_eq!(config.catalog.kinds().count(), 0);
+    assert!(config.catalog.takes(&"anything".parse().expect("a name")));
+}
+
+#[test]
+fn flags_go_over_the_environment_over_the_file() {
+    let directory = directory("lease_s = 1\nlisten = \"127.0.0.1:1\"\ndata = \"here\"\nreconnect_grace_s = 0");
+    let environment = |name: &str| match name {
+        "DAYBOOK_LISTEN" => Some("127.0.0.1:2".to_owned()),
+        "DAYBOOK_LEASE_S" => Some("2".to_owned()),
+        _ => None,
+    };
+    let flags =
+        Flags { listen: Some("localhost:3".to_owned()), reset_on_startup: Some(String::new()), ..Flags::default() };
+    let config = load(&flags, &environment, directory.path()).expect("resolves");
+    assert_eq!(config.listen.to_string(), "127.0.0.1:3");
+    assert_eq!((config.lease, config.reconnect_grace), (Millis::from_secs(2), Millis(0)));
+    assert_eq!(config.data, directory.path().join("here"));
+    assert_eq!(config.reset_on_startup, ResetOnStartup::Delete);
+}
+
+#[test]
+fn paths_are_relative_to_the_file_and_a_kind_gets_what_it_says() {
+    let directory = directory(
+        r#"
+        [kinds.resize]
+        schema = "sub/resize.schema.json"
+        queue = "images"
+        max_attempts = 3
+        max_lost = 0
+        timeout_s = 600
+        concurrency = 2
+        [kinds.resize.run]
+        mode = "session"
+        command = ["python3", "resize.py"]
+        processes = 2
+        grace_s = 0
+        env = { LANG = "C.UTF-8" }
+        [queues.images]
+        concurrency = 4
+        "#,
+    );
+    std::fs::create_dir(directory.path().join("sub")).expect("makes");
+    let schema = r#"{"properties": {"width": {"default": 640}}}"#;
+    std::fs::write(directory.path().join("sub/resize.schema.json"), schema).expect("writes");
+    let flags = Flags { config: Some(directory.path().join(FILE_DEFAULT)), ..Flags::default() };
+    let config = load(&flags, &NOBODY, Path::new("/")).expect("resolves");
+    let kind = config.catalog.get(&"resize".parse().expect("a name")).expect("is listed");
+    assert_eq!((kind.settings.queue.as_str(), kind.settings.concurrency), ("images", Some(2)));
+    assert_eq!((kind.settings.policy.max_attempts, kind.settings.policy.max_lost), (3, 0));
+    assert_eq!(kind.settings.policy.grace, Millis(0));
+    assert_eq!(kind.schema.as_ref().expect("has one").defaults()["width"], 640);
+    let run = kind.run.as_ref().expect("runs here");
+    assert_eq!((run.processes, run.env["LANG"].as_str(), run.directory.as_path()), (2, "C.UTF-8", directory.path()));
+    assert_eq!(config.limits.kinds.values().chain(config.limits.queues.values()).sum::<u32>(), 6);
+}
+
+#[test]
+fn an_unknown_key_names_the_nearest_known_one_with_its_line() {
+    let toml = "lissten = \"127.0.0.1:1\"\n\n[kinds.a]\nmax_atempts = 2\n[kinds.a.run]\ncomand = [\"a\"]\n[kind.b]\n";
+    let expected = [
+        "1: lissten is no known key; did you mean \"listen\"?",
+        "4: kinds.a.max_atempts is no known key; did you mean \"max_attempts\"?",
+        "6: kinds.a.run.comand is no known key; did you mean \"command\"?",
+        "7: kind is no known key; did you mean \"kinds\"?",
+    ];
+    let found = problems(toml);
+    expected.iter().for_each(|line| assert!(found.contains(&line.to_string()), "{line} in {found:#?}"));
+}
+
+#[test]
+fn every_value_is_checked_and_every_problem_is_named() {
+    let toml = r#"
+listen = "nowhere"
+lease_s = 0
+min_free_bytes = -1
+reset_on_startup = "maybe"
+strict_kinds = "yes"
+[kinds."a b"]
+[kinds.c]
+schema = "missing.json"
+max_attempts = 0
+queue = "a/b"
+concurrency = 0
+backoff_s = 10
+backoff_max_s = 1
+run = { mode = "thread", command = [], env = { "A=B" = "c" } }
+[queues.q]
+rate = "fast"
+[[schedules]]
+name = "nightly"
+cron = "0 3 * *"
+time_zone = "Atlantis"
+job = { kind = "c", args = 5 }
+missed = "never"
+[auth]
+allowed_origins = ["example.org"]
+"#;
+    let found = problems(toml);
+    for key in [
+        "2: listen",
+        "3: lease_s",
+        "4: min_free_bytes",
+        "5: reset_on_startup",
+        "6: strict_kinds",
+        "7: kinds.a b",
+        "9: kinds.c.schema",
+        "10: kinds.c.max_attempts",
+        "11: kinds.c.queue",
+        "12: kinds.c.concurrency",
+        "14: kinds.c.backoff_max_s",
+        "15: kinds.c.run.mode",
+        "15: kinds.c.run.command",
+        "15: kinds.c.run.env",
+        "17: queues.q.rate",
+        "20: schedules.0.cron",
+        "21: schedules.0.time_zone",
+        "22: schedules.0.job",
+        "23: schedules.0.missed",
+        "25: auth.allowed_origins",
+    ] {
+        assert!(found.iter().any(|problem| problem.starts_with(key)), "{key} in {found:#?}");
+    }
+}
+
+#[test]
+fn what_is_not_in_effect_yet_is_said() {
+    let toml = "[retention]\nfinished_age_s = 60\n[retention.failed]\nfinished_count = 5\n[queues.q]\nrate = \"10/s\"\n\
+                [[schedules]]\nname = \"n\"\ncron = \"0 3 * * *\"\njob = { kind = \"k\", args = {} }";
+    let config = load_text(toml).expect("resolves");
+    assert_eq!(config.not_in_effect, ["the rate of a queue", "[[schedules]]", "[retention]"]);
+    assert_eq!(config.schedules[0].time_zone, "UTC");
+    assert_eq!(config.retention.states[0].1.count, Some(5));
+}
+
+#[test]
+fn an_address_that_others_can_reach_needs_insecure() {
+    let error = load_text("listen = \"0.0.0.0:7878\"").expect_err("is exposed");
+    assert!(error.to_string().contains("--insecure"), "{error}");
+    let directory = directory("listen = \"0.0.0.0:7878\"");
+    let flags = Flags { insecure: true, ..Flags::default() };
+    assert!(load(&flags, &NOBODY, directory.path()).is_ok());
+}
+
+#[test]
+fn a_file_that_is_named_and_missing_or_no_toml_is_an_error() {
+    let flags = Flags { config: Some("absent.toml".into()), ..Flags::default() };
+    let error = load(&flags, &NOBODY, Path::new("/nonexistent")).expect_err("is missing").to_string();
+    assert!(error.contains("/nonexistent/absent.toml"), "{error}");
+    assert!(problems("listen = [\n").remove(0).contains("is not TOML"));
+}

@@ -1,0 +1,165 @@
+//! Makes batches durable, in order, and only then lets anybody know: the views, the callers, the listeners (E2).
+//!
+//! Owns the log (L1). After the first error of an append nothing is written any more (L3): whoever waits is told so.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::{Arc, Weak};
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::domain::command::Answer;
+use crate::engine::handle::{Condition, Grants, Message, Shared};
+use crate::engine::receipt::{Granted, Receipt, SubmitError};
+use crate::engine::runner::ReceiptReply;
+use crate::engine::sequencer::Batch;
+use crate::feed::{Hub, Page};
+use crate::log::{AppendError, EventLog};
+use crate::views::Views;
+
+/// A batch on its way to the log, and who waits for it.
+pub(crate) struct Commit {
+    pub batch: Batch,
+    pub replies: Vec<Reply>,
+}
+
+/// Somebody who waits, and what to say once the batch is durable.
+pub(crate) enum Reply {
+    Receipt { reply: ReceiptReply, outcome: Result<Answer, SubmitError> },
+    Grants { reply: oneshot::Sender<Result<Grants, SubmitError>>, granted: Vec<Granted>, shared: Weak<Shared> },
+    NoGrants { reply: oneshot::Sender<Result<Grants, SubmitError>>, error: SubmitError },
+}
+
+/// What the committing thread owns.
+pub(crate) struct Committer {
+    pub(crate) log: Box<dyn EventLog>,
+    pub(crate) commits: Receiver<Commit>,
+    pub(crate) views: Arc<Views>,
+    pub(crate) feed: Arc<Hub>,
+    pub(crate) condition: Arc<watch::Sender<Condition>>,
+    pub(crate) runner: mpsc::WeakUnboundedSender<Message>,
+}
+
+impl Committer {
+    /// Works until the runner is gone, then closes the log. Gives the error that halted the engine, if one did.
+    pub fn run(mut self) -> Result<(), AppendError> {
+        let mut in_flight: VecDeque<InFlight> = VecDeque::new();
+        loop {
+            while in_flight.len() < self.log.in_flight_max() {
+                let next = if in_flight.is_empty() {
+                    self.commits.recv().map_err(|_| TryRecvError::Disconnected)
+                } else {
+                    self.commits.try_recv()
+                };
+                match next {
+                    Ok(commit) => match self.submit(commit) {
+                        Ok(submitted) => in_flight.push_back(submitted),
+                        Err((error, replies)) => return self.halt(error, in_flight, replies),
+                    },
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) if in_flight.is_empty() => return self.log.close(),
+                    Err(TryRecvError::Disconnected) => break,
+                }
+            }
+            let oldest = in_flight.pop_front().expect("at least one commit is in flight here");
+            if oldest.page.is_some()
+                && let Err(error) = self.log.committed()
+            {
+                return self.halt(error, in_flight, oldest.replies);
+            }
+            self.tell(oldest);
+            self.ask_for_more();
+        }
+    }
+
+    fn submit(&mut self, commit: Commit) -> Result<InFlight, (AppendError, Vec<Reply>)> {
+        let Commit { batch, replies } = commit;
+        let overlays = batch.overlays;
+        if batch.records.is_empty() {
+            return Ok(InFlight { page: None, overlays, replies });
+        }
+        let records: Arc<[_]> = batch.records.into();
+        let page = Arc::new(Page { records: records.clone(), jobs: batch.jobs.into_values().collect() });
+        match self.log.submit(records) {
+            Ok(()) => Ok(InFlight { page: Some(page), overlays, replies }),
+            Err(error) => Err((error, replies)),
+        }
+    }
+
+    fn tell(&self, durable: InFlight) {
+        if let Some(page) = &durable.page {
+            self.views.apply(page);
+        }
+        for (job, progress) in durable.overlays {
+            self.views.overlay(job, progress);
+        }
+        let seq = self.views.position();
+        durable.replies.into_iter().for_each(|reply| reply.send(seq));
+        if let Some(page) = durable.page {
+            self.feed.publish(page);
+        }
+    }
+
+    fn ask_for_more(&self) {
+        if let Some(runner) = self.runner.upgrade() {
+            // A runner that has ended needs no telling.
+            let _ = runner.send(Message::Committed);
+        }
+    }
+
+    fn halt(&self, error: AppendError, in_flight: VecDeque<InFlight>, replies: Vec<Reply>) -> Result<(), AppendError> {
+        let detail = describe(&error);
+        tracing::error!(%detail, "the log could not be written: the server is halted and answers nothing but this");
+        self.condition.send_replace(Condition::Halted { detail: detail.clone() });
+        let waiting = in_flight.into_iter().flat_map(|commit| commit.replies);
+        replies.into_iter().chain(waiting).for_each(|reply| reply.fail(&detail));
+        (0..self.log.in_flight_max()).for_each(|_| self.ask_for_more());
+        // The engine goes on refusing until the last handle is gone.
+        for commit in self.commits.iter() {
+            commit.replies.into_iter().for_each(|reply| reply.fail(&detail));
+            self.ask_for_more();
+        }
+        Err(error)
+    }
+}
+
+struct InFlight {
+    page: Option<Arc<Page>>,
+    overlays: Vec<(crate::domain::id::JobId, Arc<crate::domain::job::Progress>)>,
+    replies: Vec<Reply>,
+}
+
+impl Reply {
+    /// Answers. Whoever does not wait any more is no error; grants that nobody takes come back by themselves.
+    fn send(self, seq: crate::domain::id::Seq) {
+        match self {
+            Reply::Receipt { reply, outcome } => {
+                let _ = reply.send(outcome.map(|answer| Receipt { seq, answer }));
+            }
+            Reply::Grants { reply, granted, shared } => {
+                let _ = reply.send(Ok(Grants { granted, shared }));
+            }
+            Reply::NoGrants { reply, error } => {
+                let _ = reply.send(Err(error));
+            }
+        }
+    }
+
+    fn fail(self, detail: &str) {
+        let halted = || SubmitError::Halted { detail: detail.to_owned() };
+        match self {
+            Reply::Receipt { reply, .. } => drop(reply.send(Err(halted()))),
+            Reply::Grants { reply, .. } | Reply::NoGrants { reply, .. } => drop(reply.send(Err(halted()))),
+        }
+    }
+}
+
+fn describe(error: &AppendError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

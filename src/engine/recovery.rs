@@ -1,0 +1,86 @@
+//! From what is stored to what is known: a snapshot, the log's tail on top of it, and views that show all of it.
+//!
+//! Snapshots and stored views are disposable (V1): without them the whole log is folded, and nothing but time is lost.
+
+use std::sync::Arc;
+
+use crate::domain::evolve::evolve;
+use crate::domain::id::Seq;
+use crate::domain::job::Job;
+use crate::domain::state::State;
+use crate::log::{LogReader, ReadError};
+use crate::views::{FinishedStore, ViewError, Views};
+
+/// How many finished jobs are gathered before they are stored.
+const STORE_AT: usize = 4096;
+
+/// What recovery gives to the engine.
+pub struct Recovered {
+    pub state: State,
+    pub views: Arc<Views>,
+    /// How many events were folded.
+    pub folded: u64,
+}
+
+/// Why nothing could be recovered.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    #[error("the log could not be read")]
+    Read(#[from] ReadError),
+    #[error("the views could not be built")]
+    Views(#[from] ViewError),
+}
+
+/// Folds the log on top of `snapshot`, as far as the log goes, and builds the views.
+///
+/// A snapshot that is newer than the stored finished jobs, or than the log, is of no use and is passed over.
+/// `report` hears the seq that was folded last, now and then.
+pub fn recover(
+    log: &Arc<dyn LogReader>,
+    snapshot: impl FnOnce(Seq) -> Option<State>,
+    finished: Arc<dyn FinishedStore>,
+    report: &dyn Fn(Seq),
+) -> Result<Recovered, RecoverError> {
+    if finished.position() > log.last() {
+        finished.clear()?;
+    }
+    let usable = finished.position().min(log.last());
+    let mut state = snapshot(usable).filter(|state| state.seq() <= usable).unwrap_or_default();
+    let start = state.seq();
+    let mut endings = Endings { store: &*finished, waiting: Vec::new() };
+    loop {
+        let records = log.page_after(state.seq())?;
+        let Some(last) = records.last().map(|record| record.seq) else { break };
+        for record in &records {
+            let changed = evolve(&mut state, record);
+            endings.note(changed, record.seq)?;
+        }
+        report(last);
+    }
+    endings.flush(state.seq())?;
+    let folded = state.seq().0 - start.0;
+    let views = Arc::new(Views::new(&state, finished, log.clone()));
+    Ok(Recovered { state, views, folded })
+}
+
+/// Finished jobs on their way into the store.
+struct Endings<'a> {
+    store: &'a dyn FinishedStore,
+    waiting: Vec<Arc<Job>>,
+}
+
+impl Endings<'_> {
+    fn note(&mut self, changed: Option<Arc<Job>>, seq: Seq) -> Result<(), ViewError> {
+        let ended = changed.filter(|job| job.is_terminal() && seq > self.store.position());
+        self.waiting.extend(ended);
+        if self.waiting.len() >= STORE_AT { self.flush(seq) } else { Ok(()) }
+    }
+
+    fn flush(&mut self, seq: Seq) -> Result<(), ViewError> {
+        if seq > self.store.position() {
+            self.store.put(&self.waiting, seq)?;
+        }
+        self.waiting.clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,581 @@
+//! The JSON that asks for a job, from text to a `NewJob` with every default filled in: in two steps, `read` (what it
+//! says) and `resolve` (what it means for the kinds there are). All problems of a request are named at once.
+//!
+//! It is the body of `POST /api/jobs`, an entry of a bulk, and the `job` of a worker's `submit`. Rules that need the
+//! state (does that dependency exist, is the key free) are decided in `domain`, not here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use crate::domain::batch::{ITEMS_MAX, NewItem};
+use crate::domain::command::{Dependency, NewJob, Start};
+use crate::domain::id::{JobId, KindName, QueueName, Tag};
+use crate::domain::json::Json;
+use crate::domain::retry::Policy;
+use crate::domain::time::{Millis, Timestamp};
+use crate::kinds::catalog::{Catalog, Kind, KindSettings};
+use crate::kinds::fields::{Fields, Zero, nearest};
+use crate::kinds::problem::{Problem, Problems, below};
+use crate::kinds::schema::ArgsSchema;
+
+/// The most jobs that one bulk submits.
+pub const BULK_JOBS_MAX: usize = 1000;
+/// The most bytes that args may have.
+pub const ARGS_BYTES_MAX: usize = 12 * 1024 * 1024;
+/// Priorities go from minus this to this.
+pub const PRIORITY_MAX: i64 = 100;
+/// The most labels of a job.
+pub const TAGS_MAX: usize = 32;
+/// The most bytes of a label.
+pub const TAG_BYTES_MAX: usize = 128;
+/// The most bytes of a unique key.
+pub const UNIQUE_KEY_BYTES_MAX: usize = 512;
+/// The most jobs that a job may wait for.
+pub const DEPENDENCIES_MAX: usize = 1000;
+/// The most attempts that may be asked for.
+pub const ATTEMPTS_MAX: i64 = 1_000_000;
+/// The most bytes of an item's key.
+pub const ITEM_KEY_BYTES_MAX: usize = 4096;
+/// The most bytes of a `ref` in a bulk.
+const REF_BYTES_MAX: usize = 128;
+
+/// A job as a client asks for it. What is absent follows from the kind, or from the defaults of the server.
+#[derive(Debug, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct JobRequest {
+    pub kind: KindName,
+    /// The JSON object that the worker gets; checked against the schema of the kind.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
+    pub args: Json,
+    pub queue: Option<QueueName>,
+    /// Higher is sooner.
+    #[schemars(range(min = -100, max = 100))]
+    pub priority: Option<i8>,
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_attempts: Option<u32>,
+    /// Not before this moment. Excludes `delay_s`.
+    pub scheduled_at: Option<Timestamp>,
+    /// Not before so many seconds from now. Excludes `scheduled_at`.
+    #[schemars(rename = "delay_s", with = "Option<f64>", range(min = 0))]
+    pub delay: Option<Millis>,
+    /// Running time of one attempt, in seconds.
+    #[schemars(rename = "timeout_s", with = "Option<f64>", range(min = 0.1))]
+    pub timeout: Option<Millis>,
+    #[schemars(length(max = 32))]
+    pub tags: Option<Vec<Tag>>,
+    /// Unique per kind among active jobs.
+    #[schemars(length(min = 1, max = 512))]
+    pub unique_key: Option<Arc<str>>,
+    pub parent_id: Option<JobId>,
+    /// Ids of jobs that must complete first; in a bulk also `#ref` of another entry.
+    #[schemars(with = "Option<Vec<String>>", length(max = 1000))]
+    pub depends_on: Vec<DependsOn>,
+    /// The units of a batch.
+    #[schemars(with = "Option<Vec<NewItem>>", length(max = 100_000))]
+    pub items: Vec<NewItem>,
+    /// In a bulk: the name by which other entries refer to this one.
+    #[schemars(rename = "ref")]
+    pub reference: Option<String>,
+}
+
+/// What a job waits for, as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DependsOn {
+    Id(JobId),
+    Ref(String),
+}
+
+/// The body of a bulk, as it is published.
+#[derive(Debug, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct BulkRequest {
+    #[schemars(length(min = 1, max = 1000))]
+    pub jobs: Vec<JobRequest>,
+}
+
+/// Why a request for jobs was not understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    #[error("the body is not JSON: {0}")]
+    NotJson(String),
+    #[error("the request has fields that are wrong, missing or unknown")]
+    Invalid(Vec<Problem>),
+    #[error("the kind is not one of those that this server takes")]
+    UnknownKind(Vec<Problem>),
+    #[error("the args do not fit the schema of the kind")]
+    InvalidArgs(Vec<Problem>),
+    #[error("the args at {pointer} have {bytes} bytes; at most {ARGS_BYTES_MAX} are allowed")]
+    ArgsTooLarge { pointer: String, bytes: usize },
+}
+
+impl RequestError {
+    /// The stable code that programs may compare.
+    pub fn code(&self) -> &'static str {
+        match self {
+            RequestError::NotJson(_) => "invalid_json",
+            RequestError::Invalid(_) => "invalid_request",
+            RequestError::UnknownKind(_) => "unknown_kind",
+            RequestError::InvalidArgs(_) => "invalid_args",
+            RequestError::ArgsTooLarge { .. } => "body_too_large",
+        }
+    }
+
+    /// What is wrong, pointer by pointer.
+    pub fn into_problems(self) -> Vec<Problem> {
+        match self {
+            RequestError::NotJson(_) | RequestError::ArgsTooLarge { .. } => Vec::new(),
+            RequestError::Invalid(list) | RequestError::UnknownKind(list) | RequestError::InvalidArgs(list) => list,
+        }
+    }
+}
+
+/// Turns the JSON of one job into a `NewJob`.
+///
+/// # Errors
+/// With every problem that can be seen without the state.
+pub fn parse_job(text: &str, catalog: &Catalog) -> Result<NewJob, RequestError> {
+    let raw = raw_json(text)?;
+    let mut found = Found::default();
+    let request = JobRequest::read(raw, "", &mut found, Place::Alone);
+    let job = request.and_then(|request| request.resolve("", catalog, &BTreeMap::new(), &mut found));
+    found.into_result()?;
+    Ok(job.expect("a request without a problem makes a job"))
+}
+
+/// Turns the JSON of a bulk, `{"jobs": […]}`, into its jobs in order.
+///
+/// # Errors
+/// With every problem that can be seen without the state, at pointers like `/jobs/17/args/steps`.
+pub fn parse_bulk(text: &str, catalog: &Catalog) -> Result<Vec<NewJob>, RequestError> {
+    let raw = raw_json(text)?;
+    let mut found = Found::default();
+    let entries = read_entries(raw, &mut found.request);
+    let pointers: Vec<String> = (0..entries.len()).map(|place| below("/jobs", place)).collect();
+    let pairs = entries.iter().zip(&pointers);
+    let requests: Vec<Option<JobRequest>> =
+        pairs.map(|(entry, pointer)| JobRequest::read(entry, pointer, &mut found, Place::InBulk)).collect();
+    let refs = collect_refs(&requests, &mut found.request);
+    let pairs = requests.into_iter().zip(&pointers);
+    let jobs: Vec<Option<NewJob>> =
+        pairs.map(|(request, pointer)| request?.resolve(pointer, catalog, &refs, &mut found)).collect();
+    found.into_result()?;
+    Ok(jobs.into_iter().map(|job| job.expect("a request without a problem makes a job")).collect())
+}
+
+/// Borrows a text as one JSON value.
+///
+/// # Errors
+/// With the place at which it stops being JSON.
+pub fn raw_json(text: &str) -> Result<&RawValue, RequestError> {
+    serde_json::from_str(text).map_err(|error| RequestError::NotJson(error.to_string()))
+}
+
+/// Whether a job is asked for alone or in a bulk, where entries may name each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Alone,
+    InBulk,
+}
+
+/// What was found wrong, by the code that it is answered with.
+#[derive(Default)]
+struct Found {
+    request: Problems,
+    kind: Problems,
+    args: Problems,
+    too_large: Option<RequestError>,
+}
+
+impl Found {
+    fn into_result(self) -> Result<(), RequestError> {
+        if let Some(error) = self.too_large {
+            return Err(error);
+        }
+        let error = match (self.request.is_empty(), self.kind.is_empty(), self.args.is_empty()) {
+            (true, true, true) => return Ok(()),
+            (true, true, false) => RequestError::InvalidArgs,
+            (true, false, _) => RequestError::UnknownKind,
+            (false, _, _) => RequestError::Invalid,
+        };
+        Err(error([self.request, self.kind, self.args].into_iter().flat_map(Problems::into_list).collect()))
+    }
+}
+
+fn read_entries<'a>(raw: &'a RawValue, problems: &mut Problems) -> Vec<&'a RawValue> {
+    let Some(mut fields) = Fields::open(raw, "", problems) else { return Vec::new() };
+    let hint = ": an array of the jobs to submit";
+    let entries = fields.required("jobs", hint).and_then(|list| fields.elements("jobs", list, BULK_JOBS_MAX));
+    if entries.as_ref().is_some_and(Vec::is_empty) {
+        fields.problem("jobs", "is empty; name at least one job");
+    }
+    fields.finish();
+    entries.unwrap_or_default()
+}
+
+fn collect_refs(requests: &[Option<JobRequest>], problems: &mut Problems) -> BTreeMap<String, usize> {
+    let mut refs = BTreeMap::new();
+    for (place, request) in requests.iter().enumerate() {
+        let Some(reference) = request.as_ref().and_then(|request| request.reference.clone()) else { continue };
+        if let Some(first) = refs.insert(reference, place) {
+            problems.add(below(&below("/jobs", place), "ref"), format!("is the ref of /jobs/{first} already"));
+        }
+    }
+    refs
+}
+
+impl JobRequest {
+    /// Reads what a request says. None when it does not even name a kind and args.
+    fn read(raw: &RawValue, base: &str, found: &mut Found, place: Place) -> Option<JobRequest> {
+        let mut fields = Fields::open(raw, base, &mut found.request)?;
+        let kind = fields.required("kind", "").and_then(|kind| fields.parse_value("kind", kind));
+        let args = fields.required("args", "; send {} for a kind that takes none");
+        let args = args.and_then(|args| read_args(args, &mut fields));
+        let (scheduled_at, delay) = (fields.moment("scheduled_at"), fields.seconds("delay_s", Zero::Allowed));
+        if scheduled_at.is_some() && delay.is_some() {
+            fields.problem("delay_s", "excludes scheduled_at; send one of them");
+        }
+        let queue = fields.parsed("queue");
+        let priority = read_priority(&mut fields);
+        let max_attempts = fields.integer("max_attempts", 1..=ATTEMPTS_MAX).map(|number| number as u32);
+        let timeout = fields.seconds("timeout_s", Zero::Refused);
+        let tags = read_tags(&mut fields);
+        let unique_key = fields.short_text("unique_key", UNIQUE_KEY_BYTES_MAX).map(Arc::from);
+        let parent_id = fields.parsed("parent_id");
+        let depends_on = read_dependencies(&mut fields, place);
+        let items = read_items(&mut fields, "items");
+        let reference = match place {
+            Place::Alone => None,
+            Place::InBulk => fields.short_text("ref", REF_BYTES_MAX),
+        };
+        fields.finish();
+        Some(JobRequest {
+            kind: kind?,
+            args: args?,
+            queue,
+            priority,
+            max_attempts,
+            scheduled_at,
+            delay,
+            timeout,
+            tags,
+            unique_key,
+            parent_id,
+            depends_on,
+            items,
+            reference,
+        })
+    }
+
+    /// Says what the request means: defaults of the kind, args against its schema.
+    fn resolve(
+        self,
+        base: &str,
+        catalog: &Catalog,
+        refs: &BTreeMap<String, usize>,
+        found: &mut Found,
+    ) -> Option<NewJob> {
+        if !catalog.takes(&self.kind) {
+            let near = nearest(self.kind.as_str(), catalog.kinds().map(|kind| kind.name.as_str()));
+            let hint = near.map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
+            found.kind.add(below(base, "kind"), format!("{:?} is not a kind of this server{hint}", self.kind.as_str()));
+            return None;
+        }
+        let kind = catalog.get(&self.kind);
+        let args_base = below(base, "args");
+        let args = match kind.and_then(|kind| kind.schema.as_ref()) {
+            Some(schema) => fit(schema, self.args.clone(), &args_base, &mut found.args),
+            None => self.args.clone(),
+        };
+        if args.as_str().len() > ARGS_BYTES_MAX {
+            let bytes = args.as_str().len();
+            found.too_large = Some(RequestError::ArgsTooLarge { pointer: args_base, bytes });
+            return None;
+        }
+        let depends_on = self.resolve_dependencies(base, refs, &mut found.request)?;
+        Some(self.into_job(kind, args, depends_on))
+    }
+
+    fn resolve_dependencies(
+        &self,
+        base: &str,
+        refs: &BTreeMap<String, usize>,
+        problems: &mut Problems,
+    ) -> Option<Vec<Dependency>> {
+        let mut resolved = Vec::with_capacity(self.depends_on.len());
+        for (place, dependency) in self.depends_on.iter().enumerate() {
+            match dependency {
+                DependsOn::Id(id) => resolved.push(Dependency::Job(*id)),
+                DependsOn::Ref(name) => match refs.get(name) {
+                    Some(&entry) => resolved.push(Dependency::Entry(entry)),
+                    None => {
+                        let pointer = below(&below(base, "depends_on"), place);
+                        problems.add(pointer, format!("no entry of this bulk has the ref {name:?}"));
+                    }
+                },
+            }
+        }
+        (resolved.len() == self.depends_on.len()).then_some(resolved)
+    }
+
+    fn into_job(self, kind: Option<&Kind>, args: Json, depends_on: Vec<Dependency>) -> NewJob {
+        let KindSettings { queue, policy, .. } = kind.map(|kind| kind.settings.clone()).unwrap_or_default();
+        let start = match (self.scheduled_at, self.delay) {
+            (Some(moment), _) => Start::At(moment),
+            (None, Some(delay)) if delay.0 > 0 => Start::After(delay),
+            (None, _) => Start::Now,
+        };
+        NewJob {
+            kind: self.kind,
+            args,
+            queue: self.queue.unwrap_or(queue),
+            priority: self.priority.unwrap_or(0),
+            policy: Policy {
+                max_attempts: self.max_attempts.unwrap_or(policy.max_attempts),
+                timeout: self.timeout.or(policy.timeout),
+                ..policy
+            },
+            start,
+            tags: self.tags.unwrap_or_default(),
+            unique_key: self.unique_key,
+            parent_id: self.parent_id,
+            depends_on,
+            items: self.items,
+        }
+    }
+}
+
+/// Reads a priority: a submission's or a change's.
+pub fn read_priority(fields: &mut Fields) -> Option<i8> {
+    fields.integer("priority", -PRIORITY_MAX..=PRIORITY_MAX).map(|number| number as i8)
+}
+
+fn read_args(raw: &RawValue, fields: &mut Fields) -> Option<Json> {
+    if !raw.get().starts_with('{') {
+        fields.problem("args", "must be an object");
+        return None;
+    }
+    Json::parse(raw.get()).map_err(|error| fields.problem("args", error)).ok()
+}
+
+/// Fills in the defaults of the schema, then checks. Args that lack nothing keep the text in which they were sent.
+fn fit(schema: &ArgsSchema, args: Json, base: &str, problems: &mut Problems) -> Json {
+    let mut value = args.to_value();
+    let filled = schema.fill_defaults(&mut value);
+    schema.check(&value, base, problems);
+    if filled { Json::of(&value) } else { args }
+}
+
+/// Reads the labels of a job: a submission's or a change's.
+pub fn read_tags(fields: &mut Fields) -> Option<Vec<Tag>> {
+    let elements = fields.list("tags", TAGS_MAX)?;
+    let mut tags = Vec::with_capacity(elements.len());
+    for (place, element) in elements.iter().enumerate() {
+        match serde_json::from_str::<String>(element.get()) {
+            Ok(tag) if (1..=TAG_BYTES_MAX).contains(&tag.len()) => tags.push(Tag::from(tag)),
+            _ => {
+                let pointer = below(&fields.pointer("tags"), place);
+                fields.problems().add(pointer, format!("must be a string of 1 to {TAG_BYTES_MAX} bytes"));
+            }
+        }
+    }
+    Some(tags)
+}
+
+fn read_dependencies(fields: &mut Fields, place: Place) -> Vec<DependsOn> {
+    let elements = fields.list("depends_on", DEPENDENCIES_MAX).unwrap_or_default();
+    let base = fields.pointer("depends_on");
+    let mut known = BTreeSet::new();
+    let mut dependencies = Vec::with_capacity(elements.len());
+    for (number, element) in elements.iter().enumerate() {
+        let pointer = below(&base, number);
+        match read_dependency(element, place) {
+            Ok(dependency) if known.insert(dependency.clone()) => dependencies.push(dependency),
+            Ok(_) => fields.problems().add(pointer, "is named twice"),
+            Err(message) => fields.problems().add(pointer, message),
+        }
+    }
+    dependencies
+}
+
+fn read_dependency(element: &RawValue, place: Place) -> Result<DependsOn, &'static str> {
+    let text: String = serde_json::from_str(element.get()).map_err(|_| "must be the id of a job")?;
+    match (text.strip_prefix('#'), place) {
+        (Some(name), Place::InBulk) => Ok(DependsOn::Ref(name.to_owned())),
+        (Some(_), Place::Alone) => Err("a #ref names an entry of the same bulk; here ids only"),
+        (None, _) => text.parse().map(DependsOn::Id).map_err(|_| "is not the id of a job"),
+    }
+}
+
+/// Reads a list of new items: a submission's or a worker's `add_items`. Keys are unique among them.
+pub fn read_items(fields: &mut Fields, name: &'static str) -> Vec<NewItem> {
+    let elements = fields.list(name, ITEMS_MAX).unwrap_or_default();
+    let base = fields.pointer(name);
+    let mut known = BTreeSet::new();
+    let mut items = Vec::with_capacity(elements.len());
+    for (place, element) in elements.iter().enumerate() {
+        let pointer = below(&base, place);
+        let Some(item) = read_item(element, &pointer, fields.problems()) else { continue };
+        if known.insert(item.key.clone()) {
+            items.push(item);
+        } else {
+            fields.problems().add(below(&pointer, "key"), format!("two items have the key {:?}", item.key));
+        }
+    }
+    items
+}
+
+fn read_item(element: &RawValue, pointer: &str, problems: &mut Problems) -> Option<NewItem> {
+    let mut fields = Fields::open(element, pointer, problems)?;
+    let key = fields.required("key", "").and_then(|key| fields.value_text("key", key, ITEM_KEY_BYTES_MAX));
+    let args = fields.raw("args").and_then(|args| {
+        let args = Json::parse(args.get());
+        args.map_err(|error| fields.problem("args", error)).ok()
+    });
+    fields.finish();
+    Some(NewItem { key: key?.into(), args })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn catalog(strict: bool) -> Catalog {
+        let schema = ArgsSchema::compile(json!({
+            "properties": {"steps": {"type": "integer", "maximum": 100, "default": 8}, "cfg": {"type": "number"}},
+            "additionalProperties": false
+        }));
+        let settings = KindSettings {
+            queue: "images".parse().expect("a name"),
+            policy: Policy { timeout: Some(Millis(600_000)), ..Policy::default() },
+            concurrency: None,
+        };
+        let name = "i2v".parse().expect("a name");
+        Catalog::new([Kind { name, schema: Some(schema.expect("a schema")), settings, run: None }], strict)
+    }
+
+    fn job(body: Value) -> Result<NewJob, RequestError> {
+        parse_job(&body.to_string(), &catalog(false))
+    }
+
+    fn bulk(jobs: Value) -> Result<Vec<NewJob>, RequestError> {
+        parse_bulk(&json!({"jobs": jobs}).to_string(), &catalog(true))
+    }
+
+    fn pointers<T: std::fmt::Debug>(answer: Result<T, RequestError>, code: &str) -> Vec<String> {
+        let error = answer.expect_err("has problems");
+        assert_eq!(error.code(), code, "{error:?}");
+        error.into_problems().into_iter().map(|problem| problem.pointer).collect()
+    }
+
+    #[test]
+    fn what_a_request_leaves_out_follows_from_its_kind() {
+        let job = job(json!({"kind": "i2v", "args": {"cfg": 2}, "max_attempts": 7})).expect("fits");
+        assert_eq!(job.args.as_str(), r#"{"cfg":2,"steps":8}"#);
+        assert_eq!(job.queue.as_str(), "images");
+        assert_eq!((job.policy.max_attempts, job.policy.timeout), (7, Some(Millis(600_000))));
+        assert_eq!((job.priority, job.start), (0, Start::Now));
+    }
+
+    #[test]
+    fn a_kind_that_is_not_listed_is_taken_as_it_is_unless_kinds_are_strict() {
+        let text = r#"{"kind": "other", "args": {"z": 1.0, "a": 18446744073709551617}, "delay_s": 0}"#;
+        let job = parse_job(text, &catalog(false)).expect("fits");
+        assert_eq!(job.args.as_str(), r#"{"z":1.0,"a":18446744073709551617}"#);
+        assert_eq!((job.queue.as_str(), job.start), ("default", Start::Now));
+        assert_eq!(pointers(parse_job(text, &catalog(true)), "unknown_kind"), ["/kind"]);
+    }
+
+    #[test]
+    fn every_problem_of_a_request_is_named_at_once() {
+        let bad = json!({
+            "kind": "i2v", "args": {"steps": 500}, "queue": "a b", "priority": 101, "max_attempts": 0, "delay_s": -1,
+            "timeout_s": 0, "tags": ["", 5], "unique_key": "", "parent_id": "x", "depends_on": ["y", "#a"],
+            "items": [{"key": "k"}, {"key": "k"}, {"kee": 1}], "shape": 1
+        });
+        let mut found = pointers(job(bad), "invalid_request");
+        found.sort();
+        let expected = [
+            "/args/steps",
+            "/delay_s",
+            "/depends_on/0",
+            "/depends_on/1",
+            "/items/1/key",
+            "/items/2/kee",
+            "/items/2/key",
+            "/max_attempts",
+            "/parent_id",
+            "/priority",
+            "/queue",
+            "/shape",
+            "/tags/0",
+            "/tags/1",
+            "/timeout_s",
+            "/unique_key",
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_request_that_is_not_json_or_no_object_or_lacks_its_fields_is_refused() {
+        assert_eq!(parse_job("{", &catalog(false)).expect_err("no JSON").code(), "invalid_json");
+        assert_eq!(pointers(job(json!([])), "invalid_request"), [""]);
+        assert_eq!(pointers(job(json!({})), "invalid_request"), ["/kind", "/args"]);
+        assert_eq!(pointers(job(json!({"kind": "x", "args": []})), "invalid_request"), ["/args"]);
+        let both = json!({"kind": "x", "args": {}, "delay_s": 1, "scheduled_at": "2026-11-22T06:00:00Z"});
+        assert_eq!(pointers(job(both), "invalid_request"), ["/delay_s"]);
+        assert_eq!(pointers(job(json!({"kind": "x", "args": {}, "ref": "a"})), "invalid_request"), ["/ref"]);
+    }
+
+    #[test]
+    fn args_have_a_limit_of_their_own() {
+        let args = json!({"image": "x".repeat(ARGS_BYTES_MAX)});
+        assert_eq!(job(json!({"kind": "x", "args": args})).expect_err("too large").code(), "body_too_large");
+    }
+
+    #[test]
+    fn entries_of_a_bulk_refer_to_each_other() {
+        let jobs = bulk(json!([
+            {"kind": "i2v", "args": {}, "ref": "a", "depends_on": ["#b"]},
+            {"kind": "i2v", "args": {}, "ref": "b", "depends_on": ["0197a000-0000-7000-8000-000000000000"]}
+        ]));
+        let jobs = jobs.expect("fits");
+        assert_eq!(jobs[0].depends_on, [Dependency::Entry(1)]);
+        assert!(matches!(jobs[1].depends_on[..], [Dependency::Job(_)]));
+    }
+
+    #[test]
+    fn problems_of_a_bulk_name_their_entry() {
+        let jobs = json!([
+            {"kind": "i2v", "args": {"steps": "many"}},
+            {"kind": "i2w", "args": {}},
+            {"kind": "i2v", "args": {}, "ref": "a"},
+            {"kind": "i2v", "args": {}, "ref": "a", "depends_on": ["#c"]}
+        ]);
+        let found = pointers(bulk(jobs), "invalid_request");
+        assert_eq!(found, ["/jobs/3/ref", "/jobs/3/depends_on/0", "/jobs/1/kind", "/jobs/0/args/steps"]);
+        let args_only = bulk(json!([{"kind": "i2v", "args": {"steps": "many"}}]));
+        assert_eq!(pointers(args_only, "invalid_args"), ["/jobs/0/args/steps"]);
+    }
+
+    #[test]
+    fn a_bulk_has_one_to_a_thousand_jobs() {
+        assert_eq!(pointers(bulk(json!([])), "invalid_request"), ["/jobs"]);
+        let many = vec![json!({"kind": "i2v", "args": {}}); BULK_JOBS_MAX + 1];
+        assert_eq!(pointers(bulk(json!(many)), "invalid_request"), ["/jobs"]);
+    }
+
+    #[test]
+    fn every_published_field_is_read() {
+        let shape = schemars::schema_for!(JobRequest);
+        for name in shape.get("properties").and_then(Value::as_object).expect("an object").keys() {
+            let entry = json!([{"kind": "i2v", "args": {}, (name.as_str()): true}]);
+            let error = bulk(entry).expect_err("no field takes true");
+            let message = error.into_problems().remove(0).message;
+            assert!(!message.contains("no known field"), "{name} is published and not read");
+        }
+    }
+}
