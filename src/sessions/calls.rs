@@ -1,0 +1,324 @@
+//! What a worker says about a job that it holds: the fields of each call, their limits, and what they become.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+
+use crate::domain::batch::{ITEMS_MAX, ItemReport, ItemState, NewItem};
+use crate::domain::job::{JobError, Progress};
+use crate::domain::json::Json;
+use crate::sessions::fields::Fields;
+use crate::sessions::frames::FrameError;
+use crate::sessions::ports::{LogLine, LogStream};
+use crate::sessions::previews::{PREVIEW_BYTES_MAX, Preview};
+
+/// The most bytes of a checkpoint.
+pub const CHECKPOINT_BYTES_MAX: usize = 64 * 1024;
+/// The most bytes of a stage.
+pub const STAGE_BYTES_MAX: usize = 256;
+/// The most bytes of a progress message.
+pub const MESSAGE_BYTES_MAX: usize = 4 * 1024;
+/// The most bytes of an item's key.
+pub const ITEM_KEY_BYTES_MAX: usize = 4 * 1024;
+/// The most bytes of an error's code.
+pub const ERROR_CODE_BYTES_MAX: usize = 128;
+/// The most bytes of an error's message.
+pub const ERROR_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// The most bytes of the `ref` of a `submit`.
+pub const REF_BYTES_MAX: usize = 1024;
+
+/// One call about a job.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Call {
+    Progress(ProgressCall),
+    Log(Vec<LogLine>),
+    Checkpoint(Json),
+    Items(Vec<ItemReport>),
+    AddItems(Vec<NewItem>),
+    /// A child: the JSON that asks for it is understood by the rules of kinds.
+    Submit {
+        reference: Option<Arc<str>>,
+        request: Json,
+    },
+    Complete(Option<Json>),
+    Release,
+    /// Its attempt is filled in by the core.
+    Fail(JobError),
+}
+
+/// New progress. What it leaves out stays as it was.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ProgressCall {
+    pub progress: Progress,
+    pub preview: Option<Preview>,
+}
+
+impl ProgressCall {
+    /// Puts later progress over this one.
+    pub fn merge(&mut self, later: ProgressCall) {
+        merge_progress(&mut self.progress, later.progress);
+        self.preview = later.preview.or(self.preview.take());
+    }
+}
+
+/// Puts later progress over an earlier one: what the later leaves out stays.
+pub fn merge_progress(earlier: &mut Progress, later: Progress) {
+    earlier.percent = later.percent.or(earlier.percent);
+    earlier.stage = later.stage.or(earlier.stage.take());
+    earlier.message = later.message.or(earlier.message.take());
+    earlier.done = later.done.or(earlier.done);
+    earlier.total = later.total.or(earlier.total);
+    earlier.preview = later.preview.or(earlier.preview.take());
+}
+
+impl Call {
+    /// Understands the fields of a call. The `ref` of a `submit` was taken out before, for the answer.
+    pub fn read(fields: Fields<'_>, reference: Option<Arc<str>>) -> Result<Call, FrameError> {
+        match fields.type_name() {
+            "progress" => fields.into().and_then(ProgressFields::understand).map(Call::Progress),
+            "log" => fields.into().map(|LogFields { lines }| Call::Log(lines.iter().map(LineFields::line).collect())),
+            "checkpoint" => fields.into().and_then(CheckpointFields::understand).map(Call::Checkpoint),
+            "item" => fields.into().and_then(ItemFields::understand).map(|report| Call::Items(vec![report])),
+            "add_items" => fields.into().and_then(AddItemsFields::understand).map(Call::AddItems),
+            "submit" => fields.into().and_then(|SubmitFields { job }| submit(reference, job)),
+            "complete" => fields.into().map(|CompleteFields { result }| Call::Complete(result)),
+            "release" => fields.into().map(|ReleaseFields {}| Call::Release),
+            "fail" => fields.into().and_then(|FailFields { error }| error.understand("fail")).map(Call::Fail),
+            other => Err(FrameError::new("unknown_frame", format!("there is no frame of type {other:?}"))),
+        }
+    }
+}
+
+fn limit(frame: &str, field: &str, length: usize, max: usize) -> Result<(), FrameError> {
+    let fits = length <= max;
+    fits.then_some(())
+        .ok_or_else(|| FrameError::invalid(format!("{frame}: {field}: it has {length} bytes; at most {max} are taken")))
+}
+
+/// How far a job has come. What is left out stays as it was.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProgressFields {
+    #[schemars(range(min = 0, max = 100))]
+    pub percent: Option<f64>,
+    pub stage: Option<Arc<str>>,
+    pub message: Option<Arc<str>>,
+    pub done: Option<u64>,
+    pub total: Option<u64>,
+    /// A picture as a `data:image/…;base64,…` URL of at most 512 KiB, decoded.
+    pub preview: Option<String>,
+}
+
+impl ProgressFields {
+    fn understand(self) -> Result<ProgressCall, FrameError> {
+        if let Some(percent) = self.percent.filter(|percent| !(0.0..=100.0).contains(percent)) {
+            return Err(FrameError::invalid(format!("progress: percent: {percent} is not between 0 and 100")));
+        }
+        limit("progress", "stage", self.stage.as_ref().map_or(0, |text| text.len()), STAGE_BYTES_MAX)?;
+        limit("progress", "message", self.message.as_ref().map_or(0, |text| text.len()), MESSAGE_BYTES_MAX)?;
+        let preview = self.preview.as_deref().map(read_preview).transpose()?;
+        let progress = Progress {
+            percent: self.percent,
+            stage: self.stage,
+            message: self.message,
+            done: self.done,
+            total: self.total,
+            preview: preview.as_ref().map(|preview| preview.media_type.clone()),
+        };
+        Ok(ProgressCall { progress, preview })
+    }
+}
+
+fn read_preview(url: &str) -> Result<Preview, FrameError> {
+    let shape = || FrameError::new("invalid_preview", "progress: preview: it is a data:image/…;base64,… URL");
+    let (media_type, data) =
+        url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,")).ok_or_else(shape)?;
+    let subtype = media_type.strip_prefix("image/").ok_or_else(shape)?;
+    let is_word = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".+-".contains(&byte));
+    if subtype.is_empty() || subtype.len() > 64 || !is_word(subtype) {
+        return Err(shape());
+    }
+    // Four characters stand for three bytes; measured before decoding, so that nothing large is made in vain.
+    if data.len() / 4 * 3 > PREVIEW_BYTES_MAX + 3 {
+        return Err(too_large(data.len() / 4 * 3));
+    }
+    let bytes = STANDARD
+        .decode(data)
+        .map_err(|error| FrameError::new("invalid_preview", format!("progress: preview: no base64: {error}")))?;
+    if bytes.len() > PREVIEW_BYTES_MAX {
+        return Err(too_large(bytes.len()));
+    }
+    Ok(Preview { media_type: media_type.into(), bytes: bytes.into() })
+}
+
+fn too_large(length: usize) -> FrameError {
+    let detail = format!("progress: preview: the picture has {length} bytes; at most {PREVIEW_BYTES_MAX} are taken");
+    FrameError::new("preview_too_large", detail)
+}
+
+/// Log lines of the job.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogFields {
+    pub lines: Vec<LineFields>,
+}
+
+/// One log line. Longer ones than 64 KiB are cut and marked.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LineFields {
+    #[serde(default)]
+    pub stream: LogStream,
+    pub text: String,
+}
+
+impl LineFields {
+    fn line(&self) -> LogLine {
+        LogLine::new(self.stream, &self.text, self.text.len() as u64)
+    }
+}
+
+/// A note for the next attempt, in case this one does not come to its end.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointFields {
+    /// At most 64 KiB.
+    pub data: Json,
+}
+
+impl CheckpointFields {
+    fn understand(self) -> Result<Json, FrameError> {
+        let length = self.data.as_str().len();
+        if length > CHECKPOINT_BYTES_MAX {
+            let detail = format!("checkpoint: data: it has {length} bytes; at most {CHECKPOINT_BYTES_MAX} are taken");
+            return Err(FrameError::new("checkpoint_too_large", detail));
+        }
+        Ok(self.data)
+    }
+}
+
+/// What became of one item.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ItemFields {
+    pub key: Arc<str>,
+    pub state: ReportedState,
+    pub result: Option<Json>,
+    pub error: Option<ErrorFields>,
+}
+
+/// The states that can be reported.
+#[derive(Debug, Clone, Copy, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReportedState {
+    Completed,
+    Failed,
+    Skipped,
+}
+
+impl ItemFields {
+    fn understand(self) -> Result<ItemReport, FrameError> {
+        let state = match self.state {
+            ReportedState::Completed => ItemState::Completed,
+            ReportedState::Failed => ItemState::Failed,
+            ReportedState::Skipped => ItemState::Skipped,
+        };
+        let error = self.error.map(|error| error.understand("item")).transpose()?;
+        Ok(ItemReport { key: self.key, state, result: self.result, error })
+    }
+}
+
+/// More items. Known keys are passed over.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AddItemsFields {
+    pub items: Vec<NewItemFields>,
+}
+
+/// One more item.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewItemFields {
+    pub key: Arc<str>,
+    pub args: Option<Json>,
+}
+
+impl AddItemsFields {
+    fn understand(self) -> Result<Vec<NewItem>, FrameError> {
+        if self.items.len() > ITEMS_MAX {
+            return Err(FrameError::invalid(format!("add_items: a job has at most {ITEMS_MAX} items")));
+        }
+        let understand = |item: NewItemFields| {
+            if item.key.is_empty() {
+                return Err(FrameError::invalid("add_items: key: it is empty"));
+            }
+            limit("add_items", "key", item.key.len(), ITEM_KEY_BYTES_MAX)?;
+            Ok(NewItem { key: item.key, args: item.args })
+        };
+        self.items.into_iter().map(understand).collect()
+    }
+}
+
+/// A child of the job.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SubmitFields {
+    /// As for `POST /api/jobs`.
+    pub job: Json,
+}
+
+fn submit(reference: Option<Arc<str>>, request: Json) -> Result<Call, FrameError> {
+    limit("submit", "ref", reference.as_ref().map_or(0, |text| text.len()), REF_BYTES_MAX)?;
+    Ok(Call::Submit { reference, request })
+}
+
+/// The job is done.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CompleteFields {
+    pub result: Option<Json>,
+}
+
+/// The worker gives the job back; it costs no attempt.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseFields {}
+
+/// The attempt failed.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FailFields {
+    pub error: ErrorFields,
+}
+
+/// What went wrong.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ErrorFields {
+    #[serde(default = "failed")]
+    pub code: Arc<str>,
+    pub message: Arc<str>,
+    pub details: Option<Json>,
+    /// Whether another attempt may help.
+    #[serde(default = "yes")]
+    pub retryable: bool,
+}
+
+fn failed() -> Arc<str> {
+    "failed".into()
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl ErrorFields {
+    fn understand(self, frame: &str) -> Result<JobError, FrameError> {
+        limit(frame, "error code", self.code.len(), ERROR_CODE_BYTES_MAX)?;
+        limit(frame, "error message", self.message.len(), ERROR_MESSAGE_BYTES_MAX)?;
+        let ErrorFields { code, message, details, retryable } = self;
+        Ok(JobError { code, message, details, retryable, attempt: 0 })
+    }
+}

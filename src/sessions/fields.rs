@@ -1,0 +1,71 @@
+//! Reads frames out of JSON text: their type first, then the fields that belong to it, and nothing else. Values that
+//! pass through (args, results) are never parsed into trees and written again.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use serde::de::value::MapDeserializer;
+use serde_json::value::RawValue;
+
+use crate::sessions::frames::FrameError;
+
+/// One JSON object with a `type`, before its other fields are understood.
+#[derive(Debug)]
+pub struct Fields<'a> {
+    type_name: Cow<'a, str>,
+    fields: BTreeMap<Cow<'a, str>, &'a RawValue>,
+}
+
+/// Reads one frame or an array of them.
+pub fn read_frames(text: &str) -> Result<Vec<Fields<'_>>, FrameError> {
+    if text.trim_start().starts_with('[') {
+        let list: Vec<&RawValue> = serde_json::from_str(text).map_err(FrameError::not_json)?;
+        return list.into_iter().map(|one| read_frame(one.get())).collect();
+    }
+    read_frame(text).map(|frame| vec![frame])
+}
+
+/// Reads one frame.
+pub fn read_frame(text: &str) -> Result<Fields<'_>, FrameError> {
+    let mut fields: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(text).map_err(FrameError::not_json)?;
+    let type_name = fields.remove("type").and_then(|raw| serde_json::from_str(raw.get()).ok());
+    let type_name = type_name.ok_or_else(|| FrameError::invalid("a frame is a JSON object with a text `type`"))?;
+    Ok(Fields { type_name, fields })
+}
+
+impl<'a> Fields<'a> {
+    /// The fields of a frame whose type is known from elsewhere.
+    pub fn of(type_name: &'static str, body: &'a str) -> Result<Fields<'a>, FrameError> {
+        let fields = serde_json::from_str(body).map_err(FrameError::not_json)?;
+        Ok(Fields { type_name: Cow::Borrowed(type_name), fields })
+    }
+
+    /// What sort of frame it is.
+    pub fn type_name(&self) -> &str {
+        &self.type_name
+    }
+
+    /// Takes one field out, if it is there and not null.
+    pub fn take<T: DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>, FrameError> {
+        let Some(raw) = self.fields.remove(name) else { return Ok(None) };
+        serde_json::from_str(raw.get())
+            .map_err(|error| FrameError::invalid(format!("{}: {name}: {}", self.type_name, plain(error))))
+    }
+
+    /// Understands all fields that are left; one too many is an error.
+    pub fn into<T: DeserializeOwned>(self) -> Result<T, FrameError> {
+        let fields = self.fields.iter().map(|(name, raw)| (name.as_ref(), *raw));
+        T::deserialize(MapDeserializer::<_, serde_json::Error>::new(fields))
+            .map_err(|error| FrameError::invalid(format!("{}: {}", self.type_name, plain(error))))
+    }
+}
+
+/// The text of an error without a place: the places are those of single fields, which mean nothing to the worker.
+fn plain(error: serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" at line ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}

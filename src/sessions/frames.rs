@@ -1,0 +1,314 @@
+//! The frames that workers and the server exchange: their shapes, their limits, and the errors of those that are wrong.
+//!
+//! The same on every transport. What a frame does is not decided here.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::domain::id::{Epoch, JobId, KindName, LeaseToken, QueueName, SessionId};
+use crate::domain::json::Json;
+use crate::sessions::calls::Call;
+use crate::sessions::fields::{Fields, read_frame, read_frames};
+
+/// The most bytes of one frame or of an array of them.
+pub const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// The most jobs that a session may want to hold at once.
+pub const SLOTS_MAX: u32 = 1000;
+/// The most bytes of a worker's name.
+pub const NAME_BYTES_MAX: usize = 128;
+/// The most kinds or queues that a worker may name.
+pub const NAMES_MAX: usize = 1000;
+/// The most items that a job frame hands over; the rest is asked for.
+pub const ITEMS_HANDED_MAX: usize = 1000;
+
+/// What a worker says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum WorkerFrame {
+    /// Who it is. The first frame, and only the first.
+    Hello(Hello),
+    /// How many jobs it wants to hold at once, until it says so again.
+    Ready { slots: u32 },
+    /// It is still there.
+    Pong,
+    /// Something about a job that it holds.
+    Job(JobCall),
+}
+
+/// A worker introduces itself.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Hello {
+    /// A label for people; it need not be unique.
+    pub name: Option<Arc<str>>,
+    /// The kinds that it runs. Empty or absent: every kind; for a child process, the kind that it was started for.
+    #[serde(default, deserialize_with = "names")]
+    pub kinds: Option<Vec<KindName>>,
+    /// The queues that it takes jobs from; null or absent: every queue.
+    #[serde(default, deserialize_with = "names")]
+    pub queues: Option<Vec<QueueName>>,
+    /// The session that it had before its connection broke.
+    pub resume: Option<Resume>,
+}
+
+/// What a worker still holds of a former session.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Resume {
+    pub session: SessionId,
+    pub leases: Vec<LeaseRef>,
+}
+
+/// A job and the secret that proves its lease.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LeaseRef {
+    pub job_id: JobId,
+    #[serde(deserialize_with = "token")]
+    #[schemars(with = "String")]
+    pub token: LeaseToken,
+}
+
+/// A frame about a job, with the proof of its lease.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobCall {
+    pub lease: LeaseRef,
+    pub call: Call,
+}
+
+/// What the server says.
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ServerFrame {
+    /// The answer to `hello`.
+    Welcome { session: SessionId, epoch: Epoch, lease_s: f64, ping_s: f64 },
+    /// A job to run.
+    Job(Box<JobFrame>),
+    /// A job shall stop. Its lease ends after `grace_s` at the latest.
+    Cancel { job_id: JobId, reason: CancelReason, grace_s: f64 },
+    /// The lease of a job is gone: whatever is still said about it changes nothing.
+    Lost { job_id: JobId },
+    /// No more jobs will come.
+    Quiet,
+    /// The worker shall go.
+    Terminate,
+    /// Is it still there? Any frame is an answer.
+    Ping,
+    /// A child was taken, or had been taken before.
+    Submitted {
+        #[serde(rename = "ref")]
+        reference: Option<Arc<str>>,
+        id: JobId,
+    },
+    /// A frame changed nothing.
+    Error(ErrorFrame),
+}
+
+/// A job with everything that a worker needs to run it.
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+pub struct JobFrame {
+    /// The whole job, as `GET /api/jobs/{id}` shows it.
+    pub job: Json,
+    pub attempt: u32,
+    /// Items that are still pending, up to 1,000; the rest can be asked for.
+    pub items: Vec<HandedItem>,
+    pub lease: HandedLease,
+    /// What an earlier run left for this one.
+    pub checkpoint: Option<Json>,
+}
+
+/// One item to do.
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+pub struct HandedItem {
+    pub key: Arc<str>,
+    pub args: Option<Json>,
+}
+
+/// The lease that comes with a job.
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+pub struct HandedLease {
+    pub token: Arc<str>,
+    pub expires_in_s: f64,
+}
+
+/// Why a job shall stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelReason {
+    /// Somebody asked for it.
+    Requested,
+    /// Its running time is over.
+    Timeout,
+    /// The server stops.
+    Shutdown,
+}
+
+impl CancelReason {
+    /// The word as it stands in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CancelReason::Requested => "requested",
+            CancelReason::Timeout => "timeout",
+            CancelReason::Shutdown => "shutdown",
+        }
+    }
+}
+
+/// What was wrong with a frame, and with which.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct ErrorFrame {
+    /// Stable: programs may compare it.
+    pub code: Arc<str>,
+    pub detail: Arc<str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<JobId>,
+    /// The `ref` of the `submit` that was refused.
+    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Arc<str>>,
+    /// What is wrong with each field, if it is about fields.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+}
+
+/// What is wrong with one field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct FieldError {
+    /// A JSON pointer to the field.
+    pub pointer: String,
+    pub message: String,
+}
+
+/// Why a frame was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {detail}")]
+pub struct FrameError {
+    pub code: Arc<str>,
+    pub detail: Arc<str>,
+    pub errors: Vec<FieldError>,
+}
+
+impl FrameError {
+    /// An error with a stable code.
+    pub fn new(code: impl Into<Arc<str>>, detail: impl Into<Arc<str>>) -> FrameError {
+        FrameError { code: code.into(), detail: detail.into(), errors: Vec::new() }
+    }
+
+    /// A frame whose fields are wrong.
+    pub fn invalid(detail: impl Into<Arc<str>>) -> FrameError {
+        FrameError::new("invalid_frame", detail)
+    }
+
+    pub(crate) fn not_json(error: serde_json::Error) -> FrameError {
+        FrameError::new("invalid_json", format!("a frame is a JSON object or an array of them: {error}"))
+    }
+}
+
+impl From<FrameError> for ErrorFrame {
+    fn from(error: FrameError) -> ErrorFrame {
+        ErrorFrame { code: error.code, detail: error.detail, job_id: None, reference: None, errors: error.errors }
+    }
+}
+
+/// Reads what a worker sent: one frame or an array of them, each for itself, in order.
+pub fn parse_worker_frames(text: &str) -> Vec<Result<WorkerFrame, Box<ErrorFrame>>> {
+    if text.len() > FRAME_BYTES_MAX {
+        let detail = format!("a frame has at most {FRAME_BYTES_MAX} bytes; this one has {}", text.len());
+        return vec![Err(Box::new(FrameError::new("frame_too_large", detail).into()))];
+    }
+    match read_frames(text) {
+        Ok(frames) => frames.into_iter().map(understand).collect(),
+        Err(error) => vec![Err(Box::new(error.into()))],
+    }
+}
+
+/// Reads one frame about a job whose lease is known from elsewhere: a child that runs one job need not name it.
+pub fn parse_call(text: &str) -> Result<Call, Box<ErrorFrame>> {
+    let mut fields = read_frame(text).map_err(|error| Box::new(ErrorFrame::from(error)))?;
+    let named = fields.take::<JobId>("job_id").and_then(|_| fields.take::<String>("token").map(drop));
+    let reference = reference_of(&mut fields);
+    named
+        .and_then(|()| Call::read(fields, reference.clone()))
+        .map_err(|error| Box::new(ErrorFrame { reference, ..error.into() }))
+}
+
+fn understand(mut fields: Fields<'_>) -> Result<WorkerFrame, Box<ErrorFrame>> {
+    match fields.type_name() {
+        "hello" => fields.into().and_then(Hello::check).map(WorkerFrame::Hello).map_err(boxed),
+        "ready" => fields.into().and_then(Slots::check).map(|slots| WorkerFrame::Ready { slots }).map_err(boxed),
+        "pong" => Ok(WorkerFrame::Pong),
+        _ => {
+            let job_id = fields.take::<JobId>("job_id").map_err(boxed)?;
+            let reference = reference_of(&mut fields);
+            let token = fields.take::<String>("token");
+            let named = token.and_then(|token| name_lease(job_id, token));
+            let called = named.and_then(|lease| {
+                Call::read(fields, reference.clone()).map(|call| WorkerFrame::Job(JobCall { lease, call }))
+            });
+            called.map_err(|error| Box::new(ErrorFrame { job_id, reference, ..error.into() }))
+        }
+    }
+}
+
+fn boxed(error: FrameError) -> Box<ErrorFrame> {
+    Box::new(error.into())
+}
+
+/// A `ref` that is not a text is left in place, where it is an unknown or wrong field.
+fn reference_of(fields: &mut Fields<'_>) -> Option<Arc<str>> {
+    (fields.type_name() == "submit").then(|| fields.take("ref").ok().flatten()).flatten()
+}
+
+fn name_lease(job: Option<JobId>, token: Option<String>) -> Result<LeaseRef, FrameError> {
+    match (job, token) {
+        (Some(job_id), Some(token)) => Ok(LeaseRef { job_id, token: LeaseToken::new(token) }),
+        _ => Err(FrameError::invalid("a frame about a job needs its `job_id` and the `token` of its lease")),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Slots {
+    slots: u32,
+}
+
+impl Slots {
+    fn check(self) -> Result<u32, FrameError> {
+        let fits = self.slots <= SLOTS_MAX;
+        fits.then_some(self.slots)
+            .ok_or_else(|| FrameError::invalid(format!("ready: slots: at most {SLOTS_MAX} jobs can be held at once")))
+    }
+}
+
+impl Hello {
+    /// Checks what the types do not say.
+    pub fn check(self) -> Result<Hello, FrameError> {
+        let name_fits = self.name.as_ref().is_none_or(|name| !name.is_empty() && name.len() <= NAME_BYTES_MAX);
+        if !name_fits {
+            return Err(FrameError::invalid(format!("hello: name: it has 1 to {NAME_BYTES_MAX} bytes")));
+        }
+        let kinds = self.kinds.as_ref().map_or(0, Vec::len);
+        let queues = self.queues.as_ref().map_or(0, Vec::len);
+        if kinds > NAMES_MAX || queues > NAMES_MAX {
+            return Err(FrameError::invalid(format!("hello: a worker names at most {NAMES_MAX} kinds and queues")));
+        }
+        Ok(self)
+    }
+}
+
+fn names<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(
+    deserializer: D,
+) -> Result<Option<Vec<T>>, D::Error> {
+    let texts = Option::<Vec<String>>::deserialize(deserializer)?;
+    let parse = |text: String| {
+        text.parse().map_err(|error| serde::de::Error::custom(format_args!("{text:?} is no name: {error}")))
+    };
+    texts.map(|texts| texts.into_iter().map(parse).collect()).transpose()
+}
+
+fn token<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LeaseToken, D::Error> {
+    String::deserialize(deserializer).map(LeaseToken::new)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! What sessions need of the house outside: a place for log lines, a place for files, and the rules by which a
+//! worker's request becomes a job. Storage and kinds stand behind these ports; nothing here knows how.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::command::NewJob;
+use crate::domain::id::JobId;
+use crate::domain::job::FileInfo;
+use crate::domain::time::Timestamp;
+use crate::sessions::frames::FrameError;
+
+/// The most bytes that one log line keeps, its mark included.
+pub const LOG_LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// Where a log line came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogStream {
+    #[default]
+    Stdout,
+    Stderr,
+    /// Daybook itself says something about the run.
+    System,
+}
+
+/// One line of a job's log, at most [`LOG_LINE_BYTES_MAX`] long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    pub stream: LogStream,
+    pub text: Arc<str>,
+}
+
+impl LogLine {
+    /// Makes a line of any text. What is too long is cut and marked; `length` is how long it was before anybody cut.
+    pub fn new(stream: LogStream, text: &str, length: u64) -> LogLine {
+        if text.len() <= LOG_LINE_BYTES_MAX && length <= text.len() as u64 {
+            return LogLine { stream, text: text.into() };
+        }
+        let mark = format!(" … [cut: the line had {length} bytes]");
+        let kept = &text[..text.floor_char_boundary(LOG_LINE_BYTES_MAX - mark.len())];
+        LogLine { stream, text: format!("{kept}{mark}").into() }
+    }
+
+    /// Makes a line of bytes that need not be UTF-8.
+    pub fn of_bytes(stream: LogStream, bytes: &[u8], length: u64) -> LogLine {
+        let text = String::from_utf8_lossy(bytes);
+        let grown = text.len().saturating_sub(bytes.len()) as u64;
+        LogLine::new(stream, &text, length + grown)
+    }
+
+    /// Makes a line in which Daybook itself speaks.
+    pub fn system(text: &str) -> LogLine {
+        LogLine::new(LogStream::System, text, text.len() as u64)
+    }
+}
+
+/// The port to the jobs' log lines. Calls may block for the length of a write; they are made where that is allowed.
+pub trait JobLogs: Send + Sync {
+    /// Adds lines to the log of a job, in order. They are readable at once and durable after the next sync.
+    fn append(&self, job: JobId, at: Timestamp, lines: &[LogLine]) -> io::Result<()>;
+
+    /// Makes every line of a job durable. Without lines it does nothing.
+    fn sync(&self, job: JobId) -> io::Result<()>;
+}
+
+/// The port to the jobs' output files.
+pub trait JobFiles: Send + Sync {
+    /// Takes a file over, by moving it if that is possible, and replaces one of the same name. The name has no
+    /// directory in it. Durable when this returns.
+    fn adopt(&self, job: JobId, name: &str, from: &Path) -> io::Result<FileInfo>;
+}
+
+/// The port to the rules of kinds.
+pub trait Intake: Send + Sync {
+    /// Turns the JSON of a `submit` frame's job (as for `POST /api/jobs`) into a job with every default filled in.
+    fn child(&self, request: &str) -> Result<NewJob, FrameError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_too_long_is_cut_and_says_how_long_it_was() {
+        let text = "ü".repeat(LOG_LINE_BYTES_MAX);
+        let line = LogLine::new(LogStream::Stdout, &text, text.len() as u64);
+        assert!(line.text.len() <= LOG_LINE_BYTES_MAX);
+        assert!(line.text.ends_with("ü … [cut: the line had 131072 bytes]"), "{}", &line.text[line.text.len() - 60..]);
+    }
+
+    #[test]
+    fn a_line_that_fits_stays_as_it_is() {
+        let text = "x".repeat(LOG_LINE_BYTES_MAX);
+        assert_eq!(&*LogLine::new(LogStream::Stderr, &text, text.len() as u64).text, text);
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_replaced() {
+        assert_eq!(&*LogLine::of_bytes(LogStream::Stdout, b"a\xff\xfeb", 4).text, "a\u{fffd}\u{fffd}b");
+        let garbage = vec![0xff; LOG_LINE_BYTES_MAX];
+        assert!(LogLine::of_bytes(LogStream::Stdout, &garbage, garbage.len() as u64).text.len() <= LOG_LINE_BYTES_MAX);
+    }
+}
