@@ -20,6 +20,4 @@ pub mod refusal;
 pub mod retry;
 pub mod slots;
 pub mod state;
-#[cfg(test)]
-pub mod testing;
 pub mod time;
