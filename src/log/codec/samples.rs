@@ -207,7 +207,8 @@ fn events() -> Vec<Event> {
         JobCancelRequested { job, deadline: later, reason: Reason::CancelledByRequest }.into(),
         JobCompleted { job, result: Some(json(r#"{"bytes":123456}"#)) }.into(),
         JobFailed { job, reason: Reason::AttemptsExhausted, error: Some(error()) }.into(),
-        JobCancelled { job, reason: Reason::DependencyFailed, error: Some(error()), run_ended: Some(RunEnd::Failed) }.into(),
+        JobCancelled { job, reason: Reason::DependencyFailed, error: Some(error()), run_ended: Some(RunEnd::Failed) }
+            .into(),
         retried().into(),
         amended().into(),
         JobLateResult { job, call: LateCall::Complete }.into(),
