@@ -103,7 +103,7 @@ pub struct Extras {
 pub enum JobState {
     /// Its time has not come. Next: `queued`, `cancelled`.
     Scheduled { scheduled_at: Timestamp },
-    /// Waits for a worker. Next: `running`, `cancelled`.
+    /// Waits for a worker. Next: `running`, `cancelled`, and `scheduled` when somebody moves its time.
     Queued,
     /// Waits for other jobs. Next: `queued`, `scheduled`, `cancelled`.
     Blocked { scheduled_at: Option<Timestamp> },

@@ -20,4 +20,6 @@ pub mod refusal;
 pub mod retry;
 pub mod slots;
 pub mod state;
+#[cfg(test)]
+pub mod testing;
 pub mod time;

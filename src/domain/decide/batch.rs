@@ -69,3 +69,6 @@ pub fn check_lease(state: &State, proof: LeaseProof) -> Decision {
         Err(refusal) => late(state, proof, LateCall::Log, refusal),
     }
 }
+
+#[cfg(test)]
+mod tests;

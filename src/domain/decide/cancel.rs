@@ -58,3 +58,6 @@ fn active_below(state: &State, top: Ordinal) -> impl Iterator<Item = &Job> {
         Some(Slot::Finished(_)) | None => None,
     })
 }
+
+#[cfg(test)]
+mod tests;

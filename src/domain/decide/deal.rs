@@ -107,3 +107,6 @@ fn takes(worker: &Worker, queue: &QueueName, kind: &KindName) -> bool {
     let queue_fits = worker.joined.queues.as_ref().is_none_or(|queues| queues.contains(queue));
     kind_fits && queue_fits
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,3 +96,6 @@ pub fn lost(job: &Job, run: &Run, cause: LossCause) -> Vec<Event> {
     }
     events
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,3 +56,6 @@ fn end_of(call: LateCall) -> Option<RunEnd> {
         LateCall::Progress | LateCall::Log | LateCall::Items | LateCall::Checkpoint | LateCall::File => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

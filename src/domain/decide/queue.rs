@@ -57,3 +57,6 @@ fn moves(job: &Job, now: Timestamp, at: Timestamp) -> bool {
 fn waits_for_time(job: &Job) -> bool {
     matches!(job.state, JobState::Scheduled { .. } | JobState::Retryable { .. })
 }
+
+#[cfg(test)]
+mod tests;

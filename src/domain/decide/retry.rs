@@ -131,3 +131,6 @@ fn revived(job: &Job, only_failed_items: bool) -> Revived {
         files: extras.map(|extras| extras.files.clone()).unwrap_or_default(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -252,3 +252,6 @@ impl Keys {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,3 +71,6 @@ fn active(state: &State, ordinal: Ordinal) -> &Job {
         _ => panic!("an index over active jobs names active jobs"),
     }
 }
+
+#[cfg(test)]
+mod tests;
