@@ -64,8 +64,8 @@ pub fn encode(event: &Event, out: &mut Vec<u8>) -> Result<(), bincode::error::En
 }
 
 fn read<T: serde::de::DeserializeOwned>(type_code: u16, bytes: &[u8]) -> Result<T, DecodeError> {
-    let (data, consumed) = bincode::serde::decode_from_slice(bytes, CONFIG)
-        .map_err(|source| DecodeError::Body { type_code, source })?;
+    let (data, consumed) =
+        bincode::serde::decode_from_slice(bytes, CONFIG).map_err(|source| DecodeError::Body { type_code, source })?;
     match bytes.len() - consumed {
         0 => Ok(data),
         extra => Err(DecodeError::Rest { type_code, extra }),
