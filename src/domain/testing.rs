@@ -93,8 +93,7 @@ impl World {
 
     fn take(&mut self, command: Command) -> Then<'_> {
         let seed = self.number();
-        let mut ctx =
-            Context { now: self.now, limits: &self.limits, held: &self.held, chance: Chance::new(seed) };
+        let mut ctx = Context { now: self.now, limits: &self.limits, held: &self.held, chance: Chance::new(seed) };
         let Decision { events, outcome } = decide(&self.state, &mut ctx, command);
         self.append(&events);
         Then { world: self, events, outcome }
