@@ -55,6 +55,12 @@ pub fn temporary_of(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
+/// Removes what [`write_file`] left in a directory when the server was killed.
+pub fn remove_temporaries(dir: &Path) -> io::Result<()> {
+    let names = names_in(dir)?;
+    names.iter().filter(|name| name.ends_with(".tmp")).try_for_each(|name| remove_file(&dir.join(name)))
+}
+
 /// Removes a directory and everything in it; it is no error if it is gone already.
 pub fn remove_dir(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {

@@ -13,9 +13,12 @@
 mod ballast;
 mod cache;
 pub mod disk;
+pub mod files;
 mod head;
 mod inspect;
+pub mod joblogs;
 mod log;
+mod logfile;
 pub mod open;
 mod payloads;
 mod reader;
@@ -26,6 +29,7 @@ mod seal;
 mod sealer;
 mod segment;
 mod segments;
+mod snapshots;
 pub mod sync;
 #[cfg(test)]
 mod tests;
@@ -33,5 +37,8 @@ mod verify;
 mod writer;
 
 pub use disk::free as disk_free;
+pub use files::JobFiles;
+pub use joblogs::JobLogs;
 pub use open::{DirectoryLock, OpenError, Opened, Options, open};
 pub use reset::reset;
+pub use snapshots::SnapshotFiles;
