@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::domain::batch::{ITEMS_MAX, ItemReport, ItemState, NewItem};
 use crate::domain::job::{JobError, Progress};
 use crate::domain::json::Json;
+use crate::kinds::request::ITEM_KEY_BYTES_MAX;
 use crate::sessions::fields::Fields;
 use crate::sessions::frames::FrameError;
 use crate::sessions::ports::{LogLine, LogStream};
@@ -20,8 +21,6 @@ pub const CHECKPOINT_BYTES_MAX: usize = 64 * 1024;
 pub const STAGE_BYTES_MAX: usize = 256;
 /// The most bytes of a progress message.
 pub const MESSAGE_BYTES_MAX: usize = 4 * 1024;
-/// The most bytes of an item's key.
-pub const ITEM_KEY_BYTES_MAX: usize = 4 * 1024;
 /// The most bytes of an error's code.
 pub const ERROR_CODE_BYTES_MAX: usize = 128;
 /// The most bytes of an error's message.

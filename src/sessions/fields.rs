@@ -26,8 +26,7 @@ pub fn read_frames(text: &str) -> Result<Vec<Fields<'_>>, FrameError> {
     read_frame(text).map(|frame| vec![frame])
 }
 
-/// Reads one frame.
-pub fn read_frame(text: &str) -> Result<Fields<'_>, FrameError> {
+fn read_frame(text: &str) -> Result<Fields<'_>, FrameError> {
     let mut fields: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(text).map_err(FrameError::not_json)?;
     let type_name = fields.remove("type").and_then(|raw| serde_json::from_str(raw.get()).ok());
     let type_name = type_name.ok_or_else(|| FrameError::invalid("a frame is a JSON object with a text `type`"))?;

@@ -9,8 +9,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::domain::id::{Epoch, JobId, KindName, LeaseToken, QueueName, SessionId};
 use crate::domain::json::Json;
+use crate::kinds::Problem;
 use crate::sessions::calls::Call;
-use crate::sessions::fields::{Fields, read_frame, read_frames};
+use crate::sessions::fields::{Fields, read_frames};
 
 /// The most bytes of one frame or of an array of them.
 pub const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -168,15 +169,7 @@ pub struct ErrorFrame {
     pub reference: Option<Arc<str>>,
     /// What is wrong with each field, if it is about fields.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub errors: Vec<FieldError>,
-}
-
-/// What is wrong with one field.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-pub struct FieldError {
-    /// A JSON pointer to the field.
-    pub pointer: String,
-    pub message: String,
+    pub errors: Vec<Problem>,
 }
 
 /// Why a frame was not taken.
@@ -185,7 +178,7 @@ pub struct FieldError {
 pub struct FrameError {
     pub code: Arc<str>,
     pub detail: Arc<str>,
-    pub errors: Vec<FieldError>,
+    pub errors: Vec<Problem>,
 }
 
 impl FrameError {
@@ -222,9 +215,20 @@ pub fn parse_worker_frames(text: &str) -> Vec<Result<WorkerFrame, Box<ErrorFrame
     }
 }
 
-/// Reads one frame about a job whose lease is known from elsewhere: a child that runs one job need not name it.
-pub fn parse_call(text: &str) -> Result<Call, Box<ErrorFrame>> {
-    let mut fields = read_frame(text).map_err(|error| Box::new(ErrorFrame::from(error)))?;
+/// Reads frames about a job whose lease is known from elsewhere: a child that runs one job need not name it. None if
+/// the text is anything else than frames of these types.
+pub fn parse_calls(text: &str, types: &[&str]) -> Option<Vec<Result<Call, Box<ErrorFrame>>>> {
+    let frames = read_frames(text).ok()?;
+    let are_calls = !frames.is_empty() && frames.iter().all(|frame| types.contains(&frame.type_name()));
+    are_calls.then(|| frames.into_iter().map(understand_call).collect())
+}
+
+/// Whether a text is a frame or an array of them, be they right or wrong.
+pub fn looks_like_frames(text: &str) -> bool {
+    read_frames(text).is_ok_and(|frames| !frames.is_empty())
+}
+
+fn understand_call(mut fields: Fields<'_>) -> Result<Call, Box<ErrorFrame>> {
     let named = fields.take::<JobId>("job_id").and_then(|_| fields.take::<String>("token").map(drop));
     let reference = reference_of(&mut fields);
     named

@@ -4,8 +4,20 @@
 //! One vocabulary and one implementation of its meaning; the transports (pipes of a child, WebSocket, HTTP) only carry
 //! it. Must never know how a frame travelled, and never decide what happens to a job: that is asked of the engine.
 
+pub mod bursts;
 pub mod calls;
+mod carry;
+pub mod drive;
 pub mod fields;
 pub mod frames;
+mod handover;
+pub mod holdings;
 pub mod ports;
 pub mod previews;
+pub mod registry;
+pub mod session;
+
+pub use carry::End;
+pub use handover::HandoverError;
+pub use registry::{LiveSession, Parts, Sessions, Settings};
+pub use session::{Mode, Session};

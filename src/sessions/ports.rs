@@ -1,5 +1,5 @@
-//! What sessions need of the house outside: a place for log lines, a place for files, and the rules by which a
-//! worker's request becomes a job. Storage and kinds stand behind these ports; nothing here knows how.
+//! What sessions and workers need of the house outside: a place for log lines and a place for files. Storage stands
+//! behind these ports; nothing here knows how.
 
 use std::io;
 use std::path::Path;
@@ -7,11 +7,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::command::NewJob;
 use crate::domain::id::JobId;
 use crate::domain::job::FileInfo;
 use crate::domain::time::Timestamp;
-use crate::sessions::frames::FrameError;
 
 /// The most bytes that one log line keeps, its mark included.
 pub const LOG_LINE_BYTES_MAX: usize = 64 * 1024;
@@ -72,12 +70,6 @@ pub trait JobFiles: Send + Sync {
     /// Takes a file over, by moving it if that is possible, and replaces one of the same name. The name has no
     /// directory in it. Durable when this returns.
     fn adopt(&self, job: JobId, name: &str, from: &Path) -> io::Result<FileInfo>;
-}
-
-/// The port to the rules of kinds.
-pub trait Intake: Send + Sync {
-    /// Turns the JSON of a `submit` frame's job (as for `POST /api/jobs`) into a job with every default filled in.
-    fn child(&self, request: &str) -> Result<NewJob, FrameError>;
 }
 
 #[cfg(test)]

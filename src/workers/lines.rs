@@ -130,6 +130,11 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
         Ok(lines)
     }
 
+    /// Reads no more.
+    pub fn end(&mut self) {
+        self.ended = true;
+    }
+
     /// Whether the other side has closed the pipe and every line was given.
     pub fn has_ended(&self) -> bool {
         self.ended

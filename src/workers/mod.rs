@@ -2,11 +2,22 @@
 //! leaves one behind. What their frames mean is decided in `sessions`, for every transport alike.
 //!
 //! The only place that starts processes and sends signals. Never lets anything reach a shell, and never lets go of a
-//! job before the process group that ran it is dead.
+//! job before the process group that ran it is dead. Start reading at [`supervisor`].
 
+mod command;
+pub mod files;
 pub mod lines;
+mod listener;
 pub mod orphans;
+pub mod output;
 pub mod proc_table;
 pub mod process;
 pub mod restart;
+mod session_mode;
+pub mod slot;
+pub mod stdio;
+pub mod supervisor;
 pub mod unix;
+
+pub use slot::{RunSpec, Workshop};
+pub use supervisor::{Drained, Supervisor};

@@ -37,7 +37,7 @@ pub trait Launcher: Send + Sync {
 }
 
 /// A child and everything that it started without leaving its group. Dropping it kills the group.
-pub trait Group: Send {
+pub trait Group: Send + Sync {
     /// The number of the group, which is the process number of its leader.
     fn id(&self) -> u32;
 

@@ -21,6 +21,10 @@ fn refused(text: &str) -> ErrorFrame {
     *frames.remove(0).expect_err(text)
 }
 
+fn parse_call(text: &str) -> Result<Call, Box<ErrorFrame>> {
+    parse_calls(text, &["progress", "checkpoint", "submit", "release"]).expect(text).remove(0)
+}
+
 fn call(mut value: serde_json::Value) -> Call {
     value["job_id"] = json!(JOB);
     value["token"] = json!("secret");
@@ -212,4 +216,13 @@ fn what_the_server_says_looks_as_the_contract_shows_it() {
 fn a_child_that_runs_one_job_need_not_name_it() {
     assert_eq!(parse_call(r#"{"type":"release"}"#), Ok(Call::Release));
     assert_eq!(parse_call(&format!(r#"{{"type":"release","job_id":"{JOB}","token":"t"}}"#)), Ok(Call::Release));
+    let both = parse_calls(r#"[{"type":"release"},{"type":"submit"}]"#, &["release", "submit"]).expect("frames");
+    assert!(both[0].is_ok() && both[1].is_err());
+}
+
+#[test]
+fn json_that_is_no_frame_is_left_to_be_a_result() {
+    for text in ["17", "{}", "[]", r#"{"type":7}"#, r#"{"type":"other"}"#, r#"[{"type":"release"}, 1]"#, "text"] {
+        assert_eq!(parse_calls(text, &["release"]), None, "{text}");
+    }
 }

@@ -1,0 +1,346 @@
+//! The jobs that a session holds, and what its worker has to be told about them. No I/O: what happened to a job comes in
+//! as the job, moments come in as arguments.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::domain::id::{JobId, LeaseToken};
+use crate::domain::job::{Job, Progress, RunEnd};
+use crate::domain::time::Millis;
+use crate::engine::Granted;
+use crate::sessions::frames::CancelReason;
+
+/// What a worker has to be told about a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// It shall stop, within the grace.
+    Cancel { reason: CancelReason, grace: Millis },
+    /// Its lease is gone.
+    Lost,
+}
+
+/// How a held job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// Its lease holds.
+    Live,
+    /// Its worker has just ended it; the answer is on its way.
+    Ending,
+    /// Its lease is gone, but its worker has not let go.
+    Over,
+}
+
+/// One held job.
+#[derive(Debug, Clone)]
+struct Holding {
+    token: LeaseToken,
+    attempt: u32,
+    standing: Standing,
+    cancel: Option<CancelReason>,
+    notice: Option<Notice>,
+    /// When a worker that was told to stop may be ended.
+    must_end_by: Option<Instant>,
+    /// The latest progress, on top of which the next is put.
+    progress: Progress,
+}
+
+/// All jobs that a session holds.
+#[derive(Debug, Default)]
+pub struct Holdings {
+    jobs: BTreeMap<JobId, Holding>,
+}
+
+impl Holdings {
+    /// Takes a granted job over.
+    pub fn insert(&mut self, granted: &Granted) {
+        let holding = Holding {
+            token: granted.token.clone(),
+            attempt: granted.attempt,
+            standing: Standing::Live,
+            cancel: None,
+            notice: None,
+            must_end_by: None,
+            progress: Progress::default(),
+        };
+        self.jobs.insert(granted.job, holding);
+    }
+
+    /// Lets go of a job. Says whether it was held.
+    pub fn remove(&mut self, job: JobId) -> bool {
+        self.jobs.remove(&job).is_some()
+    }
+
+    /// How many jobs are held.
+    pub fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Whether no job is held.
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// The held jobs.
+    pub fn jobs(&self) -> impl Iterator<Item = JobId> {
+        self.jobs.keys().copied()
+    }
+
+    /// The jobs whose leases still hold, with their tokens.
+    pub fn live(&self) -> impl Iterator<Item = (JobId, &LeaseToken)> {
+        self.jobs.iter().filter(|(_, held)| held.standing == Standing::Live).map(|(&job, held)| (job, &held.token))
+    }
+
+    /// The attempt of a held job, if this is its token.
+    pub fn attempt(&self, job: JobId, token: &LeaseToken) -> Option<u32> {
+        self.jobs.get(&job).filter(|held| held.token == *token).map(|held| held.attempt)
+    }
+
+    /// Whether this token holds the job's lease, as far as is known here.
+    pub fn is_live(&self, job: JobId, token: &LeaseToken) -> bool {
+        self.jobs.get(&job).is_some_and(|held| held.token == *token && held.standing == Standing::Live)
+    }
+
+    /// Whether anything but the worker's own word has ended the run, or asked for its end.
+    pub fn is_told_to_stop(&self, job: JobId) -> Option<CancelReason> {
+        self.jobs.get(&job).and_then(|held| held.cancel)
+    }
+
+    /// Puts new progress on top of what is known of a held job, and gives the whole.
+    pub fn progressed(&mut self, job: JobId, token: &LeaseToken, merge: impl FnOnce(&mut Progress)) -> Progress {
+        match self.jobs.get_mut(&job).filter(|held| held.token == *token) {
+            Some(held) => {
+                merge(&mut held.progress);
+                held.progress.clone()
+            }
+            None => {
+                let mut progress = Progress::default();
+                merge(&mut progress);
+                progress
+            }
+        }
+    }
+
+    /// The worker ends a job: what the feed says of it from now on is no news. Says whether it was held.
+    pub fn is_ending(&mut self, job: JobId, token: &LeaseToken) -> bool {
+        let held = self.jobs.get_mut(&job).filter(|held| held.token == *token);
+        held.map(|held| held.standing = Standing::Ending).is_some()
+    }
+
+    /// The attempt to end a job did not reach the core: the job is held as before.
+    pub fn is_held_on(&mut self, job: JobId) {
+        if let Some(held) = self.jobs.get_mut(&job) {
+            held.standing = Standing::Live;
+        }
+    }
+
+    /// Compares a held job with what has become of it. Says whether its worker has to be told something.
+    pub fn observe(&mut self, job: &Job, now: Instant) -> bool {
+        let Some(held) = self.jobs.get_mut(&job.id) else { return false };
+        let ours = held.token.hash();
+        match job.run().filter(|run| run.lease.token == ours) {
+            Some(run) => match &run.cancel {
+                Some(request) if held.cancel.is_none() => {
+                    held.stop(CancelReason::Requested, request.deadline.since(request.at), now)
+                }
+                _ => false,
+            },
+            None if held.standing != Standing::Live => false,
+            None => {
+                held.standing = Standing::Over;
+                let timed_out = job.last_run().is_some_and(|run| run.token == ours && run.by == RunEnd::TimedOut);
+                if timed_out && held.cancel.is_none() {
+                    held.stop(CancelReason::Timeout, job.policy.grace, now)
+                } else {
+                    held.lose(now)
+                }
+            }
+        }
+    }
+
+    /// Notes that a job, or the lease that was held, is not there any more.
+    pub fn observe_nothing(&mut self, job: JobId, now: Instant) -> bool {
+        self.jobs.get_mut(&job).filter(|held| held.standing == Standing::Live).is_some_and(|held| {
+            held.standing = Standing::Over;
+            held.lose(now)
+        })
+    }
+
+    /// The server stops: every job that was not told to stop yet is.
+    pub fn shut_down(&mut self, grace: Millis, now: Instant) {
+        for held in self.jobs.values_mut().filter(|held| held.cancel.is_none() && held.standing == Standing::Live) {
+            held.stop(CancelReason::Shutdown, grace, now);
+        }
+    }
+
+    /// What the worker has not been told yet.
+    pub fn take_notices(&mut self) -> Vec<(JobId, Notice)> {
+        let told = |(&job, held): (&JobId, &mut Holding)| held.notice.take().map(|notice| (job, notice));
+        self.jobs.iter_mut().filter_map(told).collect()
+    }
+
+    /// The earliest moment at which a worker that was told to stop may be ended.
+    pub fn must_end_by(&self) -> Option<Instant> {
+        self.jobs.values().filter_map(|held| held.must_end_by).min()
+    }
+}
+
+impl Holding {
+    fn stop(&mut self, reason: CancelReason, grace: Millis, now: Instant) -> bool {
+        self.cancel = Some(reason);
+        self.notice = Some(Notice::Cancel { reason, grace });
+        self.must_end_by = Some(now + Duration::from_millis(grace.0));
+        true
+    }
+
+    fn lose(&mut self, now: Instant) -> bool {
+        self.notice = Some(Notice::Lost);
+        self.must_end_by = Some(now);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::domain::id::{Ordinal, Seq, SessionId};
+    use crate::domain::job::{CancelRequest, EndedRun, JobState, Lease, Run, WorkerPlace};
+    use crate::domain::retry::Policy;
+    use crate::domain::time::Timestamp;
+
+    use super::*;
+
+    const SESSION: SessionId = SessionId(uuid::Uuid::from_u128(5));
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_ms(ms)
+    }
+
+    fn granted() -> Granted {
+        Granted { job: JobId::new(at(1), Ordinal(1), 0), attempt: 1, token: LeaseToken::new("ours") }
+    }
+
+    fn job(state: JobState) -> Job {
+        Job {
+            id: granted().job,
+            seq: Seq(2),
+            submitted: Seq(1),
+            kind: "resize".parse().expect("a name"),
+            queue: "default".parse().expect("a name"),
+            tags: None,
+            policy: Arc::new(Policy { grace: Millis(3000), ..Policy::default() }),
+            relations: None,
+            state,
+            created_at: at(1),
+            updated_at: at(2),
+            queued_at: None,
+            attempt: 1,
+            failures: 0,
+            lost_count: 0,
+            priority: 0,
+            extras: None,
+        }
+    }
+
+    fn running(token: &str, cancel: Option<CancelRequest>) -> Job {
+        let token = LeaseToken::new(token).hash();
+        let lease = Lease { session: SESSION, worker: "w".into(), token, place: WorkerPlace::Subprocess };
+        job(JobState::Running(Arc::new(Run { lease, started_at: at(2), timeout_at: None, cancel })))
+    }
+
+    fn ended(by: RunEnd) -> Job {
+        let mut job = job(JobState::Queued);
+        let token = LeaseToken::new("ours").hash();
+        let run =
+            EndedRun { session: SESSION, worker: "w".into(), token, started_at: at(2), cancel_requested_at: None, by };
+        job.extras_mut().last_run = Some(run);
+        job
+    }
+
+    fn told(observe: &[Job]) -> Vec<Notice> {
+        let now = Instant::now();
+        let mut holdings = Holdings::default();
+        holdings.insert(&granted());
+        observe.iter().for_each(|job| drop(holdings.observe(job, now)));
+        holdings.take_notices().into_iter().map(|(_, notice)| notice).collect()
+    }
+
+    fn requested() -> Option<CancelRequest> {
+        Some(CancelRequest { at: at(10), deadline: at(2010) })
+    }
+
+    #[test]
+    fn a_job_that_goes_on_is_no_news() {
+        assert_eq!(told(&[running("ours", None)]), []);
+    }
+
+    #[test]
+    fn a_cancel_is_told_once_with_its_grace() {
+        let grace = Millis(2000);
+        let expected = [Notice::Cancel { reason: CancelReason::Requested, grace }];
+        assert_eq!(told(&[running("ours", requested()), running("ours", requested())]), expected);
+        let mut holdings = Holdings::default();
+        holdings.insert(&granted());
+        assert!(holdings.observe(&running("ours", requested()), Instant::now()));
+        assert_eq!(holdings.take_notices().len(), 1);
+        assert!(!holdings.observe(&running("ours", requested()), Instant::now()));
+        assert_eq!(holdings.take_notices(), []);
+    }
+
+    #[test]
+    fn a_timeout_is_told_as_a_cancel_with_the_grace_of_the_job() {
+        let expected = [Notice::Cancel { reason: CancelReason::Timeout, grace: Millis(3000) }];
+        assert_eq!(told(&[ended(RunEnd::TimedOut)]), expected);
+    }
+
+    #[test]
+    fn a_lease_that_somebody_else_ended_or_has_now_is_lost() {
+        assert_eq!(told(&[ended(RunEnd::Lost)]), [Notice::Lost]);
+        assert_eq!(told(&[running("theirs", None)]), [Notice::Lost]);
+        assert_eq!(told(&[running("ours", requested()), ended(RunEnd::Cancelled)]), [Notice::Lost]);
+    }
+
+    #[test]
+    fn what_the_worker_ended_itself_is_no_news() {
+        let mut holdings = Holdings::default();
+        holdings.insert(&granted());
+        assert!(holdings.is_ending(granted().job, &granted().token));
+        assert!(!holdings.observe(&ended(RunEnd::Completed), Instant::now()));
+        assert_eq!(holdings.take_notices(), []);
+    }
+
+    #[test]
+    fn a_worker_may_be_ended_when_the_grace_is_over_or_the_lease_is_lost() {
+        let now = Instant::now();
+        let mut holdings = Holdings::default();
+        holdings.insert(&granted());
+        assert_eq!(holdings.must_end_by(), None);
+        holdings.observe(&running("ours", requested()), now);
+        assert_eq!(holdings.must_end_by(), Some(now + Duration::from_secs(2)));
+        holdings.observe(&ended(RunEnd::Cancelled), now);
+        assert_eq!(holdings.must_end_by(), Some(now));
+        holdings.remove(granted().job);
+        assert_eq!(holdings.must_end_by(), None);
+    }
+
+    #[test]
+    fn a_shutdown_tells_only_those_that_were_not_told_to_stop_before() {
+        let mut holdings = Holdings::default();
+        holdings.insert(&granted());
+        holdings.shut_down(Millis(500), Instant::now());
+        let told = Notice::Cancel { reason: CancelReason::Shutdown, grace: Millis(500) };
+        assert_eq!(holdings.take_notices(), [(granted().job, told)]);
+        holdings.shut_down(Millis(500), Instant::now());
+        assert_eq!(holdings.take_notices(), []);
+    }
+
+    #[test]
+    fn only_the_token_of_the_lease_counts() {
+        let mut holdings = Holdings::default();
+        holdings.insert(&granted());
+        let (job, other) = (granted().job, LeaseToken::new("theirs"));
+        assert!(holdings.is_live(job, &granted().token) && !holdings.is_live(job, &other));
+        assert_eq!((holdings.attempt(job, &granted().token), holdings.attempt(job, &other)), (Some(1), None));
+        assert!(!holdings.is_ending(job, &other));
+    }
+}

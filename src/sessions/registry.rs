@@ -1,0 +1,172 @@
+//! All live sessions: who joined, who holds which job, and the one watcher that hears what becomes of held jobs.
+//!
+//! Soft state of the server: it is gone with it, and nothing in the log depends on it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tokio::sync::{broadcast, watch};
+
+use crate::clock::Clock;
+use crate::domain::event::Event;
+use crate::domain::id::{Epoch, JobId, KindName, SessionId};
+use crate::domain::time::{Millis, Timestamp};
+use crate::engine::{Handle, SubmitError};
+use crate::feed::Page;
+use crate::kinds::Catalog;
+use crate::sessions::ports::JobLogs;
+use crate::sessions::previews::Previews;
+use crate::sessions::session::{Joining, Mode, Session};
+
+/// What every worker is told about time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// How long a lease lives without a word from its worker.
+    pub lease: Millis,
+    /// How often the server asks whether a worker is still there.
+    pub ping: Millis,
+}
+
+/// What sessions are made of.
+pub struct Parts {
+    pub engine: Handle,
+    pub logs: Arc<dyn JobLogs>,
+    pub clock: Arc<dyn Clock>,
+    /// The kinds, also after a reload.
+    pub catalog: watch::Receiver<Arc<Catalog>>,
+    pub epoch: Epoch,
+    pub settings: Settings,
+}
+
+/// The live sessions of this server.
+pub struct Sessions {
+    pub(crate) parts: Parts,
+    pub(crate) previews: Previews,
+    live: Mutex<BTreeMap<SessionId, Arc<Session>>>,
+    holders: Mutex<HashMap<JobId, SessionId>>,
+}
+
+/// A live session, as it is shown beside what the log knows of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LiveSession {
+    pub session: SessionId,
+    pub name: Arc<str>,
+    pub mode: Mode,
+    /// When anything was last heard of it.
+    pub last_beat_at: Timestamp,
+    /// How many jobs it wants to hold at once.
+    pub slots: usize,
+    pub holds: Vec<JobId>,
+}
+
+impl Sessions {
+    /// Makes the registry and starts its watcher, which ends when the registry is dropped or the engine has ended.
+    pub fn start(parts: Parts) -> Arc<Sessions> {
+        let pages = parts.engine.feed().subscribe();
+        let sessions = Arc::new(Sessions {
+            parts,
+            previews: Previews::default(),
+            live: Mutex::default(),
+            holders: Mutex::default(),
+        });
+        tokio::spawn(watch_pages(Arc::downgrade(&sessions), pages));
+        sessions
+    }
+
+    /// Begins a session. The log has it when this returns.
+    pub async fn join(self: &Arc<Sessions>, joining: Joining) -> Result<Arc<Session>, SubmitError> {
+        let session = Session::join(self.clone(), joining).await?;
+        self.live.lock().insert(session.id(), session.clone());
+        Ok(session)
+    }
+
+    /// A live session.
+    pub fn get(&self, id: SessionId) -> Option<Arc<Session>> {
+        self.live.lock().get(&id).cloned()
+    }
+
+    /// All live sessions.
+    pub fn live(&self) -> Vec<LiveSession> {
+        let sessions: Vec<Arc<Session>> = self.live.lock().values().cloned().collect();
+        sessions.iter().map(|session| session.show()).collect()
+    }
+
+    /// The latest preview pictures of running jobs.
+    pub fn previews(&self) -> &Previews {
+        &self.previews
+    }
+
+    /// The instance id of this server.
+    pub fn epoch(&self) -> Epoch {
+        self.parts.epoch
+    }
+
+    /// What a worker need not name: the kinds that are listed.
+    pub fn lists_kind(&self, kind: &KindName) -> bool {
+        self.parts.catalog.borrow().get(kind).is_some()
+    }
+
+    /// Forgets every session. The server ends: whoever still has one can only end it.
+    pub fn close(&self) {
+        let gone = std::mem::take(&mut *self.live.lock());
+        drop(gone);
+    }
+
+    pub(crate) fn forget(&self, session: SessionId) {
+        self.live.lock().remove(&session);
+    }
+
+    pub(crate) fn note_holder(&self, job: JobId, session: SessionId) {
+        self.holders.lock().insert(job, session);
+    }
+
+    pub(crate) fn forget_holder(&self, job: JobId, session: SessionId) {
+        let mut holders = self.holders.lock();
+        if holders.get(&job) == Some(&session) {
+            holders.remove(&job);
+        }
+    }
+
+    fn holder(&self, job: JobId) -> Option<Arc<Session>> {
+        let session = *self.holders.lock().get(&job)?;
+        self.get(session)
+    }
+
+    fn hear(&self, page: &Page) {
+        let now = Instant::now();
+        for record in page.records.iter() {
+            if let Event::JobRetried(retried) = &record.event {
+                self.previews.forget(retried.job);
+            }
+        }
+        for job in &page.jobs {
+            if job.is_terminal() {
+                self.previews.job_ended(job.id, now);
+            }
+            if let Some(session) = self.holder(job.id) {
+                session.observe(job);
+            }
+        }
+        self.previews.sweep(now);
+    }
+
+    /// Looks at every held job itself, because some of what happened was missed.
+    fn look_again(&self) {
+        let sessions: Vec<Arc<Session>> = self.live.lock().values().cloned().collect();
+        sessions.iter().for_each(|session| session.look_again());
+    }
+}
+
+async fn watch_pages(sessions: Weak<Sessions>, mut pages: broadcast::Receiver<Arc<Page>>) {
+    loop {
+        let heard = pages.recv().await;
+        let Some(sessions) = sessions.upgrade() else { return };
+        match heard {
+            Ok(page) => sessions.hear(&page),
+            Err(broadcast::error::RecvError::Lagged(_)) => sessions.look_again(),
+            Err(broadcast::error::RecvError::Closed) => return,
+        }
+    }
+}

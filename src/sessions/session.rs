@@ -1,0 +1,343 @@
+//! One worker's session: how many jobs it wants, which it holds, and what its worker has to be told. The transports
+//! call it; it asks the engine.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+
+use crate::domain::command::{Command, JoinWorker};
+use crate::domain::event::{Actor, WorkerLeftCause};
+use crate::domain::id::{JobId, KindName, LeaseToken, QueueName, SessionId};
+use crate::domain::job::{Job, WorkerPlace};
+use crate::domain::time::{Millis, Timestamp};
+use crate::engine::{Granted, Receipt, SubmitError};
+use crate::sessions::frames::{CancelReason, ServerFrame};
+use crate::sessions::holdings::{Holdings, Notice};
+use crate::sessions::registry::{LiveSession, Sessions};
+
+/// How long a call waits for an engine that has too much to do, before its worker is told so.
+const PATIENCE: Duration = Duration::from_secs(30);
+const ASK_AGAIN_MIN: Duration = Duration::from_millis(10);
+const ASK_AGAIN_MAX: Duration = Duration::from_millis(500);
+
+/// A worker that wants to join.
+#[derive(Debug, Clone)]
+pub struct Joining {
+    pub name: Arc<str>,
+    /// Empty: every kind.
+    pub kinds: Vec<KindName>,
+    /// None: every queue.
+    pub queues: Option<Vec<QueueName>>,
+    pub place: WorkerPlace,
+}
+
+/// What a worker may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Take jobs and run them.
+    Run,
+    /// Run what it holds and take no more.
+    Quiet,
+    /// Go.
+    Terminate,
+}
+
+/// A live session.
+pub struct Session {
+    pub(crate) sessions: Arc<Sessions>,
+    id: SessionId,
+    name: Arc<str>,
+    place: WorkerPlace,
+    pub(crate) desk: Mutex<Desk>,
+    status: watch::Sender<Status>,
+    news: Notify,
+}
+
+/// What waiters wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Status {
+    /// How many more jobs it wants now.
+    free: usize,
+    /// How many jobs it holds.
+    held: usize,
+    /// When a worker that was told to stop, and did not, may be ended.
+    must_end_by: Option<Instant>,
+}
+
+/// What changes while a session lives.
+pub(crate) struct Desk {
+    pub(crate) holdings: Holdings,
+    slots: usize,
+    mode: Mode,
+    told_mode: Mode,
+    last_beat_at: Timestamp,
+    runs_ended: u64,
+}
+
+const ALIVE: &str = "the sender lives in the session";
+
+impl Session {
+    pub(crate) async fn join(sessions: Arc<Sessions>, joining: Joining) -> Result<Arc<Session>, SubmitError> {
+        let id = SessionId(uuid::Uuid::now_v7());
+        let Joining { name, kinds, queues, place } = joining;
+        let command = Command::JoinWorker(JoinWorker { session: id, name: name.clone(), kinds, queues, place });
+        let desk = Desk {
+            holdings: Holdings::default(),
+            slots: 0,
+            mode: Mode::Run,
+            told_mode: Mode::Run,
+            last_beat_at: sessions.parts.clock.now(),
+            runs_ended: 0,
+        };
+        let (desk, status) = (Mutex::new(desk), watch::Sender::new(Status::default()));
+        let session = Session { sessions, id, name, place, desk, status, news: Notify::new() };
+        session.ask(command).await?;
+        Ok(Arc::new(session))
+    }
+
+    /// Its id.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// The answer to `hello`.
+    pub fn welcome(&self) -> ServerFrame {
+        let settings = self.sessions.parts.settings;
+        ServerFrame::Welcome {
+            session: self.id,
+            epoch: self.sessions.parts.epoch,
+            lease_s: settings.lease.as_secs(),
+            ping_s: settings.ping.as_secs(),
+        }
+    }
+
+    /// Something was heard of the worker.
+    pub fn beat(&self) {
+        self.desk.lock().last_beat_at = self.sessions.parts.clock.now();
+    }
+
+    /// The worker wants to hold this many jobs at once.
+    pub fn set_slots(&self, slots: usize) {
+        let mut desk = self.desk.lock();
+        desk.slots = slots;
+        self.publish(&desk);
+    }
+
+    /// Lets the worker run, rest or go.
+    pub fn set_mode(&self, mode: Mode) {
+        let mut desk = self.desk.lock();
+        desk.mode = mode;
+        self.publish(&desk);
+        self.news.notify_one();
+    }
+
+    /// What the worker may do.
+    pub fn mode(&self) -> Mode {
+        self.desk.lock().mode
+    }
+
+    /// Waits until there are jobs for the worker and it has room for them, and takes them over: it holds them now.
+    /// Dropping the future is safe at any moment. Ends with an error when there will never be any.
+    pub async fn next_jobs(&self) -> Result<Vec<Granted>, SubmitError> {
+        let mut status = self.status.subscribe();
+        loop {
+            let wanted = status.wait_for(|status| status.free > 0).await.expect(ALIVE).free;
+            tokio::select! {
+                grants = self.sessions.parts.engine.claim(self.id, wanted) => {
+                    let granted = grants?.take();
+                    self.hold(&granted);
+                    return Ok(granted);
+                }
+                // More room waits for the next claim, so that this one keeps its turn.
+                less = status.wait_for(|status| status.free < wanted) => drop(less.expect(ALIVE)),
+            }
+        }
+    }
+
+    /// Waits until the worker has to be told something; then ask [`Session::notices`]. For one waiter.
+    pub async fn news(&self) {
+        self.news.notified().await;
+    }
+
+    /// What the worker has to be told, each once.
+    pub fn notices(&self) -> Vec<ServerFrame> {
+        let mut desk = self.desk.lock();
+        let mut frames = Vec::new();
+        if desk.told_mode != desk.mode {
+            desk.told_mode = desk.mode;
+            frames.extend(match desk.mode {
+                Mode::Run => None,
+                Mode::Quiet => Some(ServerFrame::Quiet),
+                Mode::Terminate => Some(ServerFrame::Terminate),
+            });
+        }
+        let notices = desk.holdings.take_notices();
+        frames.extend(notices.into_iter().map(|(job_id, notice)| match notice {
+            Notice::Cancel { reason, grace } => ServerFrame::Cancel { job_id, reason, grace_s: grace.as_secs() },
+            Notice::Lost => ServerFrame::Lost { job_id },
+        }));
+        frames
+    }
+
+    /// Waits until a worker that was told to stop has not let go in time, so that it may be ended.
+    pub async fn overdue(&self) {
+        let mut status = self.status.subscribe();
+        loop {
+            let by = status.wait_for(|status| status.must_end_by.is_some()).await.expect(ALIVE).must_end_by;
+            let Some(by) = by else { continue };
+            tokio::select! {
+                () = tokio::time::sleep_until(by.into()) => return,
+                changed = status.wait_for(|status| status.must_end_by != Some(by)) => drop(changed.expect(ALIVE)),
+            }
+        }
+    }
+
+    /// Waits until the worker holds no job.
+    pub async fn emptied(&self) {
+        self.status.subscribe().wait_for(|status| status.held == 0).await.expect(ALIVE);
+    }
+
+    /// How many runs the worker has brought to their end.
+    pub fn runs_ended(&self) -> u64 {
+        self.desk.lock().runs_ended
+    }
+
+    /// Why a held job was told to stop, if it was.
+    pub fn stop_reason(&self, job: JobId) -> Option<CancelReason> {
+        self.desk.lock().holdings.is_told_to_stop(job)
+    }
+
+    /// The jobs that the worker holds.
+    pub fn held_jobs(&self) -> Vec<JobId> {
+        self.desk.lock().holdings.jobs().collect()
+    }
+
+    /// The jobs whose leases it holds, with their tokens.
+    pub fn live_leases(&self) -> Vec<(JobId, LeaseToken)> {
+        self.desk.lock().holdings.live().map(|(job, token)| (job, token.clone())).collect()
+    }
+
+    /// Whether the lease of a job still holds, as far as is known here.
+    pub fn holds(&self, job: JobId) -> bool {
+        self.desk.lock().holdings.live().any(|(held, _)| held == job)
+    }
+
+    /// The server stops, or the worker is to be replaced: no more jobs, and those that it holds shall stop.
+    pub fn shut_down(&self, grace: Millis) {
+        let mut desk = self.desk.lock();
+        desk.mode = Mode::Terminate;
+        desk.told_mode = Mode::Terminate;
+        desk.holdings.shut_down(grace, Instant::now());
+        self.publish(&desk);
+        self.news.notify_one();
+    }
+
+    /// The worker has let go of a job: nothing of its run goes on. It may be granted again.
+    pub fn let_go(&self, job: JobId) {
+        let mut desk = self.desk.lock();
+        if !desk.holdings.remove(job) {
+            return;
+        }
+        self.publish(&desk);
+        self.sessions.forget_holder(job, self.id);
+        if self.place == WorkerPlace::Subprocess {
+            self.sessions.parts.engine.let_go(job);
+        }
+    }
+
+    /// Ends the session; what it still holds is released or lost, as `cause` says. Nothing of its runs may go on.
+    pub async fn leave(&self, cause: WorkerLeftCause) -> Result<(), SubmitError> {
+        self.set_slots(0);
+        for (job, _) in self.live_leases() {
+            self.sync_logs(job).await;
+        }
+        let result = self.ask(Command::LeaveWorker { session: self.id, cause }).await;
+        self.held_jobs().into_iter().for_each(|job| self.let_go(job));
+        self.sessions.forget(self.id);
+        result.map(drop)
+    }
+
+    /// Asks the core as this worker, with patience for an engine that has too much to do.
+    pub(crate) async fn ask(&self, command: Command) -> Result<Receipt, SubmitError> {
+        let until = Instant::now() + PATIENCE;
+        let mut wait = ASK_AGAIN_MIN;
+        loop {
+            match self.sessions.parts.engine.submit(command.clone(), Actor::worker(self.id)).await {
+                Err(SubmitError::Overloaded) if Instant::now() < until => tokio::time::sleep(wait).await,
+                answer => return answer,
+            }
+            wait = (wait * 2).min(ASK_AGAIN_MAX);
+        }
+    }
+
+    pub(crate) fn observe(&self, job: &Job) {
+        let mut desk = self.desk.lock();
+        if desk.holdings.observe(job, Instant::now()) {
+            self.publish(&desk);
+            self.news.notify_one();
+        }
+    }
+
+    /// Compares every held job with what the views show.
+    pub(crate) fn look_again(&self) {
+        self.held_jobs().into_iter().for_each(|job| self.look_at(job));
+    }
+
+    pub(crate) fn look_at(&self, job: JobId) {
+        // A view that cannot be read is no news; the lease itself is guarded by the core.
+        match self.sessions.parts.engine.views().job(job) {
+            Ok(Some(job)) => self.observe(&job),
+            Ok(None) => {
+                let mut desk = self.desk.lock();
+                if desk.holdings.observe_nothing(job, Instant::now()) {
+                    self.publish(&desk);
+                    self.news.notify_one();
+                }
+            }
+            Err(error) => tracing::warn!(%job, error = &error as &dyn std::error::Error, "a held job was not found"),
+        }
+    }
+
+    pub(crate) fn show(&self) -> LiveSession {
+        let desk = self.desk.lock();
+        LiveSession {
+            session: self.id,
+            name: self.name.clone(),
+            mode: desk.mode,
+            last_beat_at: desk.last_beat_at,
+            slots: desk.slots,
+            holds: desk.holdings.jobs().collect(),
+        }
+    }
+
+    fn hold(&self, granted: &[Granted]) {
+        let mut desk = self.desk.lock();
+        for grant in granted {
+            desk.holdings.insert(grant);
+            self.sessions.note_holder(grant.job, self.id);
+        }
+        self.publish(&desk);
+        drop(desk);
+        // A cancel may have been published before anybody knew who holds the job.
+        let distinct: BTreeSet<JobId> = granted.iter().map(|grant| grant.job).collect();
+        distinct.into_iter().for_each(|job| self.look_at(job));
+    }
+
+    pub(crate) fn note_ended_run(&self) {
+        self.desk.lock().runs_ended += 1;
+    }
+
+    fn publish(&self, desk: &Desk) {
+        let held = desk.holdings.len();
+        let free = match desk.mode {
+            Mode::Run => desk.slots.saturating_sub(held),
+            Mode::Quiet | Mode::Terminate => 0,
+        };
+        let status = Status { free, held, must_end_by: desk.holdings.must_end_by() };
+        self.status.send_if_modified(|published| std::mem::replace(published, status) != status);
+    }
+}

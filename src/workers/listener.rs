@@ -1,0 +1,139 @@
+//! Listens to a child in command mode: its frames are carried out and answered, its lines go into the job's log, and
+//! the last of its JSON lines is kept back, because it may be the result.
+
+use std::sync::Arc;
+
+use crate::domain::json::Json;
+use crate::sessions::Session;
+use crate::sessions::calls::Call;
+use crate::sessions::drive::Outbox;
+use crate::sessions::frames::{ErrorFrame, JobCall, LeaseRef, ServerFrame};
+use crate::sessions::ports::{LogLine, LogStream};
+use crate::workers::output::{CommandLine, sort_command_line};
+use crate::workers::stdio::Printed;
+
+/// How much of a last line stands in an error's message, in bytes.
+const LAST_WORDS_BYTES_MAX: usize = 1024;
+
+/// What listens to one child.
+pub(crate) struct Listener<'a> {
+    session: &'a Session,
+    lease: LeaseRef,
+    outbox: Outbox,
+    /// JSON that is the result if no other line follows, with the line that it was.
+    candidate: Option<(Json, LogLine)>,
+    last_words: Option<Arc<str>>,
+}
+
+impl<'a> Listener<'a> {
+    pub fn new(session: &'a Session, lease: LeaseRef, outbox: Outbox) -> Listener<'a> {
+        Listener { session, lease, outbox, candidate: None, last_words: None }
+    }
+
+    /// Carries out what was printed, and answers.
+    pub async fn hear(&mut self, printed: Vec<Printed>) {
+        let mut said = Said::default();
+        for one in printed {
+            match one.stream {
+                LogStream::Stdout => self.sort(&one, &mut said),
+                LogStream::Stderr | LogStream::System => {
+                    let line = one.log_line();
+                    self.last_words = last_words(&line).or(self.last_words.take());
+                    said.lines.push(line);
+                }
+            }
+        }
+        let Said { lines, mut calls, errors } = said;
+        // What a child prints after its lease has gone is of no interest, and each line would be evidence of it.
+        if self.session.holds(self.lease.job_id) {
+            calls.insert(0, Call::Log(lines));
+        }
+        let lease = &self.lease;
+        let calls = calls.into_iter().map(|call| JobCall { lease: lease.clone(), call }).collect();
+        let mut answers: Vec<ServerFrame> = errors.into_iter().map(ServerFrame::Error).collect();
+        answers.extend(self.session.receive(calls).await);
+        self.answer(answers).await;
+    }
+
+    /// The last line on standard error that was not blank.
+    pub fn last_words(&self) -> Option<Arc<str>> {
+        self.last_words.clone()
+    }
+
+    /// The result, if there is one; JSON that is none after all is a log line.
+    pub async fn finish(self, has_ended_well: bool) -> Option<Json> {
+        let (json, line) = self.candidate?;
+        if has_ended_well {
+            return Some(json);
+        }
+        if self.session.holds(self.lease.job_id) {
+            self.session.note(self.lease.job_id, vec![line]).await;
+        }
+        None
+    }
+
+    fn sort(&mut self, printed: &Printed, said: &mut Said) {
+        let line = printed.log_line();
+        match sort_command_line(&printed.line) {
+            CommandLine::Blank => said.lines.push(line),
+            CommandLine::Text => {
+                said.lines.extend(self.candidate.take().map(|(_, earlier)| earlier));
+                said.lines.push(line);
+            }
+            CommandLine::Json(json) => {
+                let earlier = self.candidate.replace((json, line));
+                said.lines.extend(earlier.map(|(_, earlier)| earlier));
+            }
+            CommandLine::Calls(calls) => {
+                said.lines.extend(self.candidate.take().map(|(_, earlier)| earlier));
+                for call in calls {
+                    match call {
+                        Ok(call) => said.calls.push(call),
+                        Err(error) => {
+                            said.lines.push(complaint(&error));
+                            said.errors.push(*error);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends answers. Errors stand in the log as well, because few programs read their standard input; one that does
+    /// not read at all loses its answers and nothing else.
+    async fn answer(&self, answers: Vec<ServerFrame>) {
+        let errors = answers.iter().filter_map(|answer| match answer {
+            ServerFrame::Error(error) if error.job_id.is_some() => Some(complaint(error)),
+            _ => None,
+        });
+        let lines: Vec<LogLine> = errors.collect();
+        if !lines.is_empty() && self.session.holds(self.lease.job_id) {
+            self.session.note(self.lease.job_id, lines).await;
+        }
+        for answer in answers {
+            let _ = self.outbox.try_send(answer);
+        }
+    }
+}
+
+/// What a burst of lines says.
+#[derive(Default)]
+struct Said {
+    lines: Vec<LogLine>,
+    calls: Vec<Call>,
+    errors: Vec<ErrorFrame>,
+}
+
+fn complaint(error: &ErrorFrame) -> LogLine {
+    let mut text = format!("a line was not carried out: {}: {}", error.code, error.detail);
+    for problem in &error.errors {
+        text.push_str(&format!("; {}: {}", problem.pointer, problem.message));
+    }
+    LogLine::system(&text)
+}
+
+fn last_words(line: &LogLine) -> Option<Arc<str>> {
+    let text = line.text.trim();
+    let end = text.floor_char_boundary(LAST_WORDS_BYTES_MAX);
+    (!text.is_empty()).then(|| text[..end].into())
+}

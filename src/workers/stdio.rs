@@ -1,0 +1,106 @@
+//! The transport of child processes: frames as JSON lines on their pipes, and everything else that they print.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use crate::sessions::drive::{OUTBOX_FRAMES_MAX, Outbox};
+use crate::sessions::frames::{FRAME_BYTES_MAX, ServerFrame};
+use crate::sessions::ports::{LOG_LINE_BYTES_MAX, LogLine, LogStream};
+use crate::workers::lines::{Line, LineLimits, LineReader};
+use crate::workers::process::{Input, Output};
+
+/// How long the pipes of an ended child are read in all, as long as somebody else holds them open.
+const DRAIN_MAX: Duration = Duration::from_secs(1);
+/// How long they may be silent before nothing more is expected.
+const DRAIN_SILENCE: Duration = Duration::from_millis(200);
+
+/// What a child printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Printed {
+    pub stream: LogStream,
+    pub line: Line,
+}
+
+impl Printed {
+    /// The line as it goes into a job's log.
+    pub fn log_line(&self) -> LogLine {
+        LogLine::of_bytes(self.stream, &self.line.bytes, self.line.length)
+    }
+}
+
+/// The pipes that a child prints to.
+pub struct Pipes {
+    stdout: LineReader<Output>,
+    stderr: LineReader<Output>,
+}
+
+impl Pipes {
+    /// Reads what a child prints, as lines.
+    pub fn new(stdout: Output, stderr: Output) -> Pipes {
+        let text = LOG_LINE_BYTES_MAX;
+        let stdout = LineReader::new(stdout, LineLimits { text, json: FRAME_BYTES_MAX });
+        Pipes { stdout, stderr: LineReader::new(stderr, LineLimits { text, json: text }) }
+    }
+
+    /// The next lines, at least one; none when both pipes have ended. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Vec<Printed> {
+        loop {
+            let (stream, lines) = tokio::select! {
+                lines = self.stdout.next(), if !self.stdout.has_ended() => (LogStream::Stdout, lines),
+                lines = self.stderr.next(), if !self.stderr.has_ended() => (LogStream::Stderr, lines),
+                else => return Vec::new(),
+            };
+            match lines {
+                Ok(lines) if lines.is_empty() => {}
+                Ok(lines) => return lines.into_iter().map(|line| Printed { stream, line }).collect(),
+                // A pipe that cannot be read has ended for us.
+                Err(_) if stream == LogStream::Stdout => self.stdout.end(),
+                Err(_) => self.stderr.end(),
+            }
+        }
+    }
+
+    /// What is left in the pipes after the child has ended. It does not wait long for others that hold them open.
+    pub async fn next_after_end(&mut self, ended: Instant) -> Vec<Printed> {
+        let until = (Instant::now() + DRAIN_SILENCE).min(ended + DRAIN_MAX);
+        tokio::time::timeout_at(until, self.next()).await.unwrap_or_default()
+    }
+
+    /// Whether nothing more will come.
+    pub fn have_ended(&self) -> bool {
+        self.stdout.has_ended() && self.stderr.has_ended()
+    }
+}
+
+/// The way to a child's standard input.
+pub struct Stdin {
+    pub outbox: Outbox,
+    /// Becomes true when the child reads no more.
+    pub is_broken: watch::Receiver<bool>,
+}
+
+/// Writes frames to a child as JSON lines, on a task of its own: a child that does not read holds up nobody. Frames for
+/// a child that reads no more are thrown away. The task ends, and the pipe with it, when the outbox is dropped.
+pub fn write_frames(mut stdin: Input) -> Stdin {
+    let (outbox, mut frames) = mpsc::channel::<ServerFrame>(OUTBOX_FRAMES_MAX);
+    let (broken, is_broken) = watch::channel(false);
+    tokio::spawn(async move {
+        while let Some(frame) = frames.recv().await {
+            if !*broken.borrow() && write(&mut stdin, &frame).await.is_err() {
+                broken.send_replace(true);
+            }
+        }
+    });
+    Stdin { outbox, is_broken }
+}
+
+async fn write(stdin: &mut Input, frame: &ServerFrame) -> io::Result<()> {
+    let mut line = serde_json::to_vec(frame)?;
+    line.push(b'\n');
+    stdin.write_all(&line).await?;
+    stdin.flush().await
+}

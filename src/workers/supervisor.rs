@@ -1,0 +1,99 @@
+//! Keeps as many children of each kind running as configuration says, and brings them to their end when the server
+//! stops.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::domain::id::KindName;
+use crate::kinds::RunMode;
+use crate::workers::slot::{Order, RunSpec, Slot, Workshop};
+use crate::workers::{command, session_mode};
+
+/// What is kept back of the time to drain, so that the ends of killed runs can still be recorded.
+const RECORDING_TIME: Duration = Duration::from_secs(1);
+
+/// Runs the children of this server.
+pub struct Supervisor {
+    workshop: Workshop,
+    crews: Mutex<BTreeMap<KindName, Crew>>,
+    slots: Mutex<JoinSet<()>>,
+}
+
+/// The slots of one kind.
+struct Crew {
+    spec: Arc<RunSpec>,
+    order: watch::Sender<Order>,
+}
+
+/// How a drain went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// Slots that had not ended in time. Their children die with this process.
+    pub late: usize,
+}
+
+impl Supervisor {
+    /// Starts the children that `specs` ask for.
+    pub fn start(specs: Vec<RunSpec>, workshop: Workshop) -> Supervisor {
+        let supervisor = Supervisor { workshop, crews: Mutex::default(), slots: Mutex::new(JoinSet::new()) };
+        supervisor.apply(specs);
+        supervisor
+    }
+
+    /// Makes what runs what `specs` ask for. Kinds that did not change are not touched; what is replaced or gone brings
+    /// the jobs that it holds to their end first.
+    pub fn apply(&self, specs: Vec<RunSpec>) {
+        let mut crews = self.crews.lock();
+        let mut wanted: BTreeMap<KindName, RunSpec> = specs.into_iter().map(|spec| (spec.kind.clone(), spec)).collect();
+        crews.retain(|kind, crew| {
+            let stays = wanted.get(kind) == Some(&*crew.spec);
+            if stays {
+                wanted.remove(kind);
+            } else {
+                crew.order.send_replace(Order::Retire);
+            }
+            stays
+        });
+        for (kind, spec) in wanted {
+            crews.insert(kind, self.hire(spec));
+        }
+    }
+
+    /// Ends everything: children are told to stop, killed when their grace or `deadline` is over, and their jobs are
+    /// queued again. Returns when that is recorded.
+    pub async fn drain(self, deadline: Duration) -> Drained {
+        let within = deadline.saturating_sub(RECORDING_TIME);
+        for crew in self.crews.lock().values() {
+            crew.order.send_replace(Order::Drain { within });
+        }
+        let mut slots = std::mem::take(&mut *self.slots.lock());
+        let all_ended = async { while slots.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(deadline, all_ended).await;
+        let late = slots.len();
+        slots.shutdown().await;
+        self.workshop.sessions.close();
+        Drained { late }
+    }
+
+    fn hire(&self, spec: RunSpec) -> Crew {
+        let spec = Arc::new(spec);
+        let (order, orders) = watch::channel(Order::Work);
+        let mut slots = self.slots.lock();
+        // The ends of slots that retired are nobody's news.
+        while slots.try_join_next().is_some() {}
+        for number in 1..=spec.run.processes {
+            let (spec, workshop, order) = (spec.clone(), self.workshop.clone(), orders.clone());
+            let slot = Slot { spec, number, workshop, order };
+            match slot.spec.run.mode {
+                RunMode::Command => drop(slots.spawn(command::run_slot(slot))),
+                RunMode::Session => drop(slots.spawn(session_mode::run_slot(slot))),
+            }
+        }
+        Crew { spec, order }
+    }
+}
