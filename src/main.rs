@@ -1,3 +1,7 @@
 //! The binary: hands its arguments to `cli` and ends with the exit code that it is given.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    daybook::cli::run()
+}

@@ -11,14 +11,17 @@ pub struct Source {
     pub path: String,
     pub text: String,
     pub code: String,
+    /// The items that are compiled for tests only; all of it, if the file `is_test`.
     pub test_code: Vec<Range<usize>>,
+    pub is_test: bool,
 }
 
 impl Source {
     pub fn new(path: &str, text: &str) -> Source {
         let code = blank(text);
-        let test_code = if path.starts_with("src/") { test_regions(&code) } else { vec![0..code.len()] };
-        Source { path: path.to_owned(), text: text.to_owned(), code, test_code }
+        let is_test = !path.starts_with("src/");
+        let test_code = test_regions(&code);
+        Source { path: path.to_owned(), text: text.to_owned(), code, test_code, is_test }
     }
 
     /// The path below `src/`, if it is there.
@@ -31,7 +34,7 @@ impl Source {
     }
 
     pub fn is_test_code(&self, at: usize) -> bool {
-        self.test_code.iter().any(|region| region.contains(&at))
+        self.is_test || self.test_code.iter().any(|region| region.contains(&at))
     }
 
     pub fn broken(&self, at: usize, rule: impl Into<String>, cure: &'static str) -> Violation {
@@ -259,7 +262,7 @@ pub fn mark_test_modules(sources: &mut [Source]) {
             source.path.strip_prefix(path.as_str()).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
         };
         if test_paths.iter().any(is_below) {
-            source.test_code = vec![0..source.code.len()];
+            source.is_test = true;
         }
     }
 }
