@@ -94,6 +94,8 @@ pub struct Extras {
     /// The `job.completed` event with the result.
     pub result: Option<Seq>,
     pub files: Vec<FileInfo>,
+    /// How many late results were noted.
+    pub late: u8,
 }
 
 /// Where a job is in its life.
