@@ -16,8 +16,11 @@
 //! became of the submission is known after the next start only. Every implementation passes [`conformance`].
 
 pub mod codec;
+pub mod codec_job;
 #[cfg(test)]
 pub mod conformance;
+#[cfg(test)]
+pub mod job_samples;
 pub mod memory;
 pub mod snapshot;
 

@@ -21,6 +21,9 @@ pub trait FinishedStore: Send + Sync {
     /// already is replaced. After a crash the position is never ahead of the jobs.
     fn put(&self, jobs: &[Arc<Job>], position: Seq) -> Result<(), ViewError>;
 
+    /// Forgets everything: the position is [`Seq::ZERO`] again.
+    fn clear(&self) -> Result<(), ViewError>;
+
     /// One finished job, in full.
     fn get(&self, place: FinishOrdinal) -> Result<Option<Arc<Job>>, ViewError>;
 
@@ -76,6 +79,11 @@ impl FinishedStore for MemoryFinished {
         let mut inner = self.inner.lock();
         inner.0.extend(jobs.iter().map(|job| (finish_ordinal(job), job.clone())));
         inner.1 = inner.1.max(position);
+        Ok(())
+    }
+
+    fn clear(&self) -> Result<(), ViewError> {
+        *self.inner.lock() = Default::default();
         Ok(())
     }
 
