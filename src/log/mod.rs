@@ -18,8 +18,12 @@
 pub mod chain;
 pub mod codec;
 pub mod commit;
+pub mod codec_job;
+pub mod codec_state;
 #[cfg(test)]
 pub mod conformance;
+#[cfg(test)]
+pub mod job_samples;
 pub mod memory;
 pub mod snapshot;
 

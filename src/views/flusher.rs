@@ -191,8 +191,7 @@ mod tests {
         world.views.flush().expect("stores");
         let jobs: Vec<_> = world.jobs.iter().map(|job| Arc::new(crate::views::testing::stub_of(job))).collect();
         let parts = crate::views::Parts { stubs: Box::new(jobs.iter()), ..no_parts() };
-        let now = crate::views::testing::now(&world.clock);
-        let views = Views::from_parts(parts, Arc::new(MemoryFinished::default()), world.log.clone(), now);
+        let views = Views::from_parts(parts, Arc::new(MemoryFinished::default()), world.log.clone());
         let query = JobQuery { filter: JobFilter::default(), before: None, limit: 9 };
         assert!(views.list(&query).is_err());
     }

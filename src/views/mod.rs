@@ -47,15 +47,11 @@ use crate::views::walk::{Found, Place, Walk};
 pub use crate::views::finished::{FinishedStore, Head, MemoryFinished, ViewError, finish_ordinal};
 pub use crate::views::pending::{PENDING_ITEMS_MAX, PENDING_JOBS_MAX};
 
-/// What time it is: ages and rates fade while nothing happens.
-pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
 /// All views, and the seq at which they stand.
 pub struct Views {
     index: RwLock<Index>,
     finished: Arc<dyn FinishedStore>,
     log: Arc<dyn LogReader>,
-    now: Now,
     limits: RwLock<Limits>,
     /// The latest progress of running jobs, with the token of the run that told it.
     overlay: Mutex<HashMap<JobId, (TokenHash, Arc<Progress>)>>,
@@ -90,12 +86,11 @@ impl<'a> Parts<'a> {
 impl Views {
     /// Builds the views of a recovered state. The store must hold every finished job of it: what the store lacked,
     /// recovery has put there, by folding the log from the store's position.
-    pub fn from_parts(parts: Parts<'_>, finished: Arc<dyn FinishedStore>, log: Arc<dyn LogReader>, now: Now) -> Views {
+    pub fn from_parts(parts: Parts<'_>, finished: Arc<dyn FinishedStore>, log: Arc<dyn LogReader>) -> Views {
         Views {
             index: RwLock::new(Index::of(parts)),
             finished,
             log,
-            now,
             limits: RwLock::default(),
             overlay: Mutex::default(),
             beats: Mutex::default(),
