@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::batch::{ItemReport, ItemState, NewItem};
 use crate::domain::id::{Epoch, JobId, KindName, QueueName, Seq, SessionId, Tag, TokenHash};
-use crate::domain::job::{FileInfo, JobError, Progress, Reason, Relations, WorkerPlace};
+use crate::domain::job::{FileInfo, JobError, Progress, Reason, Relations, RunEnd, WorkerPlace};
 use crate::domain::json::Json;
 use crate::domain::retry::Policy;
 use crate::domain::time::Timestamp;
@@ -292,6 +292,8 @@ pub enum LossCause {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobCancelRequested {
     pub job: JobId,
+    /// The reason that the job will have if it lets itself be stopped.
+    pub reason: Reason,
     /// When the lease ends if the worker has not let go.
     pub deadline: Timestamp,
 }
@@ -316,6 +318,8 @@ pub struct JobCancelled {
     pub reason: Reason,
     /// What the worker said when it stopped, if it said something.
     pub error: Option<JobError>,
+    /// What ended the run, so that the same call may be repeated; none when nothing ran.
+    pub run_ended: Option<RunEnd>,
 }
 
 /// The event carries the whole job, because the state keeps only a stub of a finished one.
@@ -380,6 +384,7 @@ pub enum LateCall {
     Log,
     Items,
     Checkpoint,
+    File,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]

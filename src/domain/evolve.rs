@@ -225,7 +225,7 @@ fn change(job: &mut Job, record: &Record, finish: FinishOrdinal) {
         }
         Event::JobCancelRequested(data) => {
             let JobState::Running(run) = &mut job.state else { unreachable!("only a running job is asked to stop") };
-            Arc::make_mut(run).cancel = Some(CancelRequest { at, deadline: data.deadline });
+            Arc::make_mut(run).cancel = Some(CancelRequest { at, reason: data.reason, deadline: data.deadline });
         }
         Event::JobCompleted(data) => complete(job, record.seq, ending(at, None, finish), data.result.is_some()),
         Event::JobFailed(data) => {
@@ -235,7 +235,7 @@ fn change(job: &mut Job, record: &Record, finish: FinishOrdinal) {
             job.state = JobState::Failed(ending(at, Some(data.reason), finish));
         }
         Event::JobCancelled(data) => {
-            end_run(job, RunEnd::Cancelled);
+            end_run(job, data.run_ended.unwrap_or(RunEnd::Cancelled));
             set_error(job, data.error.as_ref());
             job.state = JobState::Cancelled(ending(at, Some(data.reason), finish));
         }

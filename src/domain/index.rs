@@ -14,7 +14,7 @@ use crate::domain::state::Slot;
 use crate::domain::time::Timestamp;
 
 /// All indexes.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Indexes {
     ready: Ready,
     /// Scheduled and retryable jobs, by the time at which they are queued.
@@ -123,21 +123,24 @@ impl Indexes {
     }
 
     fn change_unsettled(&mut self, ordinal: Ordinal, before: Option<&Slot>, after: &Slot, slots: &Slots) {
-        self.unsettled.remove(&ordinal);
-        if is_sealed(after, slots) {
-            self.unsettled.insert(ordinal);
-        }
-        let ended = after.state_name().is_terminal() && before.is_none_or(|slot| !slot.state_name().is_terminal());
-        let revived = before.is_some_and(|slot| slot.state_name().is_terminal()) && !after.state_name().is_terminal();
-        if !ended && !revived {
+        mark(&mut self.unsettled, ordinal, is_sealed(after, slots));
+        let ended = after.state_name().is_terminal();
+        if before.is_some_and(|slot| slot.state_name().is_terminal() == ended) {
             return;
         }
+        // The job ended, was revived, or is new: in a bulk an entry may wait for one that comes after it.
+        let broke = ended && after.state_name() != StateName::Completed;
         for dependent in self.dependents.get(&ordinal).into_iter().flatten() {
-            if slots.get(*dependent).is_some_and(|slot| is_sealed(slot, slots)) {
-                self.unsettled.insert(*dependent);
+            let Some(slot) = slots.get(*dependent).filter(|slot| slot.state_name() == StateName::Blocked) else {
+                continue;
+            };
+            let sealed = if ended {
+                // While dependencies only end, a fate that is sealed stays so.
+                broke || self.unsettled.contains(dependent) || all_completed(slot, slots)
             } else {
-                self.unsettled.remove(dependent);
-            }
+                is_sealed(slot, slots)
+            };
+            mark(&mut self.unsettled, *dependent, sealed);
         }
     }
 
@@ -249,16 +252,29 @@ fn is_sealed(slot: &Slot, slots: &Slots) -> bool {
     if slot.state_name() != StateName::Blocked {
         return false;
     }
-    let depends_on = slot.relations().map_or(&[][..], |relations| relations.depends_on.as_slice());
-    let mut open = false;
-    for dependency in depends_on {
-        match slots.get(dependency.ordinal()).map(Slot::state_name) {
-            Some(StateName::Completed) => {}
-            None | Some(StateName::Failed | StateName::Cancelled) => return true,
-            Some(_) => open = true,
-        }
+    let broken = |id: &JobId| match slots.get(id.ordinal()).map(Slot::state_name) {
+        Some(state) => state.is_terminal() && state != StateName::Completed,
+        None => true,
+    };
+    all_completed(slot, slots) || depends_on(slot).iter().any(broken)
+}
+
+fn all_completed(slot: &Slot, slots: &Slots) -> bool {
+    let completed = |id: &JobId| slots.get(id.ordinal()).map(Slot::state_name) == Some(StateName::Completed);
+    // The last of them ends last, as a rule: looking there first answers soon.
+    depends_on(slot).iter().rev().all(completed)
+}
+
+fn depends_on(slot: &Slot) -> &[JobId] {
+    slot.relations().map_or(&[], |relations| relations.depends_on.as_slice())
+}
+
+fn mark(set: &mut BTreeSet<Ordinal>, ordinal: Ordinal, is_in: bool) {
+    if is_in {
+        set.insert(ordinal);
+    } else {
+        set.remove(&ordinal);
     }
-    !open
 }
 
 fn replace<T: Ord>(set: &mut BTreeSet<T>, before: Option<T>, after: Option<T>) {

@@ -103,7 +103,7 @@ pub struct Extras {
 pub enum JobState {
     /// Its time has not come. Next: `queued`, `cancelled`.
     Scheduled { scheduled_at: Timestamp },
-    /// Waits for a worker. Next: `running`, `cancelled`.
+    /// Waits for a worker. Next: `running`, `cancelled`, and `scheduled` when somebody moves its time.
     Queued,
     /// Waits for other jobs. Next: `queued`, `scheduled`, `cancelled`.
     Blocked { scheduled_at: Option<Timestamp> },
@@ -200,6 +200,8 @@ pub enum WorkerPlace {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CancelRequest {
     pub at: Timestamp,
+    /// The reason that the job will have if it lets itself be stopped.
+    pub reason: Reason,
     /// When the lease is ended if the worker has not let go.
     pub deadline: Timestamp,
 }
@@ -216,7 +218,7 @@ pub struct EndedRun {
 }
 
 /// What ended a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RunEnd {
     Completed,
@@ -328,12 +330,14 @@ impl Job {
         }
     }
 
-    /// When the present or last run began; none while the job waits in a queue for the next.
+    /// When the present or last run began; none from the moment that the job is queued for the next.
     pub fn started_at(&self) -> Option<Timestamp> {
         match &self.state {
             JobState::Running(run) => Some(run.started_at),
-            JobState::Queued => None,
-            _ => self.last_run().map(|run| run.started_at),
+            JobState::Queued | JobState::Scheduled { .. } | JobState::Blocked { .. } => None,
+            JobState::Retryable { .. } | JobState::Completed(_) | JobState::Failed(_) | JobState::Cancelled(_) => {
+                self.last_run().map(|run| run.started_at)
+            }
         }
     }
 

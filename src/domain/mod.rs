@@ -14,9 +14,12 @@ pub mod index;
 pub mod invariants;
 pub mod job;
 pub mod json;
+pub mod pool;
 pub mod queue;
 pub mod refusal;
 pub mod retry;
 pub mod slots;
 pub mod state;
+#[cfg(test)]
+pub mod testing;
 pub mod time;

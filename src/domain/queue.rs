@@ -1,7 +1,6 @@
 //! Queues: their pauses, their limits, and which job comes next.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +29,7 @@ pub struct Limits {
 pub type Rank = (std::cmp::Reverse<i8>, Ordinal);
 
 /// The queued jobs, by queue and kind, each in order.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ready {
     lines: BTreeMap<(QueueName, KindName), BTreeSet<Rank>>,
 }
@@ -60,22 +59,5 @@ impl Ready {
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
-    }
-}
-
-/// Texts that many jobs share: each is stored once.
-#[derive(Debug, Clone, Default)]
-pub struct Names {
-    texts: BTreeSet<Arc<str>>,
-}
-
-impl Names {
-    /// The one stored copy of a text.
-    pub fn intern(&mut self, text: &Arc<str>) -> Arc<str> {
-        if let Some(known) = self.texts.get(text) {
-            return known.clone();
-        }
-        self.texts.insert(text.clone());
-        text.clone()
     }
 }

@@ -24,6 +24,8 @@ pub enum Refusal {
     DependencyCycle { entry: usize, dependency: usize },
     #[error("there is no job {job} to wait for")]
     UnknownDependency { job: JobId, entry: usize, dependency: usize },
+    #[error("a job waits for at most 10,000 jobs")]
+    TooManyDependencies { entry: usize },
     #[error("there is no job {job} to be the parent")]
     UnknownParent { job: JobId, entry: usize },
     #[error("a job has at most 100,000 items")]
@@ -51,6 +53,7 @@ impl Refusal {
             Refusal::IdempotencyMismatch { .. } => "idempotency_mismatch",
             Refusal::DependencyCycle { .. } => "dependency_cycle",
             Refusal::UnknownDependency { .. } => "invalid_request",
+            Refusal::TooManyDependencies { .. } => "invalid_request",
             Refusal::UnknownParent { .. } => "invalid_request",
             Refusal::TooManyItems { .. } => "invalid_request",
             Refusal::DuplicateItem { .. } => "invalid_request",

@@ -35,12 +35,14 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// The moment of the next attempt after `failures` failed ones: exponential, with a jitter of ±20 %.
+    /// The moment of the next attempt after `failures` failed ones: exponential, with a jitter of ±20 %, and never
+    /// later than the longest wait.
     pub fn retry_at(&self, failures: u32, now: Timestamp, chance: u64) -> Timestamp {
         let doublings = failures.saturating_sub(1).min(40);
         let wait = self.backoff.0.saturating_mul(1 << doublings).min(self.backoff_max.0);
         let per_mille = 800 + chance % 401;
-        now.plus(Millis((u128::from(wait) * u128::from(per_mille) / 1000) as u64))
+        let jittered = (u128::from(wait) * u128::from(per_mille) / 1000) as u64;
+        now.plus(Millis(jittered.min(self.backoff_max.0)))
     }
 }
 
@@ -55,7 +57,7 @@ mod tests {
         for (failures, base) in [(1, 1000), (2, 2000), (3, 4000), (4, 6000), (90, 6000)] {
             let least = policy.retry_at(failures, now, 0).since(now).0;
             let most = policy.retry_at(failures, now, 400).since(now).0;
-            assert_eq!((least, most), (base * 8 / 10, base * 12 / 10), "after {failures} failures");
+            assert_eq!((least, most), (base * 8 / 10, (base * 12 / 10).min(6000)), "after {failures} failures");
         }
     }
 }

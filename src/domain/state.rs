@@ -12,7 +12,8 @@ use crate::domain::event::WorkerJoined;
 use crate::domain::id::{Epoch, FinishOrdinal, JobId, KindName, Ordinal, QueueName, Seq, SessionId, Tag, TokenHash};
 use crate::domain::index::Indexes;
 use crate::domain::job::{Job, Reason, Relations, RunEnd, StateName};
-use crate::domain::queue::{Names, Pause};
+use crate::domain::pool::Pool;
+use crate::domain::queue::Pause;
 use crate::domain::retry::Policy;
 use crate::domain::slots::Slots;
 use crate::domain::time::Timestamp;
@@ -28,9 +29,16 @@ pub struct State {
     pub(in crate::domain) last_finish: FinishOrdinal,
     pub(in crate::domain) queues: BTreeMap<QueueName, Option<Pause>>,
     pub(in crate::domain) workers: BTreeMap<SessionId, Worker>,
-    pub(in crate::domain) names: Names,
-    pub(in crate::domain) policies: BTreeMap<Policy, Arc<Policy>>,
+    names: Pool<str>,
+    policies: Pool<Policy>,
     pub(in crate::domain) indexes: Indexes,
+}
+
+/// Equal states decide equally. What jobs share in memory is no part of it.
+impl PartialEq for State {
+    fn eq(&self, other: &State) -> bool {
+        self.globals() == other.globals() && self.slots().eq(other.slots()) && self.indexes == other.indexes
+    }
 }
 
 /// One run of the server, as the log tells it.
@@ -57,7 +65,7 @@ pub struct Stub {
     pub id: JobId,
     /// The seq of the event that ended the job.
     pub seq: Seq,
-    /// The last `job.late_result` that came after the end, and how many did.
+    /// The job's last event and how many late results were noted, if there were any.
     pub late: Option<(Seq, u8)>,
     pub state: StateName,
     pub reason: Option<Reason>,
@@ -81,7 +89,7 @@ impl Stub {
         Stub {
             id: job.id,
             seq: job.seq,
-            late: None,
+            late: job.extras.as_ref().filter(|extras| extras.late > 0).map(|extras| (job.seq, extras.late)),
             state: job.state_name(),
             reason: ending.reason,
             kind: job.kind.clone(),
@@ -125,6 +133,14 @@ impl Slot {
         }
     }
 
+    /// The seq of the job's last event.
+    pub fn last_seq(&self) -> Seq {
+        match self {
+            Slot::Active(job) => job.seq,
+            Slot::Finished(stub) => stub.late.map_or(stub.seq, |(seq, _)| seq),
+        }
+    }
+
     /// How the job stands to others.
     pub fn relations(&self) -> Option<&Arc<Relations>> {
         match self {
@@ -145,8 +161,8 @@ impl Default for State {
             last_finish: FinishOrdinal::default(),
             queues: BTreeMap::new(),
             workers: BTreeMap::new(),
-            names: Names::default(),
-            policies: BTreeMap::new(),
+            names: Pool::default(),
+            policies: Pool::default(),
             indexes: Indexes::default(),
         }
     }
@@ -257,6 +273,11 @@ impl State {
         self.queues.iter()
     }
 
+    /// Whether a queue hands out nothing.
+    pub fn is_paused(&self, queue: &QueueName) -> bool {
+        matches!(self.queues.get(queue), Some(Some(_)))
+    }
+
     /// The live sessions.
     pub fn workers(&self) -> impl Iterator<Item = (&SessionId, &Worker)> {
         self.workers.iter()
@@ -285,8 +306,8 @@ impl State {
             }
             Slot::Finished(mut stub) => {
                 let inner = Arc::make_mut(&mut stub);
-                inner.kind = KindName::from_checked(self.names.intern(inner.kind.shared()));
-                inner.queue = QueueName::from_checked(self.names.intern(inner.queue.shared()));
+                inner.kind = KindName::from_checked(self.names.share(inner.kind.shared()));
+                inner.queue = QueueName::from_checked(self.names.share(inner.queue.shared()));
                 Slot::Finished(stub)
             }
         }
@@ -294,12 +315,8 @@ impl State {
 
     /// Lets a job share the texts and settings that other jobs have too.
     pub(in crate::domain) fn intern_job(&mut self, job: &mut Job) {
-        job.kind = KindName::from_checked(self.names.intern(job.kind.shared()));
-        job.queue = QueueName::from_checked(self.names.intern(job.queue.shared()));
-        if let Some(known) = self.policies.get(&*job.policy) {
-            job.policy = known.clone();
-        } else {
-            self.policies.insert(Policy::clone(&job.policy), job.policy.clone());
-        }
+        job.kind = KindName::from_checked(self.names.share(job.kind.shared()));
+        job.queue = QueueName::from_checked(self.names.share(job.queue.shared()));
+        job.policy = self.policies.share(&job.policy);
     }
 }

@@ -11,11 +11,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(NonZeroI64);
 
-/// The last moment that jiff writes in every time zone: two days' end before the year 10000.
+/// The last moment that can be written as RFC 3339 in every time zone: a day before the end of the year 9999.
 const LAST_MS: i64 = 253_402_207_199_999;
 
 impl Timestamp {
-    /// Takes milliseconds since 1970, held between 1970 and the end of 9999-12-30.
+    /// Takes milliseconds since 1970, held between 1970 and the last day but one of the year 9999.
     pub fn from_ms(ms: i64) -> Timestamp {
         Timestamp(NonZeroI64::new(ms.clamp(1, LAST_MS)).expect("a clamped moment is above zero"))
     }
@@ -43,8 +43,7 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let moment =
-            jiff::Timestamp::from_millisecond(self.as_ms()).expect("a moment lies between 1970 and 9999-12-30");
+        let moment = jiff::Timestamp::from_millisecond(self.as_ms()).expect("a moment lies between 1970 and 9999");
         write!(f, "{moment:.3}")
     }
 }

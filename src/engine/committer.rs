@@ -15,7 +15,7 @@ use crate::engine::runner::ReceiptReply;
 use crate::engine::sequencer::Batch;
 use crate::feed::{Hub, Page};
 use crate::log::{AppendError, EventLog};
-use crate::views::Views;
+use crate::views::{ViewError, Views};
 
 /// A batch on its way to the log, and who waits for it.
 pub(crate) struct Commit {
@@ -67,7 +67,10 @@ impl Committer {
             {
                 return self.halt(error, in_flight, oldest.replies);
             }
-            self.tell(oldest);
+            if let Err(error) = self.tell(oldest) {
+                let failed = AppendError::Failed { step: "show the events in the views", source: Box::new(error) };
+                return self.halt(failed, in_flight, Vec::new());
+            }
             self.ask_for_more();
         }
     }
@@ -86,10 +89,9 @@ impl Committer {
         }
     }
 
-    fn tell(&self, durable: InFlight) {
-        if let Some(page) = &durable.page {
-            self.views.apply(page);
-        }
+    /// Lets everybody know. The views may run out of room for ended jobs: then this page is told, and no other.
+    fn tell(&self, durable: InFlight) -> Result<(), ViewError> {
+        let shown = durable.page.as_ref().map_or(Ok(()), |page| self.views.apply(page));
         for (job, progress) in durable.overlays {
             self.views.overlay(job, progress);
         }
@@ -98,6 +100,7 @@ impl Committer {
         if let Some(page) = durable.page {
             self.feed.publish(page);
         }
+        shown
     }
 
     fn ask_for_more(&self) {

@@ -12,6 +12,8 @@ pub mod receipt;
 pub mod recovery;
 mod runner;
 pub mod sequencer;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -51,7 +51,7 @@ struct Gathered {
     batch: Batch,
     replies: Vec<Reply>,
     messages: usize,
-    /// The one moment of the batch, read when its first message came.
+    /// The one moment of the batch, read when its first command came.
     now: Option<Timestamp>,
 }
 
@@ -126,16 +126,19 @@ impl Runner {
 
     fn handle(&mut self, gathered: &mut Gathered, message: Message) {
         gathered.messages += 1;
-        let now = gathered.now(&self.sequencer, &*self.clock);
         match message {
             Message::Submit { command, actor, reply } => {
                 self.count_down();
+                let now = gathered.now(&self.sequencer, &*self.clock);
                 let outcome = self.take(gathered, command, &actor, now);
                 gathered.replies.push(Reply::Receipt { reply, outcome });
             }
             Message::Claim(claim) => self.claims.push_back(claim),
             Message::LetGo(job) => self.sequencer.let_go(job),
-            Message::Return(granted) => self.take_back(gathered, granted, now),
+            Message::Return(granted) => {
+                let now = gathered.now(&self.sequencer, &*self.clock);
+                self.take_back(gathered, granted, now);
+            }
             Message::SetLimits(limits) => self.sequencer.set_limits(limits),
             Message::Committed => {
                 self.credits += 1;

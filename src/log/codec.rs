@@ -41,6 +41,7 @@ pub const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const ACTOR_ID_BYTES_MAX: usize = 1024;
 
 const ENVELOPE_BYTES: usize = 8;
+const FLAGS_AT: usize = 16;
 const FLAG_CONTINUES: u8 = 1;
 const FLAG_OVERFLOW: u8 = 2;
 const FLAG_ACTOR_ID: u8 = 4;
@@ -162,6 +163,27 @@ impl<'a> Frame<'a> {
         let length = u32::from_le_bytes(reader.take()?) as usize;
         let content = reader.slice(length)?;
         Ok((Frame { type_code, version, content }, reader.0))
+    }
+
+    /// Whether the next record belongs to the same group.
+    pub fn continues(&self) -> bool {
+        self.content.get(FLAGS_AT).is_some_and(|flags| flags & FLAG_CONTINUES != 0)
+    }
+
+    /// Where the body is, if it is not in the frame.
+    pub fn payload(&self) -> Result<Option<PayloadRef>, DecodeError> {
+        if self.content.get(FLAGS_AT).is_none_or(|flags| flags & FLAG_OVERFLOW == 0) {
+            return Ok(None);
+        }
+        match self.header()?.body {
+            Body::Inline(_) => Ok(None),
+            Body::Overflow(reference) => Ok(Some(reference)),
+        }
+    }
+
+    /// The whole frame's length, in bytes.
+    pub fn bytes(&self) -> usize {
+        ENVELOPE_BYTES + self.content.len()
     }
 
     /// Reads everything but the body.

@@ -4,101 +4,223 @@
 //! end, in batches behind the log. A reader never blocks the writer for longer than one bounded slice of work. Views
 //! are disposable (V1): what is lost is built again from the log. Only `apply` writes here, with pages that are durable.
 
+mod block;
+#[cfg(test)]
+pub(crate) mod conformance;
+mod counts;
+mod finished;
+pub mod flusher;
+mod index;
+mod pending;
 pub mod query;
+mod rates;
 pub mod row;
+mod search;
+#[cfg(test)]
+mod soak;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+mod walk;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::domain::id::{FinishOrdinal, JobId, Seq};
+use parking_lot::{Condvar, Mutex, RwLock};
+
+use crate::domain::event::WorkerJoined;
+use crate::domain::id::{JobId, QueueName, Seq, SessionId, TokenHash};
 use crate::domain::job::{Job, Progress};
-use crate::domain::state::State;
+use crate::domain::queue::{Limits, Pause};
+use crate::domain::state::{State, Stub};
+use crate::domain::time::Timestamp;
 use crate::feed::Page;
 use crate::log::LogReader;
-use crate::views::query::{JobPage, JobQuery};
-use crate::views::row::{JobRow, QueueRow, Stats, WorkerRow};
+use crate::views::block::Slot;
+use crate::views::counts::Beat;
+use crate::views::index::Index;
+use crate::views::query::{JobPage, JobQuery, LIMIT_MAX};
+use crate::views::row::JobRow;
+use crate::views::walk::{Found, Place, Walk};
 
-/// The port to the stored finished jobs.
-pub trait FinishedStore: Send + Sync {
-    /// Every job that ended at or before this seq is stored.
-    fn position(&self) -> Seq;
+pub use crate::views::finished::{FinishedStore, Head, MemoryFinished, ViewError, finish_ordinal};
+pub use crate::views::pending::{PENDING_ITEMS_MAX, PENDING_JOBS_MAX};
 
-    /// Stores finished jobs together with the position that they reach.
-    fn put(&self, jobs: &[Arc<Job>], position: Seq) -> Result<(), ViewError>;
-
-    /// Forgets everything: the position is [`Seq::ZERO`] again.
-    fn clear(&self) -> Result<(), ViewError>;
-
-    /// One finished job.
-    fn get(&self, place: FinishOrdinal) -> Result<Option<Arc<Job>>, ViewError>;
-}
-
-/// Why a view could not answer. Views are disposable: a restart builds them again.
-#[derive(Debug, thiserror::Error)]
-#[error("the stored views could not be read: {step}")]
-pub struct ViewError {
-    pub step: &'static str,
-    #[source]
-    pub source: Box<dyn std::error::Error + Send + Sync>,
-}
+/// What time it is: ages and rates fade while nothing happens.
+pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// All views, and the seq at which they stand.
-pub struct Views {}
+pub struct Views {
+    index: RwLock<Index>,
+    finished: Arc<dyn FinishedStore>,
+    log: Arc<dyn LogReader>,
+    now: Now,
+    limits: RwLock<Limits>,
+    /// The latest progress of running jobs, with the token of the run that told it.
+    overlay: Mutex<HashMap<JobId, (TokenHash, Arc<Progress>)>>,
+    beats: Mutex<HashMap<SessionId, Beat>>,
+    /// Held while finished jobs are stored: one at a time.
+    storing: Mutex<()>,
+    due: (Mutex<bool>, Condvar),
+}
+
+/// What a recovered state tells the views. Jobs and stubs may come in any order; that of submission is the fastest.
+pub struct Parts<'a> {
+    pub seq: Seq,
+    pub jobs: Box<dyn Iterator<Item = &'a Arc<Job>> + 'a>,
+    pub stubs: Box<dyn Iterator<Item = &'a Arc<Stub>> + 'a>,
+    pub queues: Box<dyn Iterator<Item = (&'a QueueName, &'a Option<Pause>)> + 'a>,
+    pub workers: Box<dyn Iterator<Item = (&'a WorkerJoined, Timestamp)> + 'a>,
+}
+
+impl<'a> Parts<'a> {
+    /// What a state tells.
+    pub fn of(state: &'a State) -> Parts<'a> {
+        Parts {
+            seq: state.seq(),
+            jobs: Box::new(state.jobs()),
+            stubs: Box::new(state.stubs()),
+            queues: Box::new(state.queues()),
+            workers: Box::new(state.workers().map(|(_, worker)| (&worker.joined, worker.joined_at))),
+        }
+    }
+}
 
 impl Views {
-    /// Builds the views of a recovered state. Finished jobs that the store lacks are given to [`Views::apply`] again
-    /// by recovery, which folds the log from the store's position.
-    pub fn new(_state: &State, _finished: Arc<dyn FinishedStore>, _log: Arc<dyn LogReader>) -> Views {
-        unimplemented!()
+    /// Builds the views of a recovered state. The store must hold every finished job of it: what the store lacked,
+    /// recovery has put there, by folding the log from the store's position.
+    pub fn from_parts(parts: Parts<'_>, finished: Arc<dyn FinishedStore>, log: Arc<dyn LogReader>, now: Now) -> Views {
+        Views {
+            index: RwLock::new(Index::of(parts)),
+            finished,
+            log,
+            now,
+            limits: RwLock::default(),
+            overlay: Mutex::default(),
+            beats: Mutex::default(),
+            storing: Mutex::default(),
+            due: Default::default(),
+        }
     }
 
     /// Shows a durable page. The only writer is the engine, in order.
-    pub fn apply(&self, _page: &Page) {
-        unimplemented!()
+    ///
+    /// When [`PENDING_JOBS_MAX`] finished jobs wait to be stored, it stores them before it returns. An error says that
+    /// they could not be stored; the page is shown nevertheless, and later pages would be too, at the price of
+    /// memory without a bound: the engine must halt.
+    pub fn apply(&self, page: &Page) -> Result<(), ViewError> {
+        let mut index = self.index.write();
+        index.apply(page);
+        let (is_full, is_due) = (index.pending.is_full(), index.pending.is_due());
+        drop(index);
+        self.forget_overlays(page);
+        if is_full {
+            return self.flush();
+        }
+        if is_due {
+            self.wake_flusher();
+        }
+        Ok(())
     }
 
     /// The seq up to which the views show everything.
     pub fn position(&self) -> Seq {
-        unimplemented!()
+        self.index.read().seq
     }
 
     /// One job, as of its last durable event, without the live overlay.
-    pub fn job(&self, _id: JobId) -> Result<Option<Arc<Job>>, ViewError> {
-        unimplemented!()
+    pub fn job(&self, id: JobId) -> Result<Option<Arc<Job>>, ViewError> {
+        let found = self.index.read().find(id.ordinal());
+        let job = match found.map(|found| found.place) {
+            None => None,
+            Some(Place::Here(job)) => Some(job),
+            Some(Place::Stored(place)) => self.finished.get(place)?,
+        };
+        Ok(job.filter(|job| job.id == id))
     }
 
     /// One job as users see it, but for args and result, which are in the log.
-    pub fn row(&self, _id: JobId) -> Result<Option<JobRow>, ViewError> {
-        unimplemented!()
+    pub fn row(&self, id: JobId) -> Result<Option<JobRow>, ViewError> {
+        Ok(self.head(id)?.map(|head| self.row_of(&head)))
     }
 
     /// A page of the list of jobs, newest first.
-    pub fn list(&self, _query: &JobQuery) -> Result<JobPage, ViewError> {
-        unimplemented!()
+    pub fn list(&self, query: &JobQuery) -> Result<JobPage, ViewError> {
+        let limit = query.limit.clamp(1, LIMIT_MAX);
+        let seq = self.position();
+        let mut walk = Walk::new(&self.index, query.filter.criteria(), query.before);
+        if let Some(text) = query.filter.text.as_deref().filter(|text| !text.is_empty()) {
+            let (jobs, next) = self.search(&mut walk, text, limit)?;
+            return Ok(JobPage { jobs, next, seq });
+        }
+        let mut found = walk.take(limit + 1);
+        let is_last = found.len() <= limit;
+        found.truncate(limit);
+        let next = found.last().map(|last| last.ordinal).filter(|_| !is_last);
+        Ok(JobPage { jobs: self.rows(&found)?, next, seq })
     }
 
     /// All jobs of the tree to which a job belongs, in order of submission: at most `limit` after `after`.
-    pub fn tree(&self, _id: JobId, _after: Option<JobId>, _limit: usize) -> Result<Option<Vec<JobRow>>, ViewError> {
-        unimplemented!()
-    }
-
-    /// Every queue that is known: its depth by state, the age of the oldest, its pause.
-    pub fn queues(&self) -> Vec<QueueRow> {
-        unimplemented!()
-    }
-
-    /// Every session that is live, and what it runs.
-    pub fn workers(&self) -> Vec<WorkerRow> {
-        unimplemented!()
-    }
-
-    /// Counts and rates for the dashboard.
-    pub fn stats(&self) -> Stats {
-        unimplemented!()
+    pub fn tree(&self, id: JobId, after: Option<JobId>, limit: usize) -> Result<Option<Vec<JobRow>>, ViewError> {
+        let Some(head) = self.head(id)? else { return Ok(None) };
+        let found = self.index.read().tree(head.job.root(), after, limit.clamp(1, LIMIT_MAX));
+        self.rows(&found).map(Some)
     }
 
     /// Sets the live progress of a running job, finer than what is on record; the latest wins. It is dropped when
     /// the job changes its state.
-    pub fn overlay(&self, _id: JobId, _progress: Arc<Progress>) {
-        unimplemented!()
+    pub fn overlay(&self, id: JobId, progress: Arc<Progress>) {
+        // The index stays locked meanwhile: `apply` changes it first and drops overlays after, so none is left over.
+        let index = self.index.read();
+        let Slot::Active(job) = index.slot(id) else { return };
+        let Some(run) = job.run().filter(|_| job.id == id) else { return };
+        self.overlay.lock().insert(id, (run.lease.token, progress));
+    }
+
+    /// The row of a job, with its live progress while it runs.
+    pub fn row_of(&self, head: &Head) -> JobRow {
+        JobRow::with(&head.job, head.items, self.live(&head.job).as_deref())
+    }
+
+    fn live(&self, job: &Job) -> Option<Arc<Progress>> {
+        let run = job.run()?;
+        let overlay = self.overlay.lock();
+        overlay.get(&job.id).filter(|(token, _)| *token == run.lease.token).map(|(_, progress)| progress.clone())
+    }
+
+    fn forget_overlays(&self, page: &Page) {
+        let ended: Vec<JobId> = page.jobs.iter().filter(|job| job.run().is_none()).map(|job| job.id).collect();
+        let mut overlay = self.overlay.lock();
+        if !overlay.is_empty() {
+            ended.iter().for_each(|id| drop(overlay.remove(id)));
+        }
+        drop(overlay);
+        self.forget_beats(page);
+    }
+
+    fn head(&self, id: JobId) -> Result<Option<Head>, ViewError> {
+        let found = self.index.read().find(id.ordinal());
+        let Some(found) = found else { return Ok(None) };
+        let heads = self.heads(&[found])?;
+        Ok(heads.into_iter().next().filter(|head| head.job.id == id))
+    }
+
+    fn rows(&self, found: &[Found]) -> Result<Vec<JobRow>, ViewError> {
+        Ok(self.heads(found)?.iter().map(|head| self.row_of(head)).collect())
+    }
+
+    /// Reads what the rows of these jobs need; the stored ones together.
+    fn heads(&self, found: &[Found]) -> Result<Vec<Head>, ViewError> {
+        let places: Vec<_> = found.iter().filter_map(|found| found.place.stored()).collect();
+        let mut stored = self.finished.heads(&places)?.into_iter();
+        let heads = found.iter().map(|found| match &found.place {
+            Place::Here(job) => Ok(Head::of(job.clone())),
+            Place::Stored(place) => {
+                let head = stored.next().flatten();
+                head.ok_or_else(|| ViewError::new("read", format!("the finished job number {} is missing", place.0)))
+            }
+        });
+        heads.collect()
     }
 }

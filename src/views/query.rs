@@ -1,7 +1,8 @@
 //! Filters, pages and cursors of the list of jobs.
 
 use crate::domain::id::{JobId, KindName, Ordinal, QueueName, Seq, Tag};
-use crate::domain::job::StateName;
+use crate::domain::job::{Job, StateName};
+use crate::views::block::{Criteria, Facet};
 use crate::views::row::JobRow;
 
 /// The most rows a page may have.
@@ -30,7 +31,7 @@ pub struct JobQuery {
     pub filter: JobFilter,
     /// Only jobs submitted before this one: the cursor. Stable while jobs arrive.
     pub before: Option<Ordinal>,
-    /// 1 to [`LIMIT_MAX`].
+    /// 1 to [`LIMIT_MAX`]; what lies outside is held to it.
     pub limit: usize,
 }
 
@@ -42,4 +43,23 @@ pub struct JobPage {
     pub next: Option<Ordinal>,
     /// The seq as of which the page was read, or earlier.
     pub seq: Seq,
+}
+
+impl JobFilter {
+    /// Whether a job fits. The text is not looked at: it takes the log to know.
+    pub fn matches(&self, job: &Job) -> bool {
+        (self.states.is_empty() || self.states.contains(&job.state_name()))
+            && self.kind.as_ref().is_none_or(|kind| *kind == job.kind)
+            && self.queue.as_ref().is_none_or(|queue| *queue == job.queue)
+            && self.tag.as_ref().is_none_or(|tag| job.tags().contains(tag))
+            && self.parent.is_none_or(|parent| job.parent() == Some(parent))
+    }
+
+    pub(crate) fn criteria(&self) -> Criteria {
+        let kind = self.kind.clone().map(Facet::Kind);
+        let queue = self.queue.clone().map(Facet::Queue);
+        let tag = self.tag.clone().map(Facet::Tag);
+        let parent = self.parent.map(Facet::Parent);
+        Criteria { states: self.states.clone(), facets: [kind, queue, tag, parent].into_iter().flatten().collect() }
+    }
 }

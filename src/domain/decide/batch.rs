@@ -58,7 +58,7 @@ pub fn checkpoint(state: &State, proof: LeaseProof, data: Json) -> Decision {
 pub fn store_file(state: &State, proof: LeaseProof, file: FileInfo) -> Decision {
     match leased(state, proof) {
         Ok((job, _)) => Decision::done(Answer::Job(job.id), vec![JobFileStored { job: job.id, file }.into()]),
-        Err(refusal) => Decision::refused(refusal),
+        Err(refusal) => late(state, proof, LateCall::File, refusal),
     }
 }
 
@@ -69,3 +69,6 @@ pub fn check_lease(state: &State, proof: LeaseProof) -> Decision {
         Err(refusal) => late(state, proof, LateCall::Log, refusal),
     }
 }
+
+#[cfg(test)]
+mod tests;

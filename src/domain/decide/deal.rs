@@ -1,27 +1,29 @@
 //! Granting leases: which queued job goes to which waiting session, within the limits of kinds and queues.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_set};
+use std::iter::Peekable;
 
 use crate::domain::command::{Answer, Claim, Grant};
 use crate::domain::decide::{Context, Decision};
 use crate::domain::event::JobStarted;
-use crate::domain::id::{KindName, Ordinal, QueueName};
+use crate::domain::id::{KindName, Ordinal, QueueName, TokenHash};
+use crate::domain::job::Job;
 use crate::domain::queue::Rank;
 use crate::domain::state::{State, Worker};
 
 /// Deals jobs out to the claims in turn, one each, until nothing fits any more.
-pub fn deal(state: &State, ctx: &mut Context<'_>, claims: &[Claim]) -> Decision {
-    let mut table = Table { state, ctx, dealt: BTreeSet::new(), kinds: BTreeMap::new(), queues: BTreeMap::new() };
+pub fn deal(state: &State, ctx: &Context<'_>, claims: &[Claim]) -> Decision {
+    let mut table = Table::new(state, ctx);
     let mut events = Vec::new();
     let mut granted: Vec<Vec<Grant>> = vec![Vec::new(); claims.len()];
     let mut open: Vec<usize> = (0..claims.len()).collect();
     while !open.is_empty() {
         open.retain(|&place| {
             let claim = &claims[place];
-            let Some(token) = claim.tokens.get(granted[place].len()) else { return false };
+            let Some(&token) = claim.tokens.get(granted[place].len()) else { return false };
             let Some(worker) = state.worker(claim.session) else { return false };
-            let Some(ordinal) = table.next_for(worker) else { return false };
-            let started = table.start(ordinal, worker, claim, *token);
+            let Some(job) = table.take_for(worker) else { return false };
+            let started = started(ctx, job, worker, token);
             granted[place].push(Grant { job: started.job, attempt: started.attempt });
             events.push(started.into());
             true
@@ -30,57 +32,73 @@ pub fn deal(state: &State, ctx: &mut Context<'_>, claims: &[Claim]) -> Decision 
     Decision::done(Answer::Granted(granted), events)
 }
 
-struct Table<'a, 'b> {
+/// What is left to deal.
+struct Table<'a> {
     state: &'a State,
-    ctx: &'a Context<'b>,
-    dealt: BTreeSet<Ordinal>,
-    kinds: BTreeMap<KindName, u32>,
-    queues: BTreeMap<QueueName, u32>,
+    lines: Vec<Line<'a>>,
+    /// How many more may run, for kinds and queues with a limit.
+    kinds: BTreeMap<&'a KindName, u32>,
+    queues: BTreeMap<&'a QueueName, u32>,
 }
 
-impl Table<'_, '_> {
-    /// The best job that the worker may have now.
-    fn next_for(&self, worker: &Worker) -> Option<Ordinal> {
-        let lines = self.state.indexes().ready().lines();
-        let open = lines.filter(|(queue, kind, _)| takes(worker, queue, kind) && self.has_room(queue, kind));
-        open.filter_map(|(_, _, ranks)| self.first_free(ranks)).min().map(|(_, ordinal)| ordinal)
-    }
+/// The jobs of one kind that wait in one queue.
+struct Line<'a> {
+    queue: &'a QueueName,
+    kind: &'a KindName,
+    waiting: Peekable<btree_set::Iter<'a, Rank>>,
+    held: &'a BTreeSet<Ordinal>,
+}
 
-    fn first_free(&self, ranks: &BTreeSet<Rank>) -> Option<Rank> {
-        ranks.iter().find(|(_, job)| !self.dealt.contains(job) && !self.ctx.held.contains(job)).copied()
-    }
-
-    fn has_room(&self, queue: &QueueName, kind: &KindName) -> bool {
-        if matches!(self.state.queues.get(queue), Some(Some(_))) {
-            return false;
+impl<'a> Table<'a> {
+    fn new(state: &'a State, ctx: &Context<'a>) -> Table<'a> {
+        let indexes = state.indexes();
+        let lines = indexes.ready().lines().filter(|(queue, _, _)| !state.is_paused(queue));
+        let lines =
+            lines.map(|(queue, kind, ranks)| Line { queue, kind, waiting: ranks.iter().peekable(), held: ctx.held });
+        let kinds = ctx.limits.kinds.iter();
+        let queues = ctx.limits.queues.iter();
+        Table {
+            state,
+            lines: lines.collect(),
+            kinds: kinds.map(|(kind, limit)| (kind, limit.saturating_sub(indexes.running_of_kind(kind)))).collect(),
+            queues: queues.map(|(name, limit)| (name, limit.saturating_sub(indexes.running_of_queue(name)))).collect(),
         }
-        let of_kind = self.state.indexes().running_of_kind(kind) + self.kinds.get(kind).copied().unwrap_or(0);
-        let of_queue = self.state.indexes().running_of_queue(queue) + self.queues.get(queue).copied().unwrap_or(0);
-        self.ctx.limits.kinds.get(kind).is_none_or(|&limit| of_kind < limit)
-            && self.ctx.limits.queues.get(queue).is_none_or(|&limit| of_queue < limit)
     }
 
-    fn start(
-        &mut self,
-        ordinal: Ordinal,
-        worker: &Worker,
-        claim: &Claim,
-        token: crate::domain::id::TokenHash,
-    ) -> JobStarted {
+    /// Takes the best job that the worker may have now.
+    fn take_for(&mut self, worker: &Worker) -> Option<&'a Job> {
+        let (kinds, queues) = (&self.kinds, &self.queues);
+        let has_room = |line: &Line<'_>| kinds.get(line.kind) != Some(&0) && queues.get(line.queue) != Some(&0);
+        let open = self.lines.iter_mut().filter(|line| takes(worker, line.queue, line.kind) && has_room(line));
+        let (_, line) = open.filter_map(|line| line.first().map(|rank| (rank, line))).min_by_key(|(rank, _)| *rank)?;
+        let &(_, ordinal) = line.waiting.next().expect("a line that has a first job has a next one");
+        if let Some(room) = self.kinds.get_mut(line.kind) {
+            *room -= 1;
+        }
+        if let Some(room) = self.queues.get_mut(line.queue) {
+            *room -= 1;
+        }
         let slot = self.state.slots.get(ordinal).expect("a job that is ready is there");
-        let job = self.state.active(slot.id()).expect("a job that is ready has not ended");
-        self.dealt.insert(ordinal);
-        *self.kinds.entry(job.kind.clone()).or_default() += 1;
-        *self.queues.entry(job.queue.clone()).or_default() += 1;
-        JobStarted {
-            job: job.id,
-            attempt: job.failures + 1,
-            session: claim.session,
-            worker: worker.joined.name.clone(),
-            token,
-            place: worker.joined.place,
-            timeout_at: job.policy.timeout.map(|timeout| self.ctx.now.plus(timeout)),
-        }
+        Some(self.state.active(slot.id()).expect("a job that is ready has not ended"))
+    }
+}
+
+impl Line<'_> {
+    fn first(&mut self) -> Option<Rank> {
+        while self.waiting.next_if(|(_, job)| self.held.contains(job)).is_some() {}
+        self.waiting.peek().map(|&&rank| rank)
+    }
+}
+
+fn started(ctx: &Context<'_>, job: &Job, worker: &Worker, token: TokenHash) -> JobStarted {
+    JobStarted {
+        job: job.id,
+        attempt: job.failures + 1,
+        session: worker.joined.session,
+        worker: worker.joined.name.clone(),
+        token,
+        place: worker.joined.place,
+        timeout_at: job.policy.timeout.map(|timeout| ctx.now.plus(timeout)),
     }
 }
 
@@ -89,3 +107,6 @@ fn takes(worker: &Worker, queue: &QueueName, kind: &KindName) -> bool {
     let queue_fits = worker.joined.queues.as_ref().is_none_or(|queues| queues.contains(queue));
     kind_fits && queue_fits
 }
+
+#[cfg(test)]
+mod tests;

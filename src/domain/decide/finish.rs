@@ -8,7 +8,7 @@ use crate::domain::event::{
     Event, JobAttemptFailed, JobAttemptLost, JobCancelled, JobCompleted, JobFailed, JobQueued, LateCall, LossCause,
     QueuedCause,
 };
-use crate::domain::job::{Job, JobError, Reason, Run};
+use crate::domain::job::{Job, JobError, Reason, Run, RunEnd};
 use crate::domain::json::Json;
 use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
@@ -57,8 +57,9 @@ pub enum Cause {
 /// What a failed attempt leads to.
 pub fn failed(ctx: &mut Context<'_>, job: &Job, run: &Run, mut error: JobError, cause: Cause) -> Event {
     error.attempt = job.attempt;
-    if run.cancel.is_some() {
-        return JobCancelled { job: job.id, reason: Reason::CancelledByRequest, error: Some(error) }.into();
+    if let Some(request) = &run.cancel {
+        let run_ended = Some(RunEnd::Failed);
+        return JobCancelled { job: job.id, reason: request.reason, error: Some(error), run_ended }.into();
     }
     let failures = job.failures + 1;
     if error.retryable && failures < job.policy.max_attempts {
@@ -75,8 +76,11 @@ pub fn failed(ctx: &mut Context<'_>, job: &Job, run: &Run, mut error: JobError, 
 
 /// What an orderly return leads to.
 pub fn released(job: &Job, run: &Run, cause: QueuedCause) -> Event {
-    match run.cancel {
-        Some(_) => JobCancelled { job: job.id, reason: Reason::CancelledByRequest, error: None }.into(),
+    match &run.cancel {
+        Some(request) => {
+            let run_ended = Some(RunEnd::Released);
+            JobCancelled { job: job.id, reason: request.reason, error: None, run_ended }.into()
+        }
         None => JobQueued { job: job.id, cause }.into(),
     }
 }
@@ -85,10 +89,13 @@ pub fn released(job: &Job, run: &Run, cause: QueuedCause) -> Event {
 pub fn lost(job: &Job, run: &Run, cause: LossCause) -> Vec<Event> {
     let counted = cause != LossCause::ServerRestarted;
     let mut events: Vec<Event> = vec![JobAttemptLost { job: job.id, attempt: job.attempt, cause, counted }.into()];
-    if run.cancel.is_some() {
-        events.push(JobCancelled { job: job.id, reason: Reason::CancelledByRequest, error: None }.into());
+    if let Some(request) = &run.cancel {
+        events.push(JobCancelled { job: job.id, reason: request.reason, error: None, run_ended: None }.into());
     } else if counted && job.lost_count + 1 > job.policy.max_lost {
         events.push(JobFailed { job: job.id, reason: Reason::Lost, error: None }.into());
     }
     events
 }
+
+#[cfg(test)]
+mod tests;

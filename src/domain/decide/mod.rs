@@ -105,7 +105,7 @@ pub fn decide(state: &State, ctx: &mut Context<'_>, command: Command) -> Decisio
         Command::Release { proof, cause } => finish::release(state, proof, cause),
         Command::Lose(lose) => finish::lose(state, &lose),
         Command::Cancel { job, children } => cancel::cancel(state, ctx, job, children).into(),
-        Command::Retry(retry) => retry::retry(state, ctx, &retry).into(),
+        Command::Retry(retry) => retry::retry(state, &retry).into(),
         Command::Amend(amend) => queue::amend(state, ctx, amend).into(),
         Command::PauseQueue { queue } => queue::pause(state, queue),
         Command::ResumeQueue { queue } => queue::resume(state, queue),

@@ -28,7 +28,7 @@ pub fn leased(state: &State, proof: LeaseProof) -> Result<(&Arc<Job>, &Arc<Run>)
 /// refused, changes nothing, and is kept as evidence.
 pub fn late(state: &State, proof: LeaseProof, call: LateCall, refusal: Refusal) -> Decision {
     let Some(slot) = state.slot(proof.job) else { return Decision::refused(refusal) };
-    if ended_by(slot) == Some((proof.token, end_of(call))) && ends_runs(call) {
+    if end_of(call).is_some_and(|end| ended_by(slot) == Some((proof.token, end))) {
         return Decision::done(Answer::Job(proof.job), Vec::new());
     }
     let noted = match slot {
@@ -47,15 +47,15 @@ fn ended_by(slot: &Slot) -> Option<(TokenHash, RunEnd)> {
     }
 }
 
-fn ends_runs(call: LateCall) -> bool {
-    matches!(call, LateCall::Complete | LateCall::Fail | LateCall::Release)
-}
-
-fn end_of(call: LateCall) -> RunEnd {
+/// The end of a run that a call makes, if it makes one.
+fn end_of(call: LateCall) -> Option<RunEnd> {
     match call {
-        LateCall::Complete => RunEnd::Completed,
-        LateCall::Fail => RunEnd::Failed,
-        LateCall::Release => RunEnd::Released,
-        LateCall::Progress | LateCall::Log | LateCall::Items | LateCall::Checkpoint => RunEnd::Lost,
+        LateCall::Complete => Some(RunEnd::Completed),
+        LateCall::Fail => Some(RunEnd::Failed),
+        LateCall::Release => Some(RunEnd::Released),
+        LateCall::Progress | LateCall::Log | LateCall::Items | LateCall::Checkpoint | LateCall::File => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,14 @@
 //! Running finished jobs again by hand, with fresh counters; with them, if wished, those that were cancelled because
 //! of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::domain::batch::ItemState;
 use crate::domain::command::{Answer, Retry};
-use crate::domain::decide::{Context, Decision};
+use crate::domain::decide::Decision;
 use crate::domain::event::{FirstState, JobRetried, Revived, RevivedItem};
-use crate::domain::id::JobId;
+use crate::domain::id::{JobId, KindName};
 use crate::domain::job::{Job, Reason, StateName, UniqueScope};
 use crate::domain::refusal::Refusal;
 use crate::domain::state::{Slot, State, Stub};
@@ -15,7 +16,7 @@ use crate::domain::state::{Slot, State, Stub};
 /// The most dependents that one retry revives.
 pub const REVIVED_MAX: usize = 1000;
 
-pub fn retry(state: &State, _ctx: &Context<'_>, retry: &Retry) -> Result<Decision, Refusal> {
+pub fn retry(state: &State, retry: &Retry) -> Result<Decision, Refusal> {
     let stub = finished(state, retry.job)?;
     let may = match stub.state {
         StateName::Failed | StateName::Cancelled if !retry.only_failed_items => true,
@@ -24,15 +25,19 @@ pub fn retry(state: &State, _ctx: &Context<'_>, retry: &Retry) -> Result<Decisio
     if !may {
         return Err(Refusal::JobNotRetryable { job: retry.job, state: stub.state });
     }
-    let reviving: BTreeSet<JobId> = retry.finished.iter().map(|job| job.id).collect();
-    let mut events = Vec::new();
-    for job in &retry.finished {
-        let stub = finished(state, job.id)?;
-        check_key(state, stub)?;
-        let only_failed_items = retry.only_failed_items && job.id == retry.job;
-        events.push(retried(state, job, only_failed_items, &reviving).into());
+    let first = retry.finished.first().expect("the engine reads a finished job before it is retried");
+    assert_eq!(first.id, retry.job, "the job itself is the first of those that are revived");
+    let mut reviving = Reviving::default();
+    if let Some(holder) = reviving.holder_of_key(state, first) {
+        return Err(Refusal::UniqueConflict { holder, entry: 0 });
     }
-    assert!(!events.is_empty(), "the engine reads a finished job before it is retried");
+    let mut events = vec![reviving.retried(state, first, retry.only_failed_items).into()];
+    for dependent in &retry.finished[1..] {
+        // A dependent whose key was taken meanwhile stays as it is.
+        if finished(state, dependent.id).is_ok() && reviving.holder_of_key(state, dependent).is_none() {
+            events.push(reviving.retried(state, dependent, false).into());
+        }
+    }
     Ok(Decision::done(Answer::Job(retry.job), events))
 }
 
@@ -42,10 +47,11 @@ pub fn to_revive(state: &State, job: JobId, dependents: bool) -> Vec<JobId> {
     let mut found = vec![job];
     let mut known: BTreeSet<JobId> = found.iter().copied().collect();
     let mut next = 0;
-    while dependents && next < found.len() && found.len() <= REVIVED_MAX {
+    while dependents && next < found.len() {
         for &ordinal in state.indexes().dependents_of(found[next].ordinal()) {
             if let Some(Slot::Finished(stub)) = state.slots.get(ordinal)
                 && stub.reason == Some(Reason::DependencyFailed)
+                && found.len() <= REVIVED_MAX
                 && known.insert(stub.id)
             {
                 found.push(stub.id);
@@ -63,53 +69,68 @@ fn finished(state: &State, job: JobId) -> Result<&Stub, Refusal> {
     }
 }
 
-fn check_key(state: &State, stub: &Stub) -> Result<(), Refusal> {
-    let key = stub.relations.as_ref().and_then(|relations| relations.unique_key.as_ref());
-    let Some(key) = key.filter(|key| key.scope == UniqueScope::Kind) else { return Ok(()) };
-    match state.indexes().unique_holder(&stub.kind, &key.key).and_then(|ordinal| state.slots.get(ordinal)) {
-        Some(holder) => Err(Refusal::UniqueConflict { holder: holder.id(), entry: 0 }),
-        None => Ok(()),
+/// What one retry has revived so far.
+#[derive(Default)]
+struct Reviving<'a> {
+    jobs: BTreeSet<JobId>,
+    keys: BTreeMap<(&'a KindName, &'a Arc<str>), JobId>,
+}
+
+impl<'a> Reviving<'a> {
+    /// The active job that holds the unique key which this one needs.
+    fn holder_of_key(&self, state: &State, job: &'a Job) -> Option<JobId> {
+        let key = job.unique_key().filter(|key| key.scope == UniqueScope::Kind)?;
+        let holder = state.indexes().unique_holder(&job.kind, &key.key).and_then(|ordinal| state.slots.get(ordinal));
+        holder.map(Slot::id).or_else(|| self.keys.get(&(&job.kind, &key.key)).copied())
+    }
+
+    fn retried(&mut self, state: &State, job: &'a Job, only_failed_items: bool) -> JobRetried {
+        self.jobs.insert(job.id);
+        if let Some(key) = job.unique_key().filter(|key| key.scope == UniqueScope::Kind) {
+            self.keys.insert((&job.kind, &key.key), job.id);
+        }
+        let is_completed = |id: JobId| state.slot(id).is_some_and(|slot| slot.state_name() == StateName::Completed);
+        let is_open = |&id: &JobId| self.jobs.contains(&id) || !is_completed(id);
+        let blocked = job.depends_on().iter().any(is_open);
+        JobRetried {
+            job: job.id,
+            only_failed_items,
+            state: if blocked { FirstState::Blocked { scheduled_at: None } } else { FirstState::Queued },
+            revived: Box::new(revived(job, only_failed_items)),
+        }
     }
 }
 
-fn retried(state: &State, job: &Job, only_failed_items: bool, reviving: &BTreeSet<JobId>) -> JobRetried {
-    let is_open = |id: &JobId| {
-        reviving.contains(id) || state.slot(*id).is_none_or(|slot| slot.state_name() != StateName::Completed)
-    };
-    let blocked = job.depends_on().iter().any(is_open);
+/// What a job keeps of its former life: args, relations, items that are done, its files and its checkpoint.
+fn revived(job: &Job, only_failed_items: bool) -> Revived {
     let items = job.items().map(|items| {
         let mut items = items.clone();
         if only_failed_items {
             items.turn(&[ItemState::Failed, ItemState::Skipped], ItemState::Pending);
         }
-        items
-            .list()
-            .iter()
-            .map(|item| RevivedItem {
-                key: item.key.clone(),
-                state: item.state,
-                added: item.added,
-                reported: item.reported,
-            })
-            .collect()
+        let list = items.list().iter().map(|item| RevivedItem {
+            key: item.key.clone(),
+            state: item.state,
+            added: item.added,
+            reported: item.reported,
+        });
+        list.collect()
     });
     let extras = job.extras.as_ref();
-    JobRetried {
-        job: job.id,
-        only_failed_items,
-        state: if blocked { FirstState::Blocked { scheduled_at: None } } else { FirstState::Queued },
-        revived: Box::new(Revived {
-            submitted: job.submitted,
-            kind: job.kind.clone(),
-            queue: job.queue.clone(),
-            priority: job.priority,
-            tags: job.tags().to_vec(),
-            policy: (*job.policy).clone(),
-            relations: job.relations.as_deref().cloned(),
-            created_at: job.created_at,
-            items,
-            checkpoint: extras.and_then(|extras| extras.checkpoint),
-            files: extras.map(|extras| extras.files.clone()).unwrap_or_default(),
-        }),
+    Revived {
+        submitted: job.submitted,
+        kind: job.kind.clone(),
+        queue: job.queue.clone(),
+        priority: job.priority,
+        tags: job.tags().to_vec(),
+        policy: (*job.policy).clone(),
+        relations: job.relations.as_deref().cloned(),
+        created_at: job.created_at,
+        items,
+        checkpoint: extras.and_then(|extras| extras.checkpoint),
+        files: extras.map(|extras| extras.files.clone()).unwrap_or_default(),
     }
 }
+
+#[cfg(test)]
+mod tests;

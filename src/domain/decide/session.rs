@@ -42,3 +42,6 @@ fn let_go(job: &Job, run: &Run, cause: WorkerLeftCause) -> Vec<Event> {
         WorkerLeftCause::ServerRestarted => lost(job, run, LossCause::ServerRestarted),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,9 @@ use crate::domain::refusal::Refusal;
 use crate::domain::state::{Slot, State};
 use crate::domain::time::Timestamp;
 
+/// The most jobs that one may wait for.
+pub const DEPENDS_ON_MAX: usize = 10_000;
+
 pub fn submit(state: &State, ctx: &mut Context<'_>, submit: Submit) -> Result<Decision, Refusal> {
     if let Some(answer) = repeated(state, &submit)? {
         return Ok(Decision::done(answer, Vec::new()));
@@ -45,9 +48,22 @@ fn repeated(state: &State, submit: &Submit) -> Result<Option<Answer>, Refusal> {
     if known.request_hash != wanted.request_hash {
         return Err(Refusal::IdempotencyMismatch { job: slot.id() });
     }
-    let ordinals = first.0..first.0 + u64::from(known.jobs);
-    let jobs = ordinals.filter_map(|ordinal| state.slots.get(Ordinal(ordinal))).map(Slot::id).collect();
-    Ok(Some(Answer::Submitted { jobs, replayed: true }))
+    Ok(Some(Answer::Submitted { jobs: jobs_of(state, submit, first, known.jobs), replayed: true }))
+}
+
+/// The jobs that a request led to when it came first: those that it made, whose ordinals follow each other, and the
+/// children that were there already, which their keys lead to.
+fn jobs_of(state: &State, submit: &Submit, first: Ordinal, made: u32) -> Vec<JobId> {
+    let mut made = (first.0..first.0 + u64::from(made)).map(Ordinal).peekable();
+    let with_key = |job: &NewJob| {
+        let (proof, key) = (submit.parent?, job.unique_key.as_ref()?);
+        state.indexes().child_with_key(proof.job, key)
+    };
+    let ordinals = submit.jobs.iter().filter_map(|job| match with_key(job) {
+        Some(child) => Some(made.next_if_eq(&child).unwrap_or(child)),
+        None => made.next(),
+    });
+    ordinals.filter_map(|ordinal| state.slots.get(ordinal)).map(Slot::id).collect()
 }
 
 /// The ids of a request's jobs and what was checked before any event is made.
@@ -65,6 +81,9 @@ impl Plan {
         let mut keys = Keys::default();
         for (entry, job) in jobs.iter().enumerate() {
             check_items(entry, job)?;
+            if job.depends_on.len() > DEPENDS_ON_MAX {
+                return Err(Refusal::TooManyDependencies { entry });
+            }
             if let Some(known) = keys.check(state, parent, entry, job, &plan.ids)? {
                 plan.ids.push(known);
                 plan.fresh.push(false);
@@ -101,11 +120,15 @@ impl Plan {
                 }
             }
         }
-        let Some(entry) = (0..jobs.len()).find(|&entry| !waits[entry].is_empty()) else { return Ok(()) };
+        let Some(mut entry) = (0..jobs.len()).find(|&entry| !waits[entry].is_empty()) else { return Ok(()) };
+        // What is left is in a circle or waits for one: so many steps from one to the next lead into it.
+        for _ in 0..jobs.len() {
+            entry = *waits[entry].first().expect("an entry that is left waits for one that is left");
+        }
         let in_circle =
             |dependency: &Dependency| matches!(dependency, Dependency::Entry(other) if waits[entry].contains(other));
-        let dependency = jobs[entry].depends_on.iter().position(in_circle).unwrap_or(0);
-        Err(Refusal::DependencyCycle { entry, dependency })
+        let dependency = jobs[entry].depends_on.iter().position(in_circle);
+        Err(Refusal::DependencyCycle { entry, dependency: dependency.expect("it waits for an entry in the circle") })
     }
 
     fn submitted(&mut self, state: &State, now: Timestamp, entry: usize, job: NewJob) -> Result<JobSubmitted, Refusal> {
@@ -229,3 +252,6 @@ impl Keys {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,19 +5,20 @@ use crate::domain::decide::finish::{Cause, failed};
 use crate::domain::decide::{CHUNK, Context, Decision};
 use crate::domain::event::{Event, JobCancelled, JobQueued, JobScheduled, QueuedCause};
 use crate::domain::id::Ordinal;
-use crate::domain::job::{Job, JobError, JobState, Reason, Run, StateName};
+use crate::domain::job::{Job, JobError, JobState, Reason, Run, RunEnd, StateName};
 use crate::domain::state::{Slot, State};
 
 pub fn tick(state: &State, ctx: &mut Context<'_>) -> Decision {
     let mut events: Vec<Event> = Vec::new();
-    for ordinal in state.indexes().due_at(ctx.now).take(CHUNK) {
-        events.push(due(active(state, ordinal)).into());
-    }
-    let overdue: Vec<Ordinal> = state.indexes().overdue_at(ctx.now).take(CHUNK).collect();
-    for ordinal in overdue {
+    // Deadlines first: a flood of jobs that are due must not keep a worker running.
+    for ordinal in state.indexes().overdue_at(ctx.now).take(CHUNK) {
         let job = active(state, ordinal);
         let run = job.run().expect("a job with a deadline is running");
         events.push(overrun(ctx, job, run));
+    }
+    let room = CHUNK - events.len();
+    for ordinal in state.indexes().due_at(ctx.now).take(room) {
+        events.push(due(active(state, ordinal)).into());
     }
     Decision::done(Answer::Done, events)
 }
@@ -31,8 +32,9 @@ fn due(job: &Job) -> JobQueued {
 }
 
 fn overrun(ctx: &mut Context<'_>, job: &Job, run: &Run) -> Event {
-    if run.cancel.is_some() {
-        return JobCancelled { job: job.id, reason: Reason::CancelledByRequest, error: None }.into();
+    if let Some(request) = &run.cancel {
+        let run_ended = Some(RunEnd::Cancelled);
+        return JobCancelled { job: job.id, reason: request.reason, error: None, run_ended }.into();
     }
     let limit = job.policy.timeout.map_or(0.0, |timeout| timeout.as_secs());
     let error = JobError {
@@ -54,7 +56,8 @@ pub fn settle(state: &State, ctx: &Context<'_>) -> Decision {
 fn settled(state: &State, ctx: &Context<'_>, job: &Job) -> Event {
     let is_completed = |slot: &Slot| slot.state_name() == StateName::Completed;
     if !job.depends_on().iter().all(|&id| state.slot(id).is_some_and(is_completed)) {
-        return JobCancelled { job: job.id, reason: Reason::DependencyFailed, error: None }.into();
+        let reason = Reason::DependencyFailed;
+        return JobCancelled { job: job.id, reason, error: None, run_ended: None }.into();
     }
     match job.scheduled_at().filter(|&at| at > ctx.now) {
         Some(scheduled_at) => JobScheduled { job: job.id, scheduled_at }.into(),
@@ -68,3 +71,6 @@ fn active(state: &State, ordinal: Ordinal) -> &Job {
         _ => panic!("an index over active jobs names active jobs"),
     }
 }
+
+#[cfg(test)]
+mod tests;

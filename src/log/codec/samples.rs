@@ -204,10 +204,11 @@ fn events() -> Vec<Event> {
         JobFileStored { job, file: files().remove(0) }.into(),
         JobAttemptFailed { job, error: error(), retry_at: later, timed_out: true }.into(),
         JobAttemptLost { job, attempt: 2, cause: LossCause::ProcessDied, counted: true }.into(),
-        JobCancelRequested { job, deadline: later }.into(),
+        JobCancelRequested { job, deadline: later, reason: Reason::CancelledByRequest }.into(),
         JobCompleted { job, result: Some(json(r#"{"bytes":123456}"#)) }.into(),
         JobFailed { job, reason: Reason::AttemptsExhausted, error: Some(error()) }.into(),
-        JobCancelled { job, reason: Reason::DependencyFailed, error: Some(error()) }.into(),
+        JobCancelled { job, reason: Reason::DependencyFailed, error: Some(error()), run_ended: Some(RunEnd::Failed) }
+            .into(),
         retried().into(),
         amended().into(),
         JobLateResult { job, call: LateCall::Complete }.into(),

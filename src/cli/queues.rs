@@ -1,0 +1,58 @@
+//! `queues`: lists the queues and what waits in each; pauses and resumes them.
+
+use serde_json::json;
+
+use crate::cli::Asked;
+use crate::cli::args::{QueuesArguments, QueuesCommand};
+use crate::cli::document::Document;
+use crate::cli::failure::Stop;
+use crate::cli::table::table;
+use crate::cli::words;
+
+/// Lists the queues, or changes one.
+pub fn run(asked: &mut Asked<'_>, arguments: QueuesArguments) -> Result<(), Stop> {
+    let (queue, action, done) = match arguments.command {
+        None => return list(asked),
+        Some(QueuesCommand::Pause { queue }) => (queue, "pause", "is paused"),
+        Some(QueuesCommand::Resume { queue }) => (queue, "resume", "goes on"),
+    };
+    let answer = asked.client.post(&format!("/api/queues/{queue}/{action}"), &[], &json!({}))?;
+    if asked.json {
+        asked.console.data(&answer.document.line())
+    } else {
+        asked.console.data(&format!("queue {queue} {done}"))
+    }
+}
+
+fn list(asked: &mut Asked<'_>) -> Result<(), Stop> {
+    let queues = asked.client.get("/api/queues", &[])?.document.list("queues");
+    if asked.json {
+        return queues.iter().try_for_each(|queue| asked.console.data(&queue.line()));
+    }
+    if queues.is_empty() {
+        asked.console.say("no queues: a queue is there once a job is");
+        return Ok(());
+    }
+    let rows: Vec<[String; 8]> = queues.iter().map(row_of).collect();
+    let headings = ["QUEUE", "QUEUED", "RUNNING", "SCHEDULED", "BLOCKED", "RETRYABLE", "OLDEST", "PAUSED"];
+    table(headings, &rows, |cell, _, _| cell).iter().try_for_each(|line| asked.console.data(line))
+}
+
+fn row_of(queue: &Document) -> [String; 8] {
+    let depth = |state: &str| queue.count(&format!("depth.{state}")).unwrap_or_default().to_string();
+    let oldest = queue.number("oldest_age_s").map(|age_s| words::span((age_s * 1000.0) as u64));
+    let paused = queue.at("paused").map(|_| match queue.text("paused.by.id") {
+        Some(by) => format!("by {by}"),
+        None => "yes".to_owned(),
+    });
+    [
+        queue.text("name").unwrap_or_default().to_owned(),
+        depth("queued"),
+        depth("running"),
+        depth("scheduled"),
+        depth("blocked"),
+        depth("retryable"),
+        oldest.unwrap_or_default(),
+        paused.unwrap_or_default(),
+    ]
+}

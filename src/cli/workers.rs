@@ -1,0 +1,36 @@
+//! `workers`: lists the sessions of workers and what each runs.
+
+use crate::cli::Asked;
+use crate::cli::console::printable;
+use crate::cli::document::Document;
+use crate::cli::failure::Stop;
+use crate::cli::table::table;
+use crate::cli::words::{seen_from, short};
+use crate::clock::{Clock, SystemClock};
+use crate::domain::time::Timestamp;
+
+const KINDS_CHARS_MAX: usize = 40;
+
+/// Prints the workers.
+pub fn run(asked: &mut Asked<'_>) -> Result<(), Stop> {
+    let workers = asked.client.get("/api/workers", &[])?.document.list("workers");
+    if asked.json {
+        return workers.iter().try_for_each(|worker| asked.console.data(&worker.line()));
+    }
+    if workers.is_empty() {
+        asked.console.say("no workers: a kind with a [kinds.NAME.run] section in daybook.toml starts some");
+        return Ok(());
+    }
+    let now = SystemClock.now();
+    let rows: Vec<[String; 7]> = workers.iter().map(|worker| row_of(worker, now)).collect();
+    let headings = ["SESSION", "NAME", "PLACE", "STATE", "KINDS", "LAST BEAT", "JOBS"];
+    table(headings, &rows, |cell, _, _| cell).iter().try_for_each(|line| asked.console.data(line))
+}
+
+fn row_of(worker: &Document, now: Timestamp) -> [String; 7] {
+    let text = |path: &str| worker.text(path).map(printable).unwrap_or_default();
+    let kinds = worker.texts("kinds");
+    let kinds = if kinds.is_empty() { "all".to_owned() } else { short(&kinds.join(","), KINDS_CHARS_MAX) };
+    let beat = worker.time("last_beat_at").map(|beat| seen_from(now, beat)).unwrap_or_default();
+    [text("session"), text("name"), text("place"), text("state"), kinds, beat, worker.texts("jobs").join(" ")]
+}

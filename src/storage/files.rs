@@ -1,0 +1,187 @@
+//! The files that jobs leave: `data/files/<job>/<name>`, there in full or not at all. What is in them is never looked
+//! at, and a name never leads out of the job's directory.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::domain::id::JobId;
+use crate::storage::disk;
+
+/// The longest name of a file, in bytes.
+pub const NAME_BYTES_MAX: usize = 200;
+
+/// Why a file could not be stored or read.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    #[error(
+        "a file's name has 1 to {NAME_BYTES_MAX} bytes, no slashes and no control characters, and does not begin with a dot"
+    )]
+    Name,
+    #[error("could not {step} {}", path.display())]
+    Io { step: &'static str, path: PathBuf, source: io::Error },
+}
+
+/// The files of all jobs in a data directory.
+#[derive(Debug)]
+pub struct JobFiles {
+    dir: PathBuf,
+    temporaries: AtomicU64,
+}
+
+/// A file that is being written. Dropped before [`NewFile::finish`], it never was.
+#[derive(Debug)]
+pub struct NewFile {
+    file: Option<File>,
+    temporary: PathBuf,
+    target: PathBuf,
+    bytes: u64,
+}
+
+impl JobFiles {
+    /// The files below `data/files`.
+    pub fn open(data: &Path) -> Result<JobFiles, FileError> {
+        let dir = data.join("files");
+        let incoming = dir.join(".incoming");
+        disk::remove_dir(&incoming).map_err(failed("clear", &incoming))?;
+        disk::create_dir(&incoming).map_err(failed("make", &incoming))?;
+        Ok(JobFiles { dir, temporaries: AtomicU64::new(0) })
+    }
+
+    /// Begins to write a job's file. One of the same name is replaced when it is finished.
+    pub fn create(&self, job: JobId, name: &str) -> Result<NewFile, FileError> {
+        check_name(name)?;
+        let number = self.temporaries.fetch_add(1, Ordering::Relaxed);
+        let temporary = self.dir.join(".incoming").join(number.to_string());
+        let file = File::create(&temporary).map_err(failed("make", &temporary))?;
+        let target = self.dir_of(job).join(name);
+        Ok(NewFile { file: Some(file), temporary, target, bytes: 0 })
+    }
+
+    /// A job's file with its size in bytes; none if there is none.
+    pub fn read(&self, job: JobId, name: &str) -> Result<Option<(File, u64)>, FileError> {
+        check_name(name)?;
+        let path = self.dir_of(job).join(name);
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file.map_err(failed("open", &path))?,
+        };
+        let bytes = file.metadata().map_err(failed("measure", &path))?.len();
+        Ok(Some((file, bytes)))
+    }
+
+    /// Removes all files of a job.
+    pub fn remove(&self, job: JobId) -> Result<(), FileError> {
+        let path = self.dir_of(job);
+        disk::remove_dir(&path).map_err(failed("remove", &path))
+    }
+
+    fn dir_of(&self, job: JobId) -> PathBuf {
+        self.dir.join(job.to_string())
+    }
+}
+
+impl NewFile {
+    /// Makes the file durable under its name and gives its size in bytes.
+    pub fn finish(mut self) -> Result<u64, FileError> {
+        let file = self.file.take().expect("a file is finished once");
+        file.sync_all().map_err(failed("sync", &self.temporary))?;
+        let dir = self.target.parent().expect("a job's file lies in the job's directory");
+        disk::create_dir(dir).map_err(failed("make", dir))?;
+        fs::rename(&self.temporary, &self.target).map_err(failed("name", &self.target))?;
+        disk::sync_dir(dir).map_err(failed("sync", dir))?;
+        Ok(self.bytes)
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.as_mut().expect("a file that is written is not finished").write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        // After `finish` it is gone already; else what is left is cleared at the next start.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+/// Checks that a name is one, and not a path.
+pub fn check_name(name: &str) -> Result<(), FileError> {
+    let fits = (1..=NAME_BYTES_MAX).contains(&name.len())
+        && !name.starts_with('.')
+        && !name.chars().any(|letter| matches!(letter, '/' | '\\') || letter.is_control());
+    if fits { Ok(()) } else { Err(FileError::Name) }
+}
+
+fn failed(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileError {
+    let path = path.to_path_buf();
+    move |source| FileError::Io { step, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+    use crate::domain::id::Ordinal;
+    use crate::domain::time::Timestamp;
+
+    fn job() -> JobId {
+        JobId::new(Timestamp::from_ms(1_790_000_000_000), Ordinal(1), 1)
+    }
+
+    fn content(files: &JobFiles, name: &str) -> Option<String> {
+        let (mut file, bytes) = files.read(job(), name).unwrap()?;
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!(bytes, text.len() as u64);
+        Some(text)
+    }
+
+    #[test]
+    fn a_file_appears_when_it_is_finished_and_replaces_one_of_the_same_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = JobFiles::open(dir.path()).unwrap();
+        for text in ["first", "the second"] {
+            let before = content(&files, "out.txt");
+            let mut file = files.create(job(), "out.txt").unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            assert_eq!(content(&files, "out.txt"), before);
+            assert_eq!(file.finish().unwrap(), text.len() as u64);
+            assert_eq!(content(&files, "out.txt").as_deref(), Some(text));
+        }
+        files.remove(job()).unwrap();
+        assert_eq!(content(&files, "out.txt"), None);
+    }
+
+    #[test]
+    fn a_file_that_was_not_finished_never_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = JobFiles::open(dir.path()).unwrap();
+        let mut file = files.create(job(), "out.txt").unwrap();
+        file.write_all(b"half").unwrap();
+        drop(file);
+        assert_eq!(content(&files, "out.txt"), None);
+        assert!(disk::names_in(&dir.path().join("files/.incoming")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_name_that_is_a_path_or_hidden_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = JobFiles::open(dir.path()).unwrap();
+        for name in ["", ".", "..", "../x", "a/b", "a\\b", ".hidden", "a\0b", "a\nb", &"x".repeat(201)] {
+            assert!(matches!(files.create(job(), name), Err(FileError::Name)), "{name:?}");
+            assert!(matches!(files.read(job(), name), Err(FileError::Name)), "{name:?}");
+        }
+        files.create(job(), "größe 1.png").unwrap().finish().unwrap();
+    }
+}

@@ -1,0 +1,195 @@
+//! HEAD: the witness of how far the log has come. sled opens a cut log without a word, so the log's end is noted in
+//! a second place, and compared before sled may touch anything.
+//!
+//! One small file with two slots that are written in turn, so that a torn write spoils one of them at most. It is
+//! written at the end of every submission, after the log itself is durable: HEAD never promises what may be missing.
+//! It is synced every few seconds and at each roll, so after a power cut it may be a few seconds behind.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use uuid::Uuid;
+
+use crate::domain::id::Seq;
+use crate::log::chain::PageHash;
+use crate::storage::disk;
+
+/// What HEAD says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// The log that it is about.
+    pub lineage: Uuid,
+    /// Whether the log was closed in order and not opened since.
+    pub clean: bool,
+    /// The first seq of the segment with the last page, or the only segment's as long as there is no page.
+    pub segment: Seq,
+    /// The last durable seq: always the end of a group.
+    pub last: Seq,
+    /// The first seq of the last page.
+    pub last_page: Seq,
+    /// The hash of the last page.
+    pub hash: PageHash,
+    /// The length of the segment's file, in bytes.
+    pub file_bytes: u64,
+    /// The first seq that is still kept.
+    pub earliest: Seq,
+}
+
+impl Head {
+    /// Of a log without events.
+    pub fn empty(lineage: Uuid) -> Head {
+        Head {
+            lineage,
+            clean: false,
+            segment: Seq(1),
+            last: Seq::ZERO,
+            last_page: Seq::ZERO,
+            hash: PageHash::default(),
+            file_bytes: 0,
+            earliest: Seq(1),
+        }
+    }
+}
+
+/// Why HEAD could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum HeadError {
+    #[error("it is empty or damaged")]
+    Damaged,
+    #[error("it cannot be read")]
+    Io(#[from] io::Error),
+}
+
+/// The open file.
+#[derive(Debug)]
+pub struct HeadFile {
+    file: File,
+    turn: u64,
+}
+
+const MAGIC: [u8; 8] = *b"DBHEAD\x01\x00";
+const SLOT_BYTES: usize = 128;
+const SLOT_DISTANCE: u64 = 4096;
+const CHECKSUM_AT: usize = SLOT_BYTES - 4;
+
+impl HeadFile {
+    /// Makes a new file, durably, in place of any other.
+    pub fn create(path: &Path, head: &Head) -> io::Result<HeadFile> {
+        disk::write_file(path, |file| {
+            file.write_all_at(&encode(head, 1), slot_at(1))?;
+            file.set_len(2 * SLOT_DISTANCE)
+        })?;
+        Ok(HeadFile { file: disk::open_file(path)?, turn: 1 })
+    }
+
+    /// Opens the file and reads it; none if there is no such file.
+    pub fn open(path: &Path) -> Result<Option<(HeadFile, Head)>, HeadError> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let file = disk::open_file(path)?;
+        let newest = [0, 1].into_iter().filter_map(|slot| read_slot(&file, slot)).max_by_key(|(turn, _)| *turn);
+        let (turn, head) = newest.ok_or(HeadError::Damaged)?;
+        Ok(Some((HeadFile { file, turn }, head)))
+    }
+
+    /// Writes what is true now. It reaches the disk with the next [`HeadFile::sync`], or when the system likes.
+    pub fn write(&mut self, head: &Head) -> io::Result<()> {
+        self.turn += 1;
+        self.file.write_all_at(&encode(head, self.turn), slot_at(self.turn))
+    }
+
+    /// Makes what was written durable.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+}
+
+fn slot_at(turn: u64) -> u64 {
+    turn % 2 * SLOT_DISTANCE
+}
+
+fn read_slot(file: &File, slot: u64) -> Option<(u64, Head)> {
+    let mut bytes = [0; SLOT_BYTES];
+    file.read_exact_at(&mut bytes, slot * SLOT_DISTANCE).ok()?;
+    decode(&bytes)
+}
+
+fn encode(head: &Head, turn: u64) -> [u8; SLOT_BYTES] {
+    let mut slot = [0; SLOT_BYTES];
+    slot[..8].copy_from_slice(&MAGIC);
+    slot[8..16].copy_from_slice(&turn.to_le_bytes());
+    slot[16..32].copy_from_slice(head.lineage.as_bytes());
+    slot[32] = u8::from(head.clean);
+    slot[40..48].copy_from_slice(&head.segment.0.to_le_bytes());
+    slot[48..56].copy_from_slice(&head.last.0.to_le_bytes());
+    slot[56..64].copy_from_slice(&head.last_page.0.to_le_bytes());
+    slot[64..96].copy_from_slice(&head.hash.0);
+    slot[96..104].copy_from_slice(&head.file_bytes.to_le_bytes());
+    slot[104..112].copy_from_slice(&head.earliest.0.to_le_bytes());
+    let checksum = crc32fast::hash(&slot[..CHECKSUM_AT]);
+    slot[CHECKSUM_AT..].copy_from_slice(&checksum.to_le_bytes());
+    slot
+}
+
+fn decode(slot: &[u8; SLOT_BYTES]) -> Option<(u64, Head)> {
+    let number = |at: usize| u64::from_le_bytes(slot[at..at + 8].try_into().expect("eight bytes"));
+    let checksum = u32::from_le_bytes(slot[CHECKSUM_AT..].try_into().expect("four bytes"));
+    if slot[..8] != MAGIC || crc32fast::hash(&slot[..CHECKSUM_AT]) != checksum {
+        return None;
+    }
+    let head = Head {
+        lineage: Uuid::from_slice(&slot[16..32]).expect("sixteen bytes"),
+        clean: slot[32] != 0,
+        segment: Seq(number(40)),
+        last: Seq(number(48)),
+        last_page: Seq(number(56)),
+        hash: PageHash(slot[64..96].try_into().expect("thirty-two bytes")),
+        file_bytes: number(96),
+        earliest: Seq(number(104)),
+    };
+    Some((number(8), head))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(last: u64) -> Head {
+        Head { last: Seq(last), last_page: Seq(last), hash: PageHash([last as u8; 32]), ..Head::empty(Uuid::max()) }
+    }
+
+    #[test]
+    fn the_newest_of_both_slots_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("HEAD");
+        assert!(HeadFile::open(&path).unwrap().is_none());
+        let mut file = HeadFile::create(&path, &head(0)).unwrap();
+        for last in 1..5 {
+            file.write(&head(last)).unwrap();
+            assert_eq!(HeadFile::open(&path).unwrap().unwrap().1, head(last));
+        }
+    }
+
+    #[test]
+    fn a_damaged_slot_leaves_the_one_before_and_two_damaged_slots_are_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("HEAD");
+        let mut file = HeadFile::create(&path, &head(1)).unwrap();
+        file.write(&head(2)).unwrap();
+        let damage = |slot: u64| {
+            let file = disk::open_file(&path).unwrap();
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, slot * SLOT_DISTANCE + 50).unwrap();
+            file.write_all_at(&[byte[0] ^ 1], slot * SLOT_DISTANCE + 50).unwrap();
+        };
+        damage(0);
+        assert_eq!(HeadFile::open(&path).unwrap().unwrap().1, head(1));
+        damage(1);
+        assert!(matches!(HeadFile::open(&path), Err(HeadError::Damaged)));
+        std::fs::write(&path, b"").unwrap();
+        assert!(matches!(HeadFile::open(&path), Err(HeadError::Damaged)));
+    }
+}

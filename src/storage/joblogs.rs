@@ -1,0 +1,280 @@
+//! The log lines of jobs: one append-only file a job, outside of the event log. Lines are written at once and synced
+//! when the caller says so: every second, and before a job's last event.
+//!
+//! ```text
+//!   frame: length u32 │ crc32 u32 │ at i64 │ length of the stream's name u8 │ name │ text …
+//! ```
+//!
+//! The number of a line is its place. What a power cut left of the last lines is cut off when the file is opened; a
+//! line that was damaged in the middle keeps its number and says so.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::domain::id::JobId;
+use crate::domain::time::Timestamp;
+use crate::storage::disk;
+use crate::storage::logfile::LogFile;
+
+/// How many files are open at once.
+pub const OPEN_MAX: usize = 64;
+
+/// The longest text of a line, in bytes. Callers cut and mark what is longer.
+pub const LINE_BYTES_MAX: usize = 128 * 1024;
+
+/// The most bytes of one job's log. Then a last line says so, and what comes later is dropped.
+pub const JOB_LOG_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// A line that is not yet in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewLine {
+    pub at: Timestamp,
+    /// Where it came from: `stdout`, `stderr`, or what the worker calls it; at most 255 bytes.
+    pub stream: Arc<str>,
+    pub text: Arc<str>,
+}
+
+/// A line of a job's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// Its number, from 1.
+    pub n: u64,
+    pub at: Timestamp,
+    pub stream: Arc<str>,
+    pub text: Arc<str>,
+}
+
+/// Why log lines could not be written or read.
+#[derive(Debug, thiserror::Error)]
+#[error("could not {step} the log of job {job}")]
+pub struct JobLogError {
+    pub step: &'static str,
+    pub job: JobId,
+    pub source: io::Error,
+}
+
+/// The logs of all jobs in a data directory.
+#[derive(Debug)]
+pub struct JobLogs {
+    dir: PathBuf,
+    open: Mutex<Open>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    files: BTreeMap<JobId, Arc<Mutex<LogFile>>>,
+    last_uses: BTreeMap<JobId, u64>,
+    uses: u64,
+}
+
+impl JobLogs {
+    /// The logs below `data/logs`.
+    pub fn open(data: &Path) -> io::Result<JobLogs> {
+        let dir = data.join("logs");
+        disk::create_dir(&dir)?;
+        Ok(JobLogs { dir, open: Mutex::default() })
+    }
+
+    /// Appends lines and gives the number of the last line of the log. They are durable after the next sync only.
+    pub fn append(&self, job: JobId, lines: &[NewLine]) -> Result<u64, JobLogError> {
+        let file = self.file(job)?;
+        let last = file.lock().append(lines).map_err(failed("write to", job))?;
+        Ok(last)
+    }
+
+    /// The lines after number `after`, at most `limit`; none if the job has no log.
+    pub fn read(&self, job: JobId, after: u64, limit: usize) -> Result<Vec<LogLine>, JobLogError> {
+        if !self.is_open(job) && !self.path(job).exists() {
+            return Ok(Vec::new());
+        }
+        let file = self.file(job)?;
+        let lines = file.lock().read(after, limit).map_err(failed("read", job))?;
+        Ok(lines)
+    }
+
+    /// Makes everything durable that was appended to any log.
+    pub fn sync(&self) -> Result<(), JobLogError> {
+        let files: Vec<_> = self.open.lock().files.iter().map(|(job, file)| (*job, file.clone())).collect();
+        files.into_iter().try_for_each(|(job, file)| file.lock().sync().map_err(failed("sync", job)))
+    }
+
+    /// Makes everything durable that was appended to a job's log.
+    pub fn sync_job(&self, job: JobId) -> Result<(), JobLogError> {
+        let file = self.open.lock().files.get(&job).cloned();
+        file.map_or(Ok(()), |file| file.lock().sync().map_err(failed("sync", job)))
+    }
+
+    /// Removes a job's log.
+    pub fn unlink(&self, job: JobId) -> Result<(), JobLogError> {
+        let mut open = self.open.lock();
+        open.files.remove(&job);
+        open.last_uses.remove(&job);
+        disk::remove_file(&self.path(job)).map_err(failed("remove", job))
+    }
+
+    fn is_open(&self, job: JobId) -> bool {
+        self.open.lock().files.contains_key(&job)
+    }
+
+    fn file(&self, job: JobId) -> Result<Arc<Mutex<LogFile>>, JobLogError> {
+        let mut open = self.open.lock();
+        open.uses += 1;
+        let now = open.uses;
+        open.last_uses.insert(job, now);
+        if let Some(file) = open.files.get(&job) {
+            return Ok(file.clone());
+        }
+        if open.files.len() >= OPEN_MAX {
+            open.close_oldest()?;
+        }
+        let file = LogFile::open(&self.path(job)).map_err(failed("open", job))?;
+        let file = Arc::new(Mutex::new(file));
+        open.files.insert(job, file.clone());
+        Ok(file)
+    }
+
+    /// A directory holds a 256th of the logs: they may be many.
+    fn path(&self, job: JobId) -> PathBuf {
+        let name = job.to_string();
+        self.dir.join(&name[name.len() - 2..]).join(name)
+    }
+}
+
+impl Open {
+    fn close_oldest(&mut self) -> Result<(), JobLogError> {
+        let used = |job: &JobId| self.last_uses.get(job).copied().unwrap_or_default();
+        let Some(oldest) = self.files.keys().copied().min_by_key(used) else { return Ok(()) };
+        if let Some(file) = self.files.remove(&oldest) {
+            self.last_uses.remove(&oldest);
+            file.lock().sync().map_err(failed("sync", oldest))?;
+        }
+        Ok(())
+    }
+}
+
+fn failed(step: &'static str, job: JobId) -> impl FnOnce(io::Error) -> JobLogError {
+    move |source| JobLogError { step, job, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::Ordinal;
+
+    fn job(number: u64) -> JobId {
+        JobId::new(Timestamp::from_ms(1_790_000_000_000), Ordinal(number), number)
+    }
+
+    fn line(text: &str) -> NewLine {
+        NewLine { at: Timestamp::from_ms(7), stream: "stderr".into(), text: text.into() }
+    }
+
+    fn texts(logs: &JobLogs, job: JobId, after: u64) -> Vec<(u64, String)> {
+        let lines = logs.read(job, after, 10_000).unwrap();
+        lines.into_iter().map(|line| (line.n, line.text.to_string())).collect()
+    }
+
+    #[test]
+    fn lines_are_numbered_from_1_and_read_after_a_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = JobLogs::open(dir.path()).unwrap();
+        assert!(texts(&logs, job(1), 0).is_empty());
+        assert_eq!(logs.append(job(1), &[line("one"), line("größer")]).unwrap(), 2);
+        assert_eq!(logs.append(job(1), &[line("")]).unwrap(), 3);
+        assert_eq!(texts(&logs, job(1), 1), [(2, "größer".into()), (3, String::new())]);
+        let first = logs.read(job(1), 0, 1).unwrap();
+        let expected = LogLine { n: 1, at: Timestamp::from_ms(7), stream: "stderr".into(), text: "one".into() };
+        assert_eq!(first, [expected]);
+        assert!(texts(&logs, job(1), 3).is_empty());
+    }
+
+    #[test]
+    fn the_lines_of_many_jobs_are_there_after_opening_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = JobLogs::open(dir.path()).unwrap();
+        let jobs = OPEN_MAX as u64 + 10;
+        for round in 0..3 {
+            for number in 0..jobs {
+                let text = format!("{number} {round}");
+                assert_eq!(logs.append(job(number), &[line(&text)]).unwrap(), round + 1);
+            }
+        }
+        assert!(logs.open.lock().files.len() <= OPEN_MAX);
+        logs.sync().unwrap();
+        let logs = JobLogs::open(dir.path()).unwrap();
+        for number in 0..jobs {
+            assert_eq!(texts(&logs, job(number), 2), [(3, format!("{number} 2"))]);
+        }
+    }
+
+    #[test]
+    fn a_long_log_is_read_from_the_middle() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = JobLogs::open(dir.path()).unwrap();
+        let lines: Vec<NewLine> = (1..=5000).map(|number| line(&format!("line {number}"))).collect();
+        logs.append(job(1), &lines).unwrap();
+        for logs in [logs, JobLogs::open(dir.path()).unwrap()] {
+            for after in [0, 1, 255, 256, 4000, 4999] {
+                assert_eq!(logs.read(job(1), after, 1).unwrap()[0].n, after + 1);
+            }
+            assert_eq!(texts(&logs, job(1), 4998), [(4999, "line 4999".into()), (5000, "line 5000".into())]);
+        }
+    }
+
+    #[test]
+    fn a_torn_tail_is_cut_off_and_the_next_line_takes_its_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = JobLogs::open(dir.path()).unwrap();
+        logs.append(job(1), &[line("first"), line("second")]).unwrap();
+        let whole = std::fs::read(logs.path(job(1))).unwrap();
+        for length in whole.len() / 2 + 1..whole.len() {
+            std::fs::write(logs.path(job(1)), &whole[..length]).unwrap();
+            let logs = JobLogs::open(dir.path()).unwrap();
+            assert_eq!(texts(&logs, job(1), 0), [(1, "first".into())], "cut to {length}");
+            assert_eq!(logs.append(job(1), &[line("again")]).unwrap(), 2);
+            assert_eq!(texts(&logs, job(1), 1), [(2, "again".into())]);
+        }
+    }
+
+    #[test]
+    fn a_line_that_was_damaged_in_the_middle_keeps_its_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = JobLogs::open(dir.path()).unwrap();
+        logs.append(job(1), &[line("first"), line("second"), line("third")]).unwrap();
+        let path = logs.path(job(1));
+        let mut bytes = std::fs::read(&path).unwrap();
+        let at = bytes.windows(6).position(|window| window == b"second").unwrap();
+        bytes[at] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        let lines = texts(&JobLogs::open(dir.path()).unwrap(), job(1), 0);
+        assert_eq!(lines[2], (3, "third".into()));
+        assert!(lines[1].1.contains("damaged"), "{lines:?}");
+    }
+
+    #[test]
+    fn a_log_that_was_unlinked_begins_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = JobLogs::open(dir.path()).unwrap();
+        logs.append(job(1), &[line("old")]).unwrap();
+        logs.unlink(job(1)).unwrap();
+        logs.unlink(job(1)).unwrap();
+        assert!(texts(&logs, job(1), 0).is_empty());
+        assert_eq!(logs.append(job(1), &[line("new")]).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_log_that_is_full_says_so_once_and_takes_nothing_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = JobLogs::open(dir.path()).unwrap();
+        let big = line(&"x".repeat(LINE_BYTES_MAX));
+        let lines = vec![big; (JOB_LOG_BYTES_MAX / LINE_BYTES_MAX as u64) as usize + 3];
+        let last = logs.append(job(1), &lines).unwrap();
+        assert_eq!(logs.append(job(1), &[line("late")]).unwrap(), last);
+        let text = texts(&logs, job(1), last - 1).remove(0).1;
+        assert!(text.contains("full"), "{text}");
+    }
+}

@@ -1,0 +1,205 @@
+//! Opens the log of a data directory: looks first, lets sled open only what is sound, checks what it opened, and says
+//! what to do if something is wrong. Must never let a damaged log be overwritten.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nix::fcntl::{Flock, FlockArg};
+use uuid::Uuid;
+
+use crate::domain::id::Seq;
+use crate::log::EventLog;
+use crate::storage::ballast::Ballast;
+use crate::storage::disk;
+use crate::storage::head::{Head, HeadError, HeadFile};
+use crate::storage::log::SledLog;
+use crate::storage::reader::Shared;
+use crate::storage::recovery::{Recovered, recover, segments_in};
+use crate::storage::reset;
+use crate::storage::salvage;
+use crate::storage::sealer::Sealer;
+use crate::storage::writer::Writer;
+
+/// What can be done about a damaged log. Errors end with it.
+pub const NEXT_STEP: &str = "look at it with `daybook verify`, bring back a backup with `daybook restore`, \
+    or start with --accept-data-loss, which keeps a copy";
+
+/// How the log is kept. The defaults are what a server uses.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// A segment whose file has reached this many bytes takes no more submissions.
+    pub segment_bytes: u64,
+    /// The cache of the segment that takes the pages, in bytes. sled may take several times as much.
+    pub cache_bytes: u64,
+    /// The room that is held for the restart after a full disk, in bytes; 0: none.
+    pub ballast_bytes: u64,
+    /// Whether to go on with what is left of a damaged log, after a copy of it was made.
+    pub accept_data_loss: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        const MEBI: u64 = 1024 * 1024;
+        Options { segment_bytes: 128 * MEBI, cache_bytes: 64 * MEBI, ballast_bytes: 64 * MEBI, accept_data_loss: false }
+    }
+}
+
+/// An open log, and what was found.
+pub struct Opened {
+    pub log: Box<dyn EventLog>,
+    /// Whether the log was closed in order before; true for a new one.
+    pub clean_shutdown: bool,
+    /// The log's own UUID, made with its first segment.
+    pub lineage: Uuid,
+    /// How many events at the end were dropped, because the rest of their group was missing. Nobody was answered for
+    /// them.
+    pub torn_events: u64,
+    /// Where the copy of a damaged log is, if one had to be made.
+    pub damaged_copy: Option<PathBuf>,
+    /// Keeps other servers out of the data directory; to be held as long as anything is written there.
+    pub lock: DirectoryLock,
+}
+
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opened").field("last", &self.log.last()).field("lineage", &self.lineage).finish_non_exhaustive()
+    }
+}
+
+/// Why a log could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("the data directory {} is in use; stop the other daybook, or choose another directory with --data", .0.display())]
+    Locked(PathBuf),
+    #[error("could not {step} {}", path.display())]
+    Io { step: &'static str, path: PathBuf, source: io::Error },
+    #[error("the disk of {} is full; free some space and start again", path.display())]
+    StorageFull { path: PathBuf, source: io::Error },
+    #[error("{} cannot be trusted: {detail}; {NEXT_STEP}", path.display())]
+    HeadDamaged { path: PathBuf, detail: String },
+    #[error("segment {segment} is damaged: {detail}; nothing was changed; {NEXT_STEP}")]
+    SegmentDamaged { segment: String, detail: String },
+    #[error("segment {segment} is missing in {}; {NEXT_STEP}", log.display())]
+    SegmentMissing { segment: String, log: PathBuf },
+    #[error(
+        "segment {segment} looks damaged ({detail}), and checking a copy needs {needed} bytes where {free} are free; \
+         free some space and start again"
+    )]
+    NoRoomToCheck { segment: String, detail: String, needed: u64, free: u64 },
+}
+
+impl OpenError {
+    /// An error of the file system, with what was being done.
+    pub fn io(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+        let path = path.to_path_buf();
+        move |source| match disk::is_full(&source) {
+            true => OpenError::StorageFull { path, source },
+            false => OpenError::Io { step, path, source },
+        }
+    }
+
+    /// Whether going on would mean to lose events.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            OpenError::HeadDamaged { .. } | OpenError::SegmentDamaged { .. } => true,
+            OpenError::SegmentMissing { .. } => true,
+            OpenError::Locked(_) | OpenError::Io { .. } => false,
+            OpenError::StorageFull { .. } | OpenError::NoRoomToCheck { .. } => false,
+        }
+    }
+}
+
+/// Keeps other servers out of a data directory, also when this one is killed.
+#[derive(Debug)]
+pub struct DirectoryLock {
+    _file: Flock<std::fs::File>,
+}
+
+impl DirectoryLock {
+    /// Takes the lock of a data directory, and makes the directory if it is missing.
+    pub fn take(data: &Path) -> Result<DirectoryLock, OpenError> {
+        disk::create_dir(data).map_err(OpenError::io("make the data directory", data))?;
+        let path = data.join("LOCK");
+        let file = disk::open_file(&path).map_err(OpenError::io("open the lock file", &path))?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(file) => Ok(DirectoryLock { _file: file }),
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Err(OpenError::Locked(data.to_path_buf())),
+            Err((_, error)) => Err(OpenError::io("lock", &path)(error.into())),
+        }
+    }
+}
+
+/// Opens the log in a data directory, and makes one if there is none.
+pub fn open(data: &Path, options: &Options) -> Result<Opened, OpenError> {
+    let lock = DirectoryLock::take(data)?;
+    reset::finish(data)?;
+    let ballast = Ballast::of(data, options.ballast_bytes);
+    ballast.settle().map_err(OpenError::io("hold room in", data))?;
+    let log_dir = data.join("log");
+    disk::create_dir(&log_dir).map_err(OpenError::io("make", &log_dir))?;
+    let mut damaged_copy = None;
+    let found = match look(&log_dir, options) {
+        Err(error) if error.is_damage() && options.accept_data_loss => {
+            damaged_copy = Some(salvage::copy_and_rebuild(data, &log_dir, options)?);
+            look(&log_dir, options)?
+        }
+        found => found?,
+    };
+    let (head, torn_events) = (found.head, found.recovered.torn_events);
+    let log = start(&log_dir, found, ballast, options).map_err(OpenError::io("start the log in", &log_dir))?;
+    let (clean_shutdown, lineage) = (head.clean && torn_events == 0, head.lineage);
+    Ok(Opened { log: Box::new(log), clean_shutdown, lineage, torn_events, damaged_copy, lock })
+}
+
+struct Found {
+    head_file: HeadFile,
+    /// What HEAD said.
+    head: Head,
+    recovered: Recovered,
+}
+
+fn look(log_dir: &Path, options: &Options) -> Result<Found, OpenError> {
+    let path = log_dir.join("HEAD");
+    let firsts = segments_in(log_dir).map_err(OpenError::io("list the segments in", log_dir))?;
+    let damaged = |detail: &str| OpenError::HeadDamaged { path: path.clone(), detail: detail.into() };
+    let (head_file, head) = match HeadFile::open(&path) {
+        Ok(Some(found)) => found,
+        Ok(None) if firsts.is_empty() => {
+            let head = Head { clean: true, ..Head::empty(Uuid::new_v4()) };
+            (HeadFile::create(&path, &head).map_err(OpenError::io("make", &path))?, head)
+        }
+        Ok(None) => return Err(damaged("it is missing")),
+        Err(HeadError::Damaged) => return Err(damaged("it is empty or damaged")),
+        Err(HeadError::Io(error)) => return Err(OpenError::io("read", &path)(error)),
+    };
+    let recovered = recover(log_dir, &head, &firsts, options)?;
+    Ok(Found { head_file, head, recovered })
+}
+
+fn start(log_dir: &Path, found: Found, ballast: Ballast, options: &Options) -> io::Result<SledLog> {
+    let Found { mut head_file, recovered, .. } = found;
+    // Both slots, so that none says any more that the log was closed in order.
+    head_file.write(&recovered.head)?;
+    head_file.write(&recovered.head)?;
+    head_file.sync()?;
+    let sealer = Sealer::start()?;
+    for (slot, sealable) in recovered.unsealed {
+        sealer.seal(slot, sealable);
+    }
+    let last = Seq(recovered.end.next.0 - 1);
+    SledLog::start(Writer {
+        shared: Arc::new(Shared::new(recovered.segments, recovered.head.earliest, last)),
+        log_dir: log_dir.to_path_buf(),
+        active: recovered.active,
+        active_start: recovered.active_start,
+        end: recovered.end,
+        head: recovered.head,
+        head_file,
+        ballast,
+        sealer,
+        segment_bytes: options.segment_bytes,
+        cache_bytes: options.cache_bytes,
+        unsynced_since: None,
+    })
+}

@@ -1,0 +1,132 @@
+//! The reading half of the log on sled. It never looks past the durable end: sled would show what is not yet synced.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::domain::event::Record;
+use crate::domain::id::Seq;
+use crate::log::codec::DecodeError;
+use crate::log::{LogReader, ReadError};
+use crate::storage::cache::{CachedPage, Pages, Recent};
+use crate::storage::open::NEXT_STEP;
+use crate::storage::segments::Segments;
+
+/// When the payloads of a piece have this many bytes, the piece ends.
+const PIECE_PAYLOAD_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// The most records that are given in one piece.
+const PIECE_RECORDS_MAX: usize = 1024;
+
+/// What the writer and the readers share.
+pub struct Shared {
+    pub segments: Segments,
+    earliest: AtomicU64,
+    last: AtomicU64,
+    recent: Mutex<Recent>,
+    pages: Mutex<Pages>,
+}
+
+impl Shared {
+    /// Of a log that was opened: nothing is cached yet.
+    pub fn new(segments: Segments, earliest: Seq, last: Seq) -> Shared {
+        Shared {
+            segments,
+            earliest: AtomicU64::new(earliest.0),
+            last: AtomicU64::new(last.0),
+            recent: Mutex::default(),
+            pages: Mutex::default(),
+        }
+    }
+
+    /// Lets readers see what has become durable.
+    pub fn publish(&self, records: Arc<[Record]>, bytes: usize, last: Seq) {
+        self.recent.lock().push(records, bytes);
+        self.last.store(last.0, Ordering::Release);
+    }
+
+    fn check(&self, seq: Seq) -> Result<(), ReadError> {
+        let (earliest, last) = (self.earliest(), self.last());
+        if seq < earliest {
+            return Err(ReadError::Trimmed { seq, earliest });
+        }
+        if seq > last {
+            return Err(ReadError::PastHead { seq, last });
+        }
+        Ok(())
+    }
+
+    fn recent(&self, seq: Seq) -> Option<(Arc<[Record]>, usize)> {
+        self.recent.lock().find(seq)
+    }
+
+    /// The page with a durable seq.
+    fn page_with(&self, seq: Seq) -> Result<Arc<CachedPage>, ReadError> {
+        let cached = self.pages.lock().find(seq);
+        if let Some(page) = cached {
+            return Ok(page);
+        }
+        let (found, payloads) =
+            self.segments.with(seq, |segment| Ok((segment.page_with(seq)?, segment.payloads().clone())))?;
+        let (_, bytes) = found.ok_or_else(|| damaged(seq, "its page is missing"))?;
+        let page = CachedPage::new(bytes, payloads).map_err(|error| damaged(seq, &error.to_string()))?;
+        if !page.holds(seq) {
+            return Err(damaged(seq, "its page is missing"));
+        }
+        let page = Arc::new(page);
+        self.pages.lock().push(page.clone());
+        Ok(page)
+    }
+}
+
+impl LogReader for Shared {
+    fn earliest(&self) -> Seq {
+        Seq(self.earliest.load(Ordering::Acquire))
+    }
+
+    fn last(&self) -> Seq {
+        Seq(self.last.load(Ordering::Acquire))
+    }
+
+    fn record(&self, seq: Seq) -> Result<Record, ReadError> {
+        self.check(seq)?;
+        if let Some((records, place)) = self.recent(seq) {
+            return Ok(records[place].clone());
+        }
+        let page = self.page_with(seq)?;
+        page.decode(seq).map_err(|error| undecodable(seq, &error))
+    }
+
+    fn page_after(&self, after: Seq) -> Result<Vec<Record>, ReadError> {
+        let (from, last) = (after.next(), self.last());
+        if from > last {
+            return Ok(Vec::new());
+        }
+        self.check(from)?;
+        if let Some((records, place)) = self.recent(from) {
+            return Ok(records[place..].iter().take(PIECE_RECORDS_MAX).cloned().collect());
+        }
+        let page = self.page_with(from)?;
+        let mut records = Vec::new();
+        let mut payload_bytes = 0;
+        for seq in page.seqs_from(from) {
+            let decoded = page.decode(seq).and_then(|record| Ok((record, page.payload_bytes(seq)?)));
+            let (record, bytes) = decoded.map_err(|error| undecodable(seq, &error))?;
+            records.push(record);
+            payload_bytes += bytes;
+            if payload_bytes > PIECE_PAYLOAD_BYTES_MAX {
+                break;
+            }
+        }
+        Ok(records)
+    }
+}
+
+fn damaged(seq: Seq, detail: &str) -> ReadError {
+    ReadError::Damaged { place: format!("event {seq}"), detail: format!("{detail}; {NEXT_STEP}") }
+}
+
+fn undecodable(seq: Seq, error: &DecodeError) -> ReadError {
+    damaged(seq, &error.to_string())
+}

@@ -1,0 +1,292 @@
+//! Brings the row of segments back as it was: sealed ones by their seals, the last one page by page, and without the
+//! group at the end that is not complete. What is not as it was written is an error, and then nothing was changed.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::domain::id::Seq;
+use crate::log::chain::{ChainEnd, Page, PageError};
+use crate::storage::disk;
+use crate::storage::head::Head;
+use crate::storage::inspect::{Promise, Verdict, inspect};
+use crate::storage::open::{OpenError, Options};
+use crate::storage::seal::{Seal, Sealable};
+use crate::storage::segment::{Segment, SegmentError, file_of, first_of, name_of};
+use crate::storage::segments::{SEALED_CACHE_BYTES, Segments, Slot};
+use crate::storage::verify::{Contents, VerifyError, drop_torn, verify, verify_payloads};
+use crate::storage::writer::create;
+
+/// The log as it was found, ready to go on.
+pub struct Recovered {
+    pub segments: Segments,
+    pub active: Arc<Slot>,
+    /// Where the chain stands before the active segment.
+    pub active_start: ChainEnd,
+    pub end: ChainEnd,
+    /// What HEAD has to say now.
+    pub head: Head,
+    pub torn_events: u64,
+    /// Segments that take no more pages and have no seal yet.
+    pub unsealed: Vec<(Arc<Slot>, Sealable)>,
+}
+
+/// The first seqs of the segments in a log's directory, in order.
+pub fn segments_in(log_dir: &Path) -> io::Result<Vec<Seq>> {
+    Ok(disk::names_in(log_dir)?.iter().filter_map(|name| first_of(name)).collect())
+}
+
+/// Recovers a log whose HEAD could be read.
+pub fn recover(log_dir: &Path, head: &Head, firsts: &[Seq], options: &Options) -> Result<Recovered, OpenError> {
+    let mut recovery = Recovery::new(log_dir, head, options);
+    recovery.check_ends(firsts)?;
+    let (last, before) = firsts.split_last().unwrap_or((&head.segment, &[]));
+    for first in before {
+        recovery.take_full(*first)?;
+    }
+    recovery.take_active(*last)
+}
+
+struct Recovery<'a> {
+    log_dir: &'a Path,
+    head: &'a Head,
+    options: &'a Options,
+    segments: Segments,
+    unsealed: Vec<(Arc<Slot>, Sealable)>,
+    /// Where the chain ends so far; none before the first segment.
+    end: Option<ChainEnd>,
+    /// The last page so far, and its segment.
+    last_page: (Seq, Seq),
+}
+
+impl<'a> Recovery<'a> {
+    fn new(log_dir: &'a Path, head: &'a Head, options: &'a Options) -> Recovery<'a> {
+        let last_page = (head.last_page, head.segment);
+        Recovery { log_dir, head, options, segments: Segments::default(), unsealed: Vec::new(), end: None, last_page }
+    }
+
+    /// The first and the last segment that HEAD knows of must be there.
+    fn check_ends(&self, firsts: &[Seq]) -> Result<(), OpenError> {
+        let is_new = self.head.last == Seq::ZERO && firsts.is_empty();
+        let expected = [self.head.earliest, self.head.segment];
+        let missing = expected.into_iter().find(|first| !is_new && !firsts.contains(first));
+        missing.map_or(Ok(()), |first| Err(self.missing(first)))
+    }
+
+    /// A segment must begin where the one before it ends.
+    fn check_place(&self, first: Seq) -> Result<(), OpenError> {
+        self.end.filter(|end| end.next != first).map_or(Ok(()), |end| Err(self.missing(end.next)))
+    }
+
+    /// A segment behind which there is another one.
+    fn take_full(&mut self, first: Seq) -> Result<(), OpenError> {
+        self.check_place(first)?;
+        let dir = self.dir(first);
+        let seal = Seal::read(&dir).map_err(|error| damaged(first, error.to_string()))?;
+        let Some(seal) = seal else { return self.take_unsealed(first) };
+        self.check_seal(first, &seal)?;
+        self.segments.push(first, &dir, Some(seal), None);
+        self.go_on(first, seal.end, seal.last_page);
+        Ok(())
+    }
+
+    fn check_seal(&self, first: Seq, seal: &Seal) -> Result<(), OpenError> {
+        let length = file_of(&self.dir(first)).metadata().map_or(0, |metadata| metadata.len());
+        if length != seal.file_bytes {
+            let detail = format!("its file has {length} bytes, and had {} when it was sealed", seal.file_bytes);
+            return Err(damaged(first, detail));
+        }
+        if seal.start.next != first || seal.start.lineage != self.head.lineage {
+            return Err(damaged(first, "its seal belongs to another segment".into()));
+        }
+        if self.end.is_some_and(|end| end != seal.start) {
+            return Err(damaged(first, "it does not follow the segment before it".into()));
+        }
+        let promise = seal.promise();
+        let is_kept = |witness: Promise| witness.last <= promise.last;
+        if !self.promise(first).is_none_or(is_kept) {
+            return Err(damaged(first, format!("it ends with event {}, before HEAD", promise.last)));
+        }
+        Ok(())
+    }
+
+    /// The server ended between the roll and the seal.
+    fn take_unsealed(&mut self, first: Seq) -> Result<(), OpenError> {
+        let (segment, start, contents) = self.open_checked(first, SEALED_CACHE_BYTES)?;
+        let (Some(last_page), None) = (contents.last_page, contents.torn) else {
+            return Err(damaged(first, "it has no proper end, but another segment follows".into()));
+        };
+        let slot = self.segments.push(first, &self.dir(first), None, Some(segment));
+        self.unsealed.push((slot, Sealable { start, end: contents.end, last_page }));
+        self.go_on(first, contents.end, last_page);
+        Ok(())
+    }
+
+    /// The last segment, which takes the pages from now on.
+    fn take_active(mut self, first: Seq) -> Result<Recovered, OpenError> {
+        self.check_place(first)?;
+        let dir = self.dir(first);
+        if self.promise(first).is_none() && is_unborn(&dir) {
+            disk::remove_dir(&dir).map_err(OpenError::io("remove the unfinished segment", &dir))?;
+            drop(create(&dir, self.options.cache_bytes).map_err(|error| segment_error(first, &dir, error))?);
+        }
+        let (segment, active_start, found) = self.open_checked(first, self.options.cache_bytes)?;
+        let (contents, torn_events) = self.without_torn(first, &segment, active_start, found)?;
+        let payloads = segment.payloads();
+        payloads.prepare().map_err(OpenError::io("make the place for payloads in", &dir))?;
+        payloads.keep_only(&contents.packs).map_err(OpenError::io("clear the payloads in", &dir))?;
+        let file_bytes = segment.file_bytes().map_err(OpenError::io("measure", &dir))?;
+        if let Some(last_page) = contents.last_page {
+            self.go_on(first, contents.end, last_page);
+        }
+        let active = self.segments.push(first, &dir, None, Some(segment));
+        Ok(self.recovered(active, active_start, contents.end, file_bytes, torn_events))
+    }
+
+    fn without_torn(
+        &self,
+        first: Seq,
+        segment: &Segment,
+        start: ChainEnd,
+        found: Contents,
+    ) -> Result<(Contents, u64), OpenError> {
+        let Some(torn) = found.torn else { return Ok((found, 0)) };
+        let dropped = drop_torn(segment, &torn).and_then(|()| verify(segment, start, self.promise(first).as_ref()));
+        let contents = dropped.map_err(|error| verify_error(first, &self.dir(first), error))?;
+        let torn_events = found.end.next.0 - contents.end.next.0;
+        Ok((contents, torn_events))
+    }
+
+    fn recovered(
+        self,
+        active: Arc<Slot>,
+        active_start: ChainEnd,
+        end: ChainEnd,
+        file_bytes: u64,
+        torn_events: u64,
+    ) -> Recovered {
+        let (last_page, segment) = self.last_page;
+        let last = Seq(end.next.0 - 1);
+        let head = Head { clean: false, segment, last, last_page, hash: end.previous, file_bytes, ..*self.head };
+        let (segments, unsealed) = (self.segments, self.unsealed);
+        Recovered { segments, active, active_start, end, head, torn_events, unsealed }
+    }
+
+    /// Opens a segment if nothing speaks against it, and reads all of it.
+    fn open_checked(&self, first: Seq, cache_bytes: u64) -> Result<(Segment, ChainEnd, Contents), OpenError> {
+        let dir = self.dir(first);
+        let promise = self.promise(first);
+        if let Some(promise) = &promise {
+            self.look_first(first, promise)?;
+        }
+        let segment = Segment::open(&dir, cache_bytes).map_err(|error| segment_error(first, &dir, error))?;
+        let checked = self.start_of(first, &segment).and_then(|start| {
+            let contents = verify(&segment, start, promise.as_ref())?;
+            verify_payloads(&contents, segment.payloads())?;
+            Ok((start, contents))
+        });
+        let (start, contents) = checked.map_err(|error| verify_error(first, &dir, error))?;
+        Ok((segment, start, contents))
+    }
+
+    /// Makes sure that sled keeps what HEAD promises, before it may touch the segment.
+    fn look_first(&self, first: Seq, promise: &Promise) -> Result<(), OpenError> {
+        let file = file_of(&self.dir(first));
+        let detail = match inspect(&file, promise) {
+            Ok(Verdict::Sound) => return Ok(()),
+            Ok(Verdict::Doubtful(detail)) => detail,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(damaged(first, "its file `db` is missing".into()));
+            }
+            Err(error) => return Err(OpenError::io("read", &file)(error)),
+        };
+        self.try_a_copy(first, promise, detail)
+    }
+
+    /// What looks odd may still be whole: sled decides, on a copy.
+    fn try_a_copy(&self, first: Seq, promise: &Promise, detail: String) -> Result<(), OpenError> {
+        let (dir, copy) = (self.dir(first), self.log_dir.join("trial"));
+        let failed = |error| OpenError::io("copy a segment to", &copy)(error);
+        disk::remove_dir(&copy).map_err(failed)?;
+        let needed = disk::bytes_in_files(&dir).map_err(failed)?;
+        let free = disk::free(self.log_dir).map_err(failed)?;
+        if needed >= free {
+            return Err(OpenError::NoRoomToCheck { segment: name_of(first), detail, needed, free });
+        }
+        let outcome = disk::copy_files(&dir, &copy).map_err(failed).map(|()| {
+            let segment = Segment::open(&copy, SEALED_CACHE_BYTES)?;
+            let start = self.start_of(first, &segment)?;
+            verify(&segment, start, Some(promise)).map(|_| ())
+        });
+        disk::remove_dir(&copy).map_err(failed)?;
+        outcome?.map_err(|error: VerifyError| damaged(first, format!("{detail}; in a copy of it, {error}")))
+    }
+
+    /// Where the chain stands before a segment. What was before the oldest one is gone: its first page is believed.
+    fn start_of(&self, first: Seq, segment: &Segment) -> Result<ChainEnd, VerifyError> {
+        if let Some(end) = self.end {
+            return Ok(end);
+        }
+        let mut start = ChainEnd { next: first, ..ChainEnd::start(self.head.lineage) };
+        if first > Seq(1) {
+            let (_, bytes) = segment.page_with(first)?.ok_or(PageError::Cut)?;
+            start.previous = Page::parse(&bytes)?.previous;
+        }
+        Ok(start)
+    }
+
+    /// What HEAD promises of a segment.
+    fn promise(&self, first: Seq) -> Option<Promise> {
+        let Head { lineage, last_page: page, last, hash, segment, .. } = *self.head;
+        (segment == first && last > Seq::ZERO).then_some(Promise { lineage, page, last, hash })
+    }
+
+    fn go_on(&mut self, first: Seq, end: ChainEnd, last_page: Seq) {
+        self.end = Some(end);
+        self.last_page = (last_page, first);
+    }
+
+    fn dir(&self, first: Seq) -> PathBuf {
+        self.log_dir.join(name_of(first))
+    }
+
+    fn missing(&self, first: Seq) -> OpenError {
+        OpenError::SegmentMissing { segment: name_of(first), log: self.log_dir.to_path_buf() }
+    }
+}
+
+/// Whether the server ended while it made the segment: there is nothing in it yet.
+fn is_unborn(dir: &Path) -> bool {
+    file_of(dir).metadata().map_or(true, |metadata| metadata.len() == 0)
+}
+
+fn damaged(first: Seq, detail: String) -> OpenError {
+    OpenError::SegmentDamaged { segment: name_of(first), detail }
+}
+
+fn segment_error(first: Seq, dir: &Path, error: SegmentError) -> OpenError {
+    let full = error.is_full();
+    match error {
+        SegmentError::Io(source) => OpenError::io("open the segment", dir)(source),
+        error if full => OpenError::StorageFull { path: dir.to_path_buf(), source: io::Error::other(error) },
+        error => damaged(first, explain(&error)),
+    }
+}
+
+fn verify_error(first: Seq, dir: &Path, error: VerifyError) -> OpenError {
+    match error {
+        VerifyError::Segment(error) => segment_error(first, dir, error),
+        error => damaged(first, explain(&error)),
+    }
+}
+
+/// An error with its causes.
+pub fn explain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

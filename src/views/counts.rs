@@ -1,0 +1,134 @@
+//! Queues, workers and numbers for the dashboard: small tables beside the jobs, read in bounded slices.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use parking_lot::RwLock;
+
+use crate::domain::event::Event;
+use crate::domain::id::{QueueName, SessionId};
+use crate::domain::queue::Limits;
+use crate::domain::time::Timestamp;
+use crate::feed::Page;
+use crate::views::Views;
+use crate::views::index::{Index, QueueEntry, WorkerEntry};
+use crate::views::row::{KindStats, PauseRow, QueueRow, QueueStats, Stats, WorkerRow, WorkerState};
+
+/// The most entries of a table that are read under one lock.
+const ENTRIES_A_SLICE: usize = 256;
+
+/// What sessions know of a worker and the log does not.
+#[derive(Debug, Clone, Copy)]
+pub struct Beat {
+    pub at: Timestamp,
+    pub state: WorkerState,
+}
+
+impl Views {
+    /// Every queue that is known: its depth by state, the age of the oldest, its pause.
+    pub fn queues(&self) -> Vec<QueueRow> {
+        let now = (self.now)();
+        let limits = self.limits.read().clone();
+        let mut rows =
+            slices(&self.index, |index| &index.queues, |name, entry, _| queue_row(name, entry, &limits, now));
+        for name in limits.queues.keys() {
+            if let Err(place) = rows.binary_search_by(|row: &QueueRow| row.name.cmp(name)) {
+                rows.insert(place, queue_row(name, &QueueEntry::default(), &limits, now));
+            }
+        }
+        rows
+    }
+
+    /// Every session that is live, and what it runs.
+    pub fn workers(&self) -> Vec<WorkerRow> {
+        slices(&self.index, |index| &index.workers, |session, entry, index| self.worker_row(*session, entry, index))
+    }
+
+    /// Counts and rates for the dashboard.
+    pub fn stats(&self) -> Stats {
+        let kinds =
+            slices(&self.index, |index| &index.kinds, |kind, jobs, _| KindStats { kind: kind.clone(), jobs: *jobs });
+        let queues = slices(
+            &self.index,
+            |index| &index.queues,
+            |queue, entry, _| QueueStats { queue: queue.clone(), jobs: entry.jobs },
+        );
+        let index = self.index.read();
+        let rates = index.rates.table((self.now)());
+        Stats { jobs: index.jobs, kinds, queues, workers: index.workers.len() as u64, rates }
+    }
+
+    /// Replaces the limits that the queues show, as configuration says.
+    pub fn set_limits(&self, limits: Limits) {
+        *self.limits.write() = limits;
+    }
+
+    /// Notes what the log does not hold of a live session: when it was last heard of, and what it was told to do.
+    pub fn note_beat(&self, session: SessionId, at: Timestamp, state: WorkerState) {
+        // The index stays locked meanwhile, so that no beat outlives its session.
+        let index = self.index.read();
+        if index.workers.contains_key(&session) {
+            self.beats.lock().insert(session, Beat { at, state });
+        }
+    }
+
+    pub(super) fn forget_beats(&self, page: &Page) {
+        for record in page.records.iter() {
+            if let Event::WorkerLeft(data) = &record.event {
+                self.beats.lock().remove(&data.session);
+            }
+        }
+    }
+
+    fn worker_row(&self, session: SessionId, entry: &WorkerEntry, index: &Index) -> WorkerRow {
+        let beat = self.beats.lock().get(&session).copied();
+        let beat = beat.unwrap_or(Beat { at: entry.joined_at, state: WorkerState::Run });
+        WorkerRow {
+            session,
+            name: entry.joined.name.clone(),
+            kinds: entry.joined.kinds.clone(),
+            queues: entry.joined.queues.clone(),
+            place: entry.joined.place,
+            state: beat.state,
+            jobs: index.held.get(&session).map(|jobs| jobs.iter().copied().collect()).unwrap_or_default(),
+            joined_at: entry.joined_at,
+            last_beat_at: beat.at,
+        }
+    }
+}
+
+fn queue_row(name: &QueueName, entry: &QueueEntry, limits: &Limits, now: Timestamp) -> QueueRow {
+    let oldest = entry.waiting.first().map(|(queued_at, _)| *queued_at);
+    QueueRow {
+        name: name.clone(),
+        depth: entry.jobs.depth(),
+        oldest_queued_at: oldest,
+        oldest_age_s: oldest.map(|queued_at| now.since(queued_at).as_secs()),
+        paused: entry.pause.as_ref().map(|pause| PauseRow { at: pause.at, by: pause.by.clone() }),
+        concurrency: limits.queues.get(name).copied(),
+    }
+}
+
+/// Makes a row of every entry of a table, and gives the lock back now and then.
+fn slices<K: Clone + Ord, V, R>(
+    index: &RwLock<Index>,
+    table: impl Fn(&Index) -> &BTreeMap<K, V>,
+    mut row: impl FnMut(&K, &V, &Index) -> R,
+) -> Vec<R> {
+    let mut rows = Vec::new();
+    let mut after: Option<K> = None;
+    loop {
+        let index = index.read();
+        let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let before = rows.len();
+        for (key, value) in table(&index).range((start, Bound::Unbounded)).take(ENTRIES_A_SLICE) {
+            rows.push(row(key, value, &index));
+            if rows.len() - before == ENTRIES_A_SLICE {
+                after = Some(key.clone());
+            }
+        }
+        if rows.len() - before < ENTRIES_A_SLICE {
+            return rows;
+        }
+    }
+}

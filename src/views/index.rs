@@ -1,0 +1,289 @@
+//! What the views keep in memory: where each job is, who belongs to what, and counts. Changed by durable pages only,
+//! one job at a time, each in O(log n); never folds events and never reads the disk.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use roaring::RoaringTreemap;
+
+use crate::domain::event::{Event, Record, Revived, WorkerJoined};
+use crate::domain::id::{JobId, KindName, Ordinal, QueueName, Seq, SessionId, Tag};
+use crate::domain::job::{Job, StateName};
+use crate::domain::queue::Pause;
+use crate::domain::state::Stub;
+use crate::domain::time::Timestamp;
+use crate::feed::Page;
+use crate::views::Parts;
+use crate::views::block::{Block, Facet, Slot, locate};
+use crate::views::pending::Pending;
+use crate::views::rates::{Counted, Rates};
+use crate::views::row::StateCounts;
+
+/// All indexes, and the seq at which they stand.
+#[derive(Debug, Default)]
+pub struct Index {
+    pub seq: Seq,
+    pub blocks: BTreeMap<u64, Block>,
+    pub jobs: StateCounts,
+    pub kinds: BTreeMap<KindName, StateCounts>,
+    pub queues: BTreeMap<QueueName, QueueEntry>,
+    pub workers: BTreeMap<SessionId, WorkerEntry>,
+    /// The jobs that each session runs.
+    pub held: BTreeMap<SessionId, BTreeSet<JobId>>,
+    /// The members of each tree but its root, by the root. A job without children has no tree.
+    pub trees: HashMap<JobId, RoaringTreemap>,
+    /// Finished jobs that are not stored yet.
+    pub pending: Pending,
+    pub rates: Rates,
+}
+
+/// What is known of a queue.
+#[derive(Debug, Default)]
+pub struct QueueEntry {
+    pub pause: Option<Pause>,
+    pub jobs: StateCounts,
+    /// The queued jobs, those that have waited longest first.
+    pub waiting: BTreeSet<(Timestamp, Ordinal)>,
+}
+
+/// What is known of a live session.
+#[derive(Debug, Clone)]
+pub struct WorkerEntry {
+    pub joined: WorkerJoined,
+    pub joined_at: Timestamp,
+}
+
+/// What decides where a job is counted and found.
+struct Entry<'a> {
+    id: JobId,
+    state: StateName,
+    kind: &'a KindName,
+    queue: &'a QueueName,
+    tags: &'a [Tag],
+    parent: Option<JobId>,
+    root: JobId,
+}
+
+impl Index {
+    /// Builds the indexes of a recovered state.
+    pub fn of(parts: Parts<'_>) -> Index {
+        let mut index = Index { seq: parts.seq, ..Index::default() };
+        for (name, pause) in parts.queues {
+            index.queues.entry(name.clone()).or_default().pause = pause.clone();
+        }
+        for (joined, joined_at) in parts.workers {
+            index.workers.insert(joined.session, WorkerEntry { joined: joined.clone(), joined_at });
+        }
+        parts.jobs.for_each(|job| index.put(job, None));
+        parts.stubs.for_each(|stub| index.put_stub(stub));
+        index
+    }
+
+    /// Notes a durable record: what is not a matter of one job.
+    fn note(&mut self, record: &Record) {
+        self.seq = record.seq;
+        if let Some(counted) = Counted::of(&record.event) {
+            self.rates.note(counted, record.at);
+        }
+        match &record.event {
+            Event::QueuePaused(data) => {
+                let pause = Pause { at: record.at, by: record.actor.clone() };
+                self.queues.entry(data.queue.clone()).or_default().pause = Some(pause);
+            }
+            Event::QueueResumed(data) => self.queues.entry(data.queue.clone()).or_default().pause = None,
+            Event::WorkerJoined(data) => {
+                self.workers.insert(data.session, WorkerEntry { joined: data.clone(), joined_at: record.at });
+            }
+            Event::WorkerLeft(data) => {
+                self.workers.remove(&data.session);
+            }
+            Event::EpochStarted(_)
+            | Event::JobSubmitted(_)
+            | Event::JobQueued(_)
+            | Event::JobStarted(_)
+            | Event::JobScheduled(_)
+            | Event::JobProgressed(_)
+            | Event::JobItemsAdded(_)
+            | Event::JobItemsReported(_)
+            | Event::JobCheckpointed(_)
+            | Event::JobFileStored(_)
+            | Event::JobAttemptFailed(_)
+            | Event::JobAttemptLost(_)
+            | Event::JobCancelRequested(_)
+            | Event::JobCompleted(_)
+            | Event::JobFailed(_)
+            | Event::JobCancelled(_)
+            | Event::JobRetried(_)
+            | Event::JobAmended(_)
+            | Event::JobLateResult(_) => {}
+        }
+    }
+
+    /// Shows a durable page.
+    pub fn apply(&mut self, page: &Page) {
+        let mut revived = HashMap::new();
+        for record in page.records.iter() {
+            self.note(record);
+            if let Event::JobRetried(data) = &record.event {
+                revived.entry(data.job).or_insert(&*data.revived);
+            }
+        }
+        page.jobs.iter().for_each(|job| self.put(job, revived.get(&job.id).copied()));
+    }
+
+    /// Shows a job as it is now. What it was before is known here while it is active; of a finished one that was
+    /// `revived`, and perhaps changed since, its event tells.
+    fn put(&mut self, job: &Arc<Job>, revived: Option<&Revived>) {
+        let (number, place) = locate(job.id.ordinal());
+        let slot = match job.ending() {
+            Some(ending) => Slot::Finished(ending.finish_ordinal),
+            None => Slot::Active(job.clone()),
+        };
+        let block = self.blocks.entry(number).or_default();
+        let before = block.set_slot(place, slot);
+        let entry = Entry::of(job);
+        match &before {
+            Slot::Empty => self.enter(&entry),
+            Slot::Active(old) => {
+                self.forget_activity(old);
+                self.change(&Entry::of(old), &entry);
+            }
+            Slot::Finished(finish) => {
+                let state = block.state(place).expect("a job that is in its slot is in the set of its state");
+                self.pending.forget(*finish);
+                self.change(&entry.before(state, revived), &entry);
+            }
+        }
+        self.note_activity(job);
+    }
+
+    /// Shows a finished job that is stored already.
+    pub fn put_stub(&mut self, stub: &Stub) {
+        let (number, place) = locate(stub.id.ordinal());
+        self.blocks.entry(number).or_default().set_slot(place, Slot::Finished(stub.finish_ordinal));
+        self.enter(&Entry::of_stub(stub));
+    }
+
+    /// Where a job is. The id itself is not compared: a finished job's is known to the store only.
+    pub fn slot(&self, id: JobId) -> &Slot {
+        let (number, place) = locate(id.ordinal());
+        self.blocks.get(&number).map_or(&Slot::Empty, |block| block.slot(place))
+    }
+
+    fn enter(&mut self, entry: &Entry<'_>) {
+        let (number, place) = locate(entry.id.ordinal());
+        let block = self.blocks.entry(number).or_default();
+        block.set_state(place, None, entry.state);
+        block.join(place, Facet::Kind(entry.kind.clone()));
+        block.join(place, Facet::Queue(entry.queue.clone()));
+        entry.tags.iter().for_each(|tag| block.join(place, Facet::Tag(tag.clone())));
+        if let Some(parent) = entry.parent {
+            block.join(place, Facet::Parent(parent));
+        }
+        if entry.root != entry.id {
+            self.trees.entry(entry.root).or_default().insert(entry.id.ordinal().0);
+        }
+        self.count(entry.kind, entry.queue, entry.state);
+    }
+
+    fn change(&mut self, old: &Entry<'_>, new: &Entry<'_>) {
+        let (number, place) = locate(new.id.ordinal());
+        let block = self.blocks.entry(number).or_default();
+        block.set_state(place, Some(old.state), new.state);
+        if old.queue != new.queue {
+            block.leave(place, &Facet::Queue(old.queue.clone()));
+            block.join(place, Facet::Queue(new.queue.clone()));
+        }
+        if old.tags != new.tags {
+            old.tags.iter().for_each(|tag| block.leave(place, &Facet::Tag(tag.clone())));
+            new.tags.iter().for_each(|tag| block.join(place, Facet::Tag(tag.clone())));
+        }
+        if old.state != new.state || old.queue != new.queue {
+            self.uncount(old.kind, old.queue, old.state);
+            self.count(new.kind, new.queue, new.state);
+        }
+    }
+
+    fn count(&mut self, kind: &KindName, queue: &QueueName, state: StateName) {
+        *self.jobs.of(state) += 1;
+        *entry_of(&mut self.kinds, kind).of(state) += 1;
+        *entry_of(&mut self.queues, queue).jobs.of(state) += 1;
+    }
+
+    fn uncount(&mut self, kind: &KindName, queue: &QueueName, state: StateName) {
+        *self.jobs.of(state) -= 1;
+        *entry_of(&mut self.kinds, kind).of(state) -= 1;
+        *entry_of(&mut self.queues, queue).jobs.of(state) -= 1;
+    }
+
+    fn note_activity(&mut self, job: &Arc<Job>) {
+        if job.is_terminal() {
+            self.pending.insert(job.clone());
+        }
+        if job.state_name() == StateName::Queued {
+            entry_of(&mut self.queues, &job.queue).waiting.insert(waiting_since(job));
+        }
+        if let Some(run) = job.run() {
+            self.held.entry(run.lease.session).or_default().insert(job.id);
+        }
+    }
+
+    fn forget_activity(&mut self, job: &Job) {
+        if job.state_name() == StateName::Queued {
+            entry_of(&mut self.queues, &job.queue).waiting.remove(&waiting_since(job));
+        }
+        let Some(run) = job.run() else { return };
+        if let Some(jobs) = self.held.get_mut(&run.lease.session) {
+            jobs.remove(&job.id);
+            if jobs.is_empty() {
+                self.held.remove(&run.lease.session);
+            }
+        }
+    }
+}
+
+impl<'a> Entry<'a> {
+    fn of(job: &'a Job) -> Entry<'a> {
+        Entry {
+            id: job.id,
+            state: job.state_name(),
+            kind: &job.kind,
+            queue: &job.queue,
+            tags: job.tags(),
+            parent: job.parent(),
+            root: job.root(),
+        }
+    }
+
+    /// The job as it was when it ended in `state`.
+    fn before(&self, state: StateName, revived: Option<&'a Revived>) -> Entry<'a> {
+        let queue = revived.map_or(self.queue, |revived| &revived.queue);
+        let tags = revived.map_or(self.tags, |revived| &revived.tags);
+        Entry { state, queue, tags, ..*self }
+    }
+
+    fn of_stub(stub: &'a Stub) -> Entry<'a> {
+        let relations = stub.relations.as_deref();
+        Entry {
+            id: stub.id,
+            state: stub.state,
+            kind: &stub.kind,
+            queue: &stub.queue,
+            tags: stub.tags.as_ref().map_or(&[], |tags| tags.as_slice()),
+            parent: relations.and_then(|relations| relations.parent),
+            root: relations.and_then(|relations| relations.root).unwrap_or(stub.id),
+        }
+    }
+}
+
+/// The entry of a name; the name is cloned for a new entry only.
+fn entry_of<'a, K: Clone + Ord, V: Default>(map: &'a mut BTreeMap<K, V>, name: &K) -> &'a mut V {
+    if !map.contains_key(name) {
+        map.insert(name.clone(), V::default());
+    }
+    map.get_mut(name).expect("it was inserted just now")
+}
+
+fn waiting_since(job: &Job) -> (Timestamp, Ordinal) {
+    (job.queued_at.unwrap_or(job.created_at), job.id.ordinal())
+}

@@ -1,0 +1,1 @@
+//! A long trial of the views with millions of jobs.
