@@ -73,6 +73,10 @@ pub fn merge_progress(earlier: &mut Progress, later: Progress) {
 }
 
 impl Call {
+    /// The types of the frames that are calls.
+    pub const TYPES: [&str; 9] =
+        ["progress", "log", "checkpoint", "item", "add_items", "submit", "complete", "release", "fail"];
+
     /// Understands the fields of a call. The `ref` of a `submit` was taken out before, for the answer.
     pub fn read(fields: Fields<'_>, reference: Option<Arc<str>>) -> Result<Call, FrameError> {
         match fields.type_name() {
@@ -85,7 +89,7 @@ impl Call {
             "complete" => fields.into().map(|CompleteFields { result }| Call::Complete(result)),
             "release" => fields.into().map(|ReleaseFields {}| Call::Release),
             "fail" => fields.into().and_then(|FailFields { error }| error.understand("fail")).map(Call::Fail),
-            other => Err(FrameError::new("unknown_frame", format!("there is no frame of type {other:?}"))),
+            other => Err(FrameError::unknown(other)),
         }
     }
 }

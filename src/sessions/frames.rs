@@ -192,6 +192,15 @@ impl FrameError {
         FrameError::new("invalid_frame", detail)
     }
 
+    /// A frame of a type that there is not.
+    pub(crate) fn unknown(type_name: &str) -> FrameError {
+        let types = Call::TYPES.join(", ");
+        FrameError::new(
+            "unknown_frame",
+            format!("there is no frame of type {type_name:?}; a worker says hello, ready, pong, {types}"),
+        )
+    }
+
     pub(crate) fn not_json(error: serde_json::Error) -> FrameError {
         FrameError::new("invalid_json", format!("a frame is a JSON object or an array of them: {error}"))
     }
@@ -241,6 +250,7 @@ fn understand(mut fields: Fields<'_>) -> Result<WorkerFrame, Box<ErrorFrame>> {
         "hello" => fields.into().and_then(Hello::check).map(WorkerFrame::Hello).map_err(boxed),
         "ready" => fields.into().and_then(Slots::check).map(|slots| WorkerFrame::Ready { slots }).map_err(boxed),
         "pong" => Ok(WorkerFrame::Pong),
+        unknown if !Call::TYPES.contains(&unknown) => Err(boxed(FrameError::unknown(unknown))),
         _ => {
             let job_id = fields.take::<JobId>("job_id").map_err(boxed)?;
             let reference = reference_of(&mut fields);

@@ -14,6 +14,9 @@ use crate::domain::time::Timestamp;
 /// The most bytes that one log line keeps, its mark included.
 pub const LOG_LINE_BYTES_MAX: usize = 64 * 1024;
 
+/// The most bytes of the name of a job's file.
+pub const FILE_NAME_BYTES_MAX: usize = 200;
+
 /// Where a log line came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -65,10 +68,16 @@ pub trait JobLogs: Send + Sync {
     fn sync(&self, job: JobId) -> io::Result<()>;
 }
 
+/// Whether a job's file may have this name: it is no path, not hidden, and not too long.
+pub fn is_file_name(name: &str) -> bool {
+    let fits = (1..=FILE_NAME_BYTES_MAX).contains(&name.len()) && !name.starts_with('.');
+    fits && !name.chars().any(|letter| matches!(letter, '/' | '\\') || letter.is_control())
+}
+
 /// The port to the jobs' output files.
 pub trait JobFiles: Send + Sync {
-    /// Takes a file over, by moving it if that is possible, and replaces one of the same name. The name has no
-    /// directory in it. Durable when this returns.
+    /// Takes a file over, by moving it if that is possible, and replaces one of the same name. The name is one by
+    /// [`is_file_name`]. Durable when this returns.
     fn adopt(&self, job: JobId, name: &str, from: &Path) -> io::Result<FileInfo>;
 }
 

@@ -3,18 +3,14 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use tempfile::TempDir;
 
 use crate::domain::id::JobId;
-use crate::domain::job::FileInfo;
-use crate::sessions::ports::JobFiles;
+use crate::sessions::ports::{FILE_NAME_BYTES_MAX, is_file_name};
 
 /// The most files that one run may leave.
 pub const FILES_MAX: usize = 1000;
-/// The most bytes of a file's name.
-pub const NAME_BYTES_MAX: usize = 255;
 
 /// A directory for what one run leaves.
 #[derive(Debug)]
@@ -57,19 +53,15 @@ impl OutputDir {
         }
         Ok(left)
     }
-
-    /// Hands every file over to the job. Blocks until all are durable.
-    pub fn adopt(&self, job: JobId, files: &Arc<dyn JobFiles>, left: &Left) -> io::Result<Vec<FileInfo>> {
-        left.files.iter().map(|(name, path)| files.adopt(job, name, path)).collect()
-    }
 }
 
 fn refusal(entry: &fs::DirEntry, name: &str, kept: usize) -> io::Result<Option<String>> {
     if !entry.file_type()?.is_file() {
         return Ok(Some("only plain files are".to_owned()));
     }
-    if entry.file_name().to_str().is_none() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
-        return Ok(Some(format!("its name is not plain text of at most {NAME_BYTES_MAX} bytes")));
+    if entry.file_name().to_str().is_none() || !is_file_name(name) {
+        let rule = "its name is hidden, too long or no plain text";
+        return Ok(Some(format!("{rule}; {FILE_NAME_BYTES_MAX} bytes without slashes are taken")));
     }
     Ok((kept >= FILES_MAX).then(|| format!("a run leaves at most {FILES_MAX} files")))
 }
@@ -97,11 +89,12 @@ mod tests {
         fs::create_dir(output.path().join("folder")).expect("makes");
         std::os::unix::fs::symlink("/etc/passwd", output.path().join("link")).expect("links");
         fs::write(output.path().join("bad\nname"), "c").expect("writes");
+        fs::write(output.path().join(".hidden"), "c").expect("writes");
         let left = output.list().expect("lists");
         let names: Vec<&str> = left.files.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["a.txt", "b.png"]);
-        assert_eq!(left.passed_over.len(), 3);
-        assert!(left.passed_over[0].starts_with("\"bad\\nname\" is not kept"), "{:?}", left.passed_over);
+        assert_eq!(left.passed_over.len(), 4);
+        assert!(left.passed_over[1].starts_with("\"bad\\nname\" is not kept"), "{:?}", left.passed_over);
     }
 
     #[test]

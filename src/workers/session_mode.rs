@@ -197,6 +197,7 @@ impl Attending<'_> {
     async fn turn(&mut self) {
         let State { is_retiring, is_draining, is_deaf, kill_at, is_killed, has_ended } = self.state;
         let mut is_broken = self.is_broken.clone();
+        let deaf = async move { drop(is_broken.wait_for(|broken| *broken).await) };
         tokio::select! {
             () = self.group.exited(), if !has_ended => {
                 self.state.has_ended = true;
@@ -216,7 +217,7 @@ impl Attending<'_> {
                 self.session.set_mode(Mode::Terminate);
                 self.stop_within(Duration::from_millis(self.slot.spec.run.grace.0));
             }
-            _ = is_broken.wait_for(|broken| *broken), if !is_deaf => {
+            () = deaf, if !is_deaf => {
                 self.state.is_deaf = true;
                 self.stop_within(END_WITHIN);
             }
