@@ -71,11 +71,6 @@ impl JobFiles {
         Ok(Some((file, bytes)))
     }
 
-    /// The directory on the same disk in which files are written before they are finished. It is emptied at each start.
-    pub fn incoming(&self) -> PathBuf {
-        self.dir.join(".incoming")
-    }
-
     /// Removes all files of a job.
     pub fn remove(&self, job: JobId) -> Result<(), FileError> {
         let path = self.dir_of(job);

@@ -2,15 +2,15 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::domain::id::JobId;
 use crate::domain::job::FileInfo;
 use crate::domain::time::Timestamp;
 use crate::sessions::ports::{JobFiles as JobFilesPort, JobLogs as JobLogsPort, LogLine, LogStream};
-use crate::sessions::reading::{JobFileStore, JobLogReader, KeptLine};
-use crate::storage::files::JobFiles;
+use crate::sessions::reading::{JobFileStore, JobLogReader, KeptLine, NewJobFile};
+use crate::storage::files::{JobFiles, NewFile};
 use crate::storage::joblogs::{JobLogs, NewLine};
 
 /// How many lines are read in one piece, so that long lines do not add up before they are counted.
@@ -48,8 +48,7 @@ impl JobLogReader for JobLogs {
 impl JobFilesPort for JobFiles {
     fn adopt(&self, job: JobId, name: &str, from: &Path) -> io::Result<FileInfo> {
         let size = self.take_over(job, name, from).map_err(io::Error::other)?;
-        let media_type = mime_guess::from_path(name).first_or_octet_stream();
-        Ok(FileInfo { name: name.into(), media_type: media_type.essence_str().into(), size })
+        Ok(file_info(name, size))
     }
 }
 
@@ -58,9 +57,38 @@ impl JobFileStore for JobFiles {
         self.read(job, name).map(|found| found.map(|(file, _)| file)).map_err(io::Error::other)
     }
 
-    fn staging(&self) -> io::Result<PathBuf> {
-        Ok(self.incoming())
+    fn create(&self, job: JobId, name: &str) -> io::Result<Box<dyn NewJobFile>> {
+        let file = JobFiles::create(self, job, name).map_err(io::Error::other)?;
+        Ok(Box::new(Incoming { file, name: name.to_owned() }))
     }
+}
+
+/// A file that comes in piece by piece.
+struct Incoming {
+    file: NewFile,
+    name: String,
+}
+
+impl Write for Incoming {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl NewJobFile for Incoming {
+    fn finish(self: Box<Self>) -> io::Result<FileInfo> {
+        let size = self.file.finish().map_err(io::Error::other)?;
+        Ok(file_info(&self.name, size))
+    }
+}
+
+fn file_info(name: &str, size: u64) -> FileInfo {
+    let media_type = mime_guess::from_path(name).first_or_octet_stream();
+    FileInfo { name: name.into(), media_type: media_type.essence_str().into(), size }
 }
 
 /// Takes a length into account; says no when the bound was reached before it.
