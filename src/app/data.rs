@@ -11,12 +11,10 @@ use crate::engine::recovery::{RecoverError, recover};
 use crate::engine::snapshot;
 use crate::log::snapshot::{SnapshotError, SnapshotStore};
 use crate::log::{EventLog, LogReader};
-use crate::storage::files::{FileError, JobFiles};
-use crate::storage::joblogs::JobLogs;
-use crate::storage::snapshots::SnapshotFiles;
-use crate::storage::views::StoredViews;
-use crate::storage::{self, DirectoryLock, OpenError, Options};
-use crate::views::{FinishedStore, ViewError, Views};
+use crate::storage::files::FileError;
+use crate::storage::views::{OpenViewsError, SledFinished};
+use crate::storage::{self, DirectoryLock, JobFiles, JobLogs, OpenError, Options, SnapshotFiles};
+use crate::views::{FinishedStore, Views};
 
 /// What the data directory held.
 pub struct Data {
@@ -49,7 +47,7 @@ pub enum DataError {
     #[error(transparent)]
     Recover(#[from] RecoverError),
     #[error(transparent)]
-    Views(#[from] ViewError),
+    Views(#[from] OpenViewsError),
     #[error("the logs of jobs could not be opened")]
     JobLogs(#[source] std::io::Error),
     #[error(transparent)]
@@ -69,7 +67,7 @@ pub fn open(config: &Config, now: Timestamp, report: &dyn Fn(f64)) -> Result<Dat
     }
     let log: Arc<dyn LogReader> = opened.log.reader();
     let snapshots = Arc::new(SnapshotFiles::open(&config.data, opened.lineage)?);
-    let finished: Arc<dyn FinishedStore> = Arc::new(StoredViews::open(&config.data, opened.lineage)?);
+    let finished: Arc<dyn FinishedStore> = Arc::new(SledFinished::open(&config.data.join("views"), opened.lineage)?);
     let last = log.last().0.max(1);
     let mut newest_snapshot = Seq::ZERO;
     let snapshot = |at_most| {
@@ -115,8 +113,8 @@ pub fn newest(snapshots: &dyn SnapshotStore, at_most: Seq) -> Option<State> {
 
 fn reset_if_asked(config: &Config, now: Timestamp) -> Result<bool, DataError> {
     let archive = match config.reset_on_startup {
-        ResetOnStartup::Off => return Ok(false),
-        ResetOnStartup::Drop => false,
+        ResetOnStartup::No => return Ok(false),
+        ResetOnStartup::Delete => false,
         ResetOnStartup::Archive => true,
     };
     let jobs = count_jobs(&config.data);

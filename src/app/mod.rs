@@ -5,7 +5,7 @@
 //! left running is ended; the epoch begins; jobs of dead workers are queued again; only then anything is granted.
 
 mod chores;
-mod data;
+pub mod data;
 mod reload;
 pub mod verify;
 
@@ -69,11 +69,8 @@ impl ServeError {
 pub async fn serve(config: Config) -> Result<(), ServeError> {
     let signals = Signals::listen().map_err(ServeError::step("listen to signals"))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let identity = Identity {
-        epoch: Epoch(uuid::Uuid::now_v7()),
-        started_at: clock.now(),
-        version: env!("CARGO_PKG_VERSION"),
-    };
+    let identity =
+        Identity { epoch: Epoch(uuid::Uuid::now_v7()), started_at: clock.now(), version: env!("CARGO_PKG_VERSION") };
     let (door, address, closing) = open_door(&config, identity).await?;
     let data = open_data(&config, &clock, &door).await?;
     let running = Running::begin(config, identity, clock, data, address, &door).await?;
