@@ -33,6 +33,7 @@ mod snapshots;
 pub mod sync;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod verify;
 mod writer;
 
