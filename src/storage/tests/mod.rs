@@ -1,6 +1,10 @@
 //! The log on sled as a whole: the port's suite, and what is this log's own.
 
+mod child;
+mod crash;
 mod damage;
+mod full_disk;
+mod mounts;
 mod torn;
 
 use std::path::{Path, PathBuf};
