@@ -165,11 +165,6 @@ pub enum JobsCommand {
         #[arg(long)]
         dependents: bool,
     },
-    /// Erase the args, the results, the files and the logs of ended jobs.
-    Purge {
-        #[arg(value_name = "ID", required = true, value_parser = id_of)]
-        ids: Vec<JobId>,
-    },
 }
 
 #[derive(Debug, Args)]

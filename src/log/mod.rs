@@ -17,9 +17,9 @@
 
 pub mod chain;
 pub mod codec;
-pub mod commit;
 pub mod codec_job;
 pub mod codec_state;
+pub mod commit;
 #[cfg(test)]
 pub mod conformance;
 #[cfg(test)]

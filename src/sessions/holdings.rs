@@ -204,7 +204,7 @@ mod tests {
     use std::sync::Arc;
 
     use crate::domain::id::{Ordinal, Seq, SessionId};
-    use crate::domain::job::{CancelRequest, EndedRun, JobState, Lease, Run, WorkerPlace};
+    use crate::domain::job::{CancelRequest, EndedRun, JobState, Lease, Reason, Run, WorkerPlace};
     use crate::domain::retry::Policy;
     use crate::domain::time::Timestamp;
 
@@ -266,7 +266,7 @@ mod tests {
     }
 
     fn requested() -> Option<CancelRequest> {
-        Some(CancelRequest { at: at(10), deadline: at(2010) })
+        Some(CancelRequest { at: at(10), deadline: at(2010), reason: Reason::CancelledByRequest })
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod log;
 mod logfile;
 pub mod open;
 mod payloads;
+mod ports;
 mod reader;
 mod recovery;
 pub mod reset;
