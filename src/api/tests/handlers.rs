@@ -136,7 +136,10 @@ async fn cancel_and_retry_answer_the_job() {
     let world = World::start().await;
     let path = format!("/api/jobs/{}", world.submit().await);
     let cancelled = world.ask("POST", &format!("{path}/cancel"), &[], Bytes::new()).await.ok(200);
-    assert_eq!((cancelled["state"].as_str(), cancelled["reason"].as_str()), (Some("cancelled"), Some("cancelled_by_request")));
+    assert_eq!(
+        (cancelled["state"].as_str(), cancelled["reason"].as_str()),
+        (Some("cancelled"), Some("cancelled_by_request"))
+    );
     world.post(&format!("{path}/cancel"), json!({})).await.refused(409, "job_is_terminal");
     assert_eq!(world.post(&format!("{path}/retry"), json!({})).await.ok(200)["state"], "queued");
     world.post(&format!("{path}/retry"), json!({"hard": true})).await.refused(422, "invalid_request");
@@ -161,7 +164,8 @@ async fn one_action_changes_all_jobs_that_fit() {
     assert_eq!(skipped["skipped"][0]["code"], "job_is_terminal");
     let wrong = world.post("/api/jobs/actions", json!({"action": "explode", "filter": {"stat": 1}})).await;
     let problem = wrong.refused(422, "invalid_request");
-    let pointers: Vec<&str> = problem["errors"].as_array().expect("a list").iter().filter_map(|it| it["pointer"].as_str()).collect();
+    let pointers: Vec<&str> =
+        problem["errors"].as_array().expect("a list").iter().filter_map(|it| it["pointer"].as_str()).collect();
     assert_eq!(pointers, ["/action", "/filter/stat"]);
 }
 
@@ -172,7 +176,8 @@ async fn the_events_of_a_job_tell_its_life_from_the_beginning() {
     let granted = world.take().await;
     world.complete(&granted).await;
     let page = world.get(&format!("/api/jobs/{id}/events")).await.ok(200);
-    let types: Vec<&str> = page["events"].as_array().expect("a list").iter().filter_map(|it| it["type"].as_str()).collect();
+    let types: Vec<&str> =
+        page["events"].as_array().expect("a list").iter().filter_map(|it| it["type"].as_str()).collect();
     assert_eq!(types, ["job.submitted", "job.started", "job.completed"]);
     assert_eq!(page["events"][0]["data"]["args"], json!({"n": 1}));
     assert!(!page.to_string().contains("token"));
@@ -186,8 +191,10 @@ async fn the_events_of_a_job_tell_its_life_from_the_beginning() {
 #[tokio::test]
 async fn items_show_what_the_log_holds_of_them() {
     let world = World::start().await;
-    let body = json!({"kind": "any", "args": {}, "items": [{"key": "a", "args": {"n": 1}}, {"key": "b"}, {"key": "c"}]});
-    let path = format!("/api/jobs/{}/items", world.post("/api/jobs", body).await.ok(201)["id"].as_str().expect("an id"));
+    let body =
+        json!({"kind": "any", "args": {}, "items": [{"key": "a", "args": {"n": 1}}, {"key": "b"}, {"key": "c"}]});
+    let path =
+        format!("/api/jobs/{}/items", world.post("/api/jobs", body).await.ok(201)["id"].as_str().expect("an id"));
     let granted = world.take().await;
     let proof = LeaseProof { job: granted.job, token: granted.token.hash() };
     let report = r#"[{"key": "a", "state": "completed", "result": 5, "error": null}]"#;
@@ -273,7 +280,10 @@ async fn why_says_what_stands_in_the_way() {
     let why = world.get(&format!("/api/jobs/{id}/why")).await.ok(200);
     assert_eq!(why["facts"]["queue_is_paused"], true);
     let queues = world.get("/api/queues").await.ok(200);
-    assert_eq!((queues["queues"][0]["depth"]["queued"].as_u64(), &queues["queues"][0]["paused"]["by"]["type"]), (Some(1), &json!("client")));
+    assert_eq!(
+        (queues["queues"][0]["depth"]["queued"].as_u64(), &queues["queues"][0]["paused"]["by"]["type"]),
+        (Some(1), &json!("client"))
+    );
     assert_eq!(world.post("/api/queues/default/resume", json!({})).await.ok(200)["paused"], Value::Null);
     world.post("/api/queues/absent/resume", json!({})).await.refused(404, "queue_not_found");
 }
@@ -284,13 +294,8 @@ async fn a_failed_job_shows_its_error_and_why() {
     let id = world.submit().await;
     let granted = world.take().await;
     let proof = LeaseProof { job: granted.job, token: granted.token.hash() };
-    let error = JobError {
-        code: "broken".into(),
-        message: "no such file".into(),
-        details: None,
-        retryable: false,
-        attempt: 1,
-    };
+    let error =
+        JobError { code: "broken".into(), message: "no such file".into(), details: None, retryable: false, attempt: 1 };
     world.handle.submit(Command::Fail { proof, error }, Actor::SERVER).await.expect("fails");
     let why = world.get(&format!("/api/jobs/{id}/why")).await.ok(200);
     let expected = "It failed in attempt 1, and the worker said that another would fail too (broken: no such file).";

@@ -206,12 +206,15 @@ impl JobLogReader for Lines {
     }
 }
 
+/// The bytes of files, by job and name.
+type Shelf = Arc<Mutex<BTreeMap<(JobId, String), Vec<u8>>>>;
+
 /// Files in memory.
 #[derive(Default)]
-struct Files(Arc<Mutex<BTreeMap<(JobId, String), Vec<u8>>>>);
+struct Files(Shelf);
 
 struct NewFile {
-    files: Arc<Mutex<BTreeMap<(JobId, String), Vec<u8>>>>,
+    files: Shelf,
     place: (JobId, String),
     bytes: Vec<u8>,
 }
