@@ -83,6 +83,9 @@ pub struct ServeArguments {
     /// Ask for no token, also beyond loopback.
     #[arg(long)]
     pub insecure: bool,
+    /// Go on with what is left of a damaged log. A copy of the whole is kept beside it.
+    #[arg(long)]
+    pub accept_data_loss: bool,
 }
 
 #[derive(Debug, Args)]

@@ -35,6 +35,7 @@ pub mod sync;
 #[cfg(test)]
 mod tests;
 mod verify;
+pub mod views;
 mod writer;
 
 pub use disk::free as disk_free;

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::domain::event::WorkerJoined;
-use crate::domain::id::{JobId, QueueName, Seq, SessionId, TokenHash};
+use crate::domain::id::{FinishOrdinal, JobId, QueueName, Seq, SessionId, TokenHash};
 use crate::domain::job::{Job, Progress};
 use crate::domain::queue::{Limits, Pause};
 use crate::domain::state::{State, Stub};
@@ -130,7 +130,7 @@ impl Views {
         let job = match found.map(|found| found.place) {
             None => None,
             Some(Place::Here(job)) => Some(job),
-            Some(Place::Stored(place)) => self.finished.get(place)?,
+            Some(Place::Stored(place)) => Some(self.finished.get(place)?.ok_or_else(|| self.missing(place))?),
         };
         Ok(job.filter(|job| job.id == id))
     }
@@ -213,9 +213,15 @@ impl Views {
             Place::Here(job) => Ok(Head::of(job.clone())),
             Place::Stored(place) => {
                 let head = stored.next().flatten();
-                head.ok_or_else(|| ViewError::new("read", format!("the finished job number {} is missing", place.0)))
+                head.ok_or_else(|| self.missing(*place))
             }
         });
         heads.collect()
+    }
+
+    /// A finished job that is not where the index says.
+    fn missing(&self, place: FinishOrdinal) -> ViewError {
+        self.finished.condemn();
+        ViewError::new("read", format!("the finished job number {} is missing", place.0))
     }
 }
