@@ -84,6 +84,11 @@ impl World {
         answer
     }
 
+    /// A call came too late and was refused.
+    pub fn given_late(&mut self, command: Command) {
+        self.when(command).outcome.expect_err("a late call is refused");
+    }
+
     fn settle_all(&mut self) {
         while !self.state.indexes().unsettled().is_empty() {
             let settled = self.take(Command::Settle);
@@ -102,7 +107,7 @@ impl World {
 
     /// Gives events their places in the log and applies them.
     pub fn append(&mut self, events: &[Event]) {
-        let is_checked = self.state.last_ordinal().0 <= CHECKED_JOBS_MAX;
+        let is_checked = self.state.last_ordinal().0 + events.len() as u64 <= CHECKED_JOBS_MAX;
         for (place, event) in events.iter().enumerate() {
             let record = Record {
                 seq: self.state.seq().next(),
