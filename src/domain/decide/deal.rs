@@ -53,12 +53,8 @@ impl<'a> Table<'a> {
     fn new(state: &'a State, ctx: &Context<'a>) -> Table<'a> {
         let indexes = state.indexes();
         let lines = indexes.ready().lines().filter(|(queue, _, _)| !state.is_paused(queue));
-        let lines = lines.map(|(queue, kind, ranks)| Line {
-            queue,
-            kind,
-            waiting: ranks.iter().peekable(),
-            held: ctx.held,
-        });
+        let lines =
+            lines.map(|(queue, kind, ranks)| Line { queue, kind, waiting: ranks.iter().peekable(), held: ctx.held });
         let kinds = ctx.limits.kinds.iter();
         let queues = ctx.limits.queues.iter();
         Table {

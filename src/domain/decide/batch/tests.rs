@@ -2,9 +2,7 @@
 
 use crate::domain::batch::{ITEMS_MAX, ItemState};
 use crate::domain::command::{Command, LeaseProof};
-use crate::domain::event::{
-    JobCheckpointed, JobFileStored, JobItemsAdded, JobItemsReported, JobProgressed, LateCall,
-};
+use crate::domain::event::{JobCheckpointed, JobFileStored, JobItemsAdded, JobItemsReported, JobProgressed, LateCall};
 use crate::domain::id::TokenHash;
 use crate::domain::job::{FileInfo, Progress};
 use crate::domain::json::Json;

@@ -24,15 +24,11 @@ fn in_queue(name: &str) -> NewJob {
 
 /// Deals to several sessions at once and gives the jobs that each was granted.
 fn deal(world: &mut World, claims: &[(SessionId, usize)]) -> Vec<Vec<JobId>> {
-    let claims = claims.iter().map(|&(session, most)| Claim {
-        session,
-        tokens: (0..most).map(|_| world.token()).collect(),
-    });
+    let claims =
+        claims.iter().map(|&(session, most)| Claim { session, tokens: (0..most).map(|_| world.token()).collect() });
     let claims = claims.collect();
     match world.given(Command::Deal { claims }) {
-        Answer::Granted(grants) => {
-            grants.iter().map(|grants| grants.iter().map(|grant| grant.job).collect()).collect()
-        }
+        Answer::Granted(grants) => grants.iter().map(|grants| grants.iter().map(|grant| grant.job).collect()).collect(),
         other => panic!("{other:?}"),
     }
 }

@@ -263,8 +263,7 @@ fn a_lost_run_is_counted_and_queued_again_with_the_same_number() {
 #[test]
 fn every_cause_of_a_loss_counts_but_the_servers_own_restart() {
     let mut world = World::new();
-    let counted =
-        [LossCause::ConnectionLost, LossCause::LeaseExpired, LossCause::ProcessDied, LossCause::SpawnFailed];
+    let counted = [LossCause::ConnectionLost, LossCause::LeaseExpired, LossCause::ProcessDied, LossCause::SpawnFailed];
     for (cause, count) in counted.map(|cause| (cause, 1)).into_iter().chain([(LossCause::ServerRestarted, 0)]) {
         let proof = world.running(a_job());
         lost(&mut world, proof, cause);

@@ -107,12 +107,8 @@ fn every_job_that_waits_can_be_amended() {
     world.given(fail(retryable, true));
     for job in [queued, scheduled, blocked, retryable.job] {
         let state = world.state_of(job);
-        let change = Amend {
-            priority: Some(7),
-            queue: Some(queue("side")),
-            tags: Some(vec!["night".into()]),
-            ..nothing(job)
-        };
+        let change =
+            Amend { priority: Some(7), queue: Some(queue("side")), tags: Some(vec!["night".into()]), ..nothing(job) };
         let amended = JobAmended {
             job,
             priority: Some(7),

@@ -54,7 +54,10 @@ fn a_session_begins_with_what_it_takes() {
         place: WorkerPlace::Subprocess,
     };
     world.when(Command::JoinWorker(join)).then([joined.clone().into()]).and_answered(Answer::Done);
-    assert_eq!(world.state.worker(session).map(|worker| (&worker.joined, worker.joined_at)), Some((&joined, world.now)));
+    assert_eq!(
+        world.state.worker(session).map(|worker| (&worker.joined, worker.joined_at)),
+        Some((&joined, world.now))
+    );
 }
 
 #[test]

@@ -26,17 +26,9 @@ fn jobs_of(events: &[Event]) -> Vec<JobId> {
     events.iter().filter_map(Event::job).collect()
 }
 
-/// Settles once and gives the jobs that were moved.
+/// Settles once and gives what happened.
 fn settle(world: &mut World) -> Vec<Event> {
-    let ctx = &mut crate::domain::decide::Context {
-        now: world.now,
-        limits: &world.limits,
-        held: &world.held,
-        chance: crate::domain::decide::Chance::new(0),
-    };
-    let events = crate::domain::decide::decide(&world.state, ctx, Command::Settle).events;
-    world.append(&events);
-    events
+    world.take(Command::Settle).events
 }
 
 /// Ends a job and leaves what follows unsettled.
