@@ -167,7 +167,7 @@ fn dependents_are_settled_a_bounded_number_at_a_time() {
     completed(&mut world, proof);
     let counts = [(); 3].map(|()| settle(&mut world).len());
     assert_eq!(counts, [CHUNK, 9, 0]);
-    assert_eq!(world.state.indexes().ready().lines().map(|(_, _, ranks)| ranks.len()).sum::<usize>(), CHUNK + 9);
+    assert_eq!(world.state.indexes().ready().lines().map(|(_, _, line)| line.len()).sum::<u64>(), CHUNK as u64 + 9);
 }
 
 #[test]
