@@ -331,17 +331,8 @@ fn a_job_whose_fate_was_not_settled_yet_goes_on_waiting_when_the_failed_one_is_r
     let proof = world.running(a_job());
     let job = world.submitted(a_job_after(&[proof.job]));
     world.when(fail(proof, false)).and_state(job, StateName::Blocked);
-    let mut limited = crate::domain::decide::Context {
-        now: world.now,
-        limits: &world.limits,
-        held: &world.held,
-        chance: crate::domain::decide::Chance::new(1),
-    };
     let retry = world.retry(proof.job, false, false);
-    let decision = crate::domain::decide::decide(&world.state, &mut limited, retry);
-    world.append(&decision.events);
-    assert!(world.state.indexes().unsettled().is_empty());
-    assert_eq!(world.state_of(job), StateName::Blocked);
+    world.take(retry).and_settled([]).and_state(job, StateName::Blocked);
 }
 
 #[test]
