@@ -54,6 +54,8 @@ pub struct Config {
     pub reconnect_grace: Millis,
     /// Free disk, in bytes, below which no new work is taken; 0: off.
     pub min_free_bytes: u64,
+    /// A segment of the log whose file has so many bytes takes no more; only whole segments give disk back.
+    pub segment_bytes: u64,
     /// The kinds, with their schemas and settings.
     pub catalog: Arc<Catalog>,
     /// How many jobs of a kind, and from a queue, may run at once.
@@ -167,6 +169,7 @@ fn resolve(file: Option<PathBuf>, over_file: Settings, contents: file::Contents,
         lease: settings.lease.unwrap_or(Millis::from_secs(30)),
         reconnect_grace: settings.reconnect_grace.unwrap_or(Millis::from_secs(10)),
         min_free_bytes: settings.min_free_bytes.unwrap_or(64 * 1024 * 1024),
+        segment_bytes: settings.segment_bytes.unwrap_or(128 * 1024 * 1024),
         catalog: Arc::new(contents.catalog),
         limits: contents.limits,
         rates: contents.rates,

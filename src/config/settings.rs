@@ -2,12 +2,17 @@
 
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use crate::config::section::{ConfigProblem, Section};
 use crate::config::{ConfigError, ResetOnStartup};
 use crate::domain::time::Millis;
 use crate::kinds::fields::{Zero, span};
+
+/// How many bytes a segment of the log may take before the next begins. A segment grows by 2 MiB at a time, and a very
+/// big one gives disk back late.
+const SEGMENT_BYTES: RangeInclusive<i64> = 4 * 1024 * 1024..=1024 * 1024 * 1024;
 
 /// What the command line may say, as it was typed.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +36,7 @@ pub(super) struct Settings {
     pub lease: Option<Millis>,
     pub reconnect_grace: Option<Millis>,
     pub min_free_bytes: Option<u64>,
+    pub segment_bytes: Option<u64>,
     pub insecure: Option<bool>,
 }
 
@@ -64,6 +70,7 @@ impl Settings {
             lease: section.seconds("lease_s", Zero::Refused),
             reconnect_grace: section.seconds("reconnect_grace_s", Zero::Allowed),
             min_free_bytes: section.integer("min_free_bytes", 0..=i64::MAX).map(|number| number as u64),
+            segment_bytes: section.integer("segment_bytes", SEGMENT_BYTES).map(|number| number as u64),
             insecure: None,
         }
     }
@@ -78,6 +85,7 @@ impl Settings {
             lease: self.lease.or(below.lease),
             reconnect_grace: self.reconnect_grace.or(below.reconnect_grace),
             min_free_bytes: self.min_free_bytes.or(below.min_free_bytes),
+            segment_bytes: self.segment_bytes.or(below.segment_bytes),
             insecure: self.insecure.or(below.insecure),
         }
     }
@@ -97,6 +105,7 @@ impl Settings {
             lease: texts.read("lease_s", |text| parse_seconds(text, Zero::Refused)),
             reconnect_grace: texts.read("reconnect_grace_s", |text| parse_seconds(text, Zero::Allowed)),
             min_free_bytes: texts.read("min_free_bytes", |text| text.parse().map_err(|_| "must be a number of bytes")),
+            segment_bytes: texts.read("segment_bytes", parse_segment_bytes),
             insecure: texts.read("insecure", parse_yes_or_no),
         };
         if problems.is_empty() { Ok(settings) } else { Err(ConfigError::Invalid { file: from.to_owned(), problems }) }
@@ -158,6 +167,12 @@ fn parse_yes_or_no(text: &str) -> Result<bool, &'static str> {
         "false" | "0" => Ok(false),
         _ => Err("must be true or false"),
     }
+}
+
+fn parse_segment_bytes(text: &str) -> Result<u64, String> {
+    let fits = text.parse().ok().filter(|bytes| SEGMENT_BYTES.contains(bytes));
+    let (least, most) = (SEGMENT_BYTES.start(), SEGMENT_BYTES.end());
+    fits.map(|bytes| bytes as u64).ok_or_else(|| format!("must be a number of bytes between {least} and {most}"))
 }
 
 fn parse_seconds(text: &str, zero: Zero) -> Result<Millis, String> {
