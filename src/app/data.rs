@@ -10,7 +10,7 @@ use crate::domain::time::Timestamp;
 use crate::engine::recovery::{RecoverError, recover};
 use crate::engine::snapshot;
 use crate::log::snapshot::{SnapshotError, SnapshotStore};
-use crate::log::{EventLog, LogReader};
+use crate::log::{EventLog, LogReader, ReadError};
 use crate::storage::files::FileError;
 use crate::storage::views::{OpenViewsError, SledFinished};
 use crate::storage::{self, DirectoryLock, JobFiles, JobLogs, OpenError, Options, SnapshotFiles};
@@ -54,10 +54,26 @@ pub enum DataError {
     Files(#[from] FileError),
 }
 
+impl DataError {
+    /// Whether the operator can cure it: the directory is in use, full or damaged.
+    pub fn is_of_operator(&self) -> bool {
+        match self {
+            DataError::Open(_) => true,
+            DataError::Recover(RecoverError::Read(error)) => matches!(error, ReadError::Damaged { .. }),
+            DataError::Recover(RecoverError::Views(_)) => false,
+            DataError::Snapshots(_) | DataError::Views(_) | DataError::JobLogs(_) | DataError::Files(_) => false,
+        }
+    }
+}
+
 /// Opens everything. `report` hears how much of the log was folded, 0 to 1.
 pub fn open(config: &Config, now: Timestamp, report: &dyn Fn(f64)) -> Result<Data, DataError> {
     let was_reset = reset_if_asked(config, now)?;
-    let options = Options { accept_data_loss: config.accept_data_loss, ..Options::default() };
+    let options = Options {
+        accept_data_loss: config.accept_data_loss,
+        segment_bytes: config.segment_bytes,
+        ..Options::default()
+    };
     let opened = storage::open(&config.data, &options)?;
     if opened.torn_events > 0 {
         tracing::info!(events = opened.torn_events, "dropped the beginning of a group whose end was never written");
@@ -67,6 +83,7 @@ pub fn open(config: &Config, now: Timestamp, report: &dyn Fn(f64)) -> Result<Dat
     }
     let log: Arc<dyn LogReader> = opened.log.reader();
     let snapshots = Arc::new(SnapshotFiles::open(&config.data, opened.lineage)?);
+    snapshots.forget_after(log.last())?;
     let finished: Arc<dyn FinishedStore> = Arc::new(SledFinished::open(&config.data.join("views"), opened.lineage)?);
     let last = log.last().0.max(1);
     let mut newest_snapshot = Seq::ZERO;

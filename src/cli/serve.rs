@@ -1,6 +1,5 @@
 //! `serve`: starts the server and runs it until it is told to stop.
 
-use crate::app::data::DataError;
 use crate::app::{self, ServeError};
 use crate::cli::args::ServeArguments;
 use crate::cli::failure::{Failure, Stop};
@@ -50,7 +49,7 @@ fn failure(error: ServeError) -> Stop {
         ServeError::Listen { .. } => {
             Failure::of_asker(text).hint("another program may listen there; choose a port with --listen 127.0.0.1:0")
         }
-        ServeError::Data(DataError::Open(_)) => Failure::of_asker(text),
+        ServeError::Data(error) if error.is_of_operator() => Failure::of_asker(text),
         _ => Failure::ours(text),
     };
     failure.into()

@@ -19,14 +19,17 @@ impl Ballast {
         Ballast { path: data.join("ballast"), bytes }
     }
 
+    /// Gives up what is held if the disk is so full that a start may need it. Takes nothing.
+    pub fn make_room(&self) -> io::Result<()> {
+        if self.is_affordable()? { Ok(()) } else { self.give_up() }
+    }
+
     /// Takes room, if afterwards at least as much is still free. Otherwise gives up what was held.
     pub fn settle(&self) -> io::Result<()> {
-        let held = self.path.metadata().map_or(0, |metadata| metadata.len());
-        let free = disk::free(self.path.parent().expect("the ballast lies in the data directory"))?;
-        if free + held < 2 * self.bytes {
+        if !self.is_affordable()? {
             return self.give_up();
         }
-        if held == self.bytes || self.bytes == 0 {
+        if self.held() == self.bytes || self.bytes == 0 {
             return Ok(());
         }
         match self.take() {
@@ -38,6 +41,15 @@ impl Ballast {
     /// Gives the room back.
     pub fn give_up(&self) -> io::Result<()> {
         disk::remove_file(&self.path)
+    }
+
+    fn held(&self) -> u64 {
+        self.path.metadata().map_or(0, |metadata| metadata.len())
+    }
+
+    fn is_affordable(&self) -> io::Result<bool> {
+        let free = disk::free(self.path.parent().expect("the ballast lies in the data directory"))?;
+        Ok(free + self.held() >= 2 * self.bytes)
     }
 
     fn take(&self) -> io::Result<()> {

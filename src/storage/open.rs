@@ -136,21 +136,33 @@ pub fn open(data: &Path, options: &Options) -> Result<Opened, OpenError> {
     reset::finish(data)?;
     salvage::finish(data)?;
     let ballast = Ballast::of(data, options.ballast_bytes);
-    ballast.settle().map_err(OpenError::io("hold room in", data))?;
+    ballast.make_room().map_err(OpenError::io("make room in", data))?;
     let log_dir = data.join("log");
     disk::create_dir(&log_dir).map_err(OpenError::io("make", &log_dir))?;
-    let mut damaged_log = None;
-    let found = match look(&log_dir, options) {
-        Err(error) if error.is_damage() && options.accept_data_loss => {
-            damaged_log = Some(salvage::rebuild(data, options)?);
-            look(&log_dir, options)?
-        }
-        found => found?,
+    let (found, damaged_log) = match options.accept_data_loss {
+        true => look_or_rebuild(data, &log_dir, options)?,
+        false => (look(&log_dir, options)?, None),
     };
+    // Only now: a log that is refused stays as it was found, and so does all around it.
+    ballast.settle().map_err(OpenError::io("hold room in", data))?;
     let (head, torn_events) = (found.head, found.recovered.torn_events);
     let log = start(&log_dir, found, ballast, options).map_err(OpenError::io("start the log in", &log_dir))?;
     let (clean_shutdown, lineage) = (head.clean && torn_events == 0, head.lineage);
     Ok(Opened { log: Box::new(log), clean_shutdown, lineage, torn_events, damaged_log, lock })
+}
+
+/// Also what a start would find only later, in sealed segments and payload files, is looked at here: whoever accepts
+/// a loss has been refused before.
+fn look_or_rebuild(data: &Path, log_dir: &Path, options: &Options) -> Result<(Found, Option<PathBuf>), OpenError> {
+    let is_whole = salvage::is_whole(log_dir).map_err(OpenError::io("read the log in", log_dir))?;
+    if is_whole {
+        match look(log_dir, options) {
+            Err(error) if error.is_damage() => {}
+            found => return Ok((found?, None)),
+        }
+    }
+    let kept = salvage::rebuild(data, options)?;
+    Ok((look(log_dir, options)?, Some(kept)))
 }
 
 struct Found {
@@ -179,11 +191,7 @@ fn look(log_dir: &Path, options: &Options) -> Result<Found, OpenError> {
 }
 
 fn start(log_dir: &Path, found: Found, ballast: Ballast, options: &Options) -> io::Result<SledLog> {
-    let Found { mut head_file, recovered, .. } = found;
-    // Both slots, so that none says any more that the log was closed in order.
-    head_file.write(&recovered.head)?;
-    head_file.write(&recovered.head)?;
-    head_file.sync()?;
+    let Found { head_file, recovered, .. } = found;
     let sealer = Sealer::start()?;
     for (slot, sealable) in recovered.unsealed {
         sealer.seal(slot, sealable);
@@ -197,6 +205,7 @@ fn start(log_dir: &Path, found: Found, ballast: Ballast, options: &Options) -> i
         end: recovered.end,
         head: recovered.head,
         head_file,
+        is_marked: false,
         ballast,
         sealer,
         segment_bytes: options.segment_bytes,

@@ -79,7 +79,7 @@ fn build(from: &Path, to: &Path, options: &Options) -> Result<(), SegmentError> 
             break;
         }
         let (source, target) = (from.join(name_of(first)), to.join(name_of(first)));
-        end = match take_sealed(&source, &target, end)? {
+        end = match take_sealed(&source, &target, first, end)? {
             Some(end) => Some(end),
             None => take_pages(&source, &target, first, end, witnessed.map(|head| head.lineage), options)?,
         };
@@ -96,13 +96,54 @@ fn build(from: &Path, to: &Path, options: &Options) -> Result<(), SegmentError> 
 }
 
 /// Takes a sealed segment over as it is, if it is whole and in its place.
-fn take_sealed(source: &Path, target: &Path, end: Option<ChainEnd>) -> io::Result<Option<ChainEnd>> {
+fn take_sealed(
+    source: &Path,
+    target: &Path,
+    first: Seq,
+    end: Option<ChainEnd>,
+) -> Result<Option<ChainEnd>, SegmentError> {
     let Ok(Some(seal)) = Seal::read(source) else { return Ok(None) };
-    if end.is_some_and(|end| end != seal.start) || !seal.fits(source).unwrap_or(false) {
+    if end.is_some_and(|end| end != seal.start) || !is_whole_segment(source, first, &seal)? {
         return Ok(None);
     }
     disk::copy_dir(source, target)?;
     Ok(Some(seal.end))
+}
+
+fn is_whole_segment(dir: &Path, first: Seq, seal: &Seal) -> io::Result<bool> {
+    Ok(seal.fits(dir).unwrap_or(false) && reach(dir, first, Some(seal.start), None)? == Some(seal.end))
+}
+
+/// Whether every page and every payload of a log is there as it was written. Reads all of it, and asks sled nothing.
+/// A log without a readable HEAD is not judged here.
+pub fn is_whole(log_dir: &Path) -> io::Result<bool> {
+    let Ok(Some((_, head))) = HeadFile::open(&log_dir.join("HEAD")) else { return Ok(true) };
+    let mut end = None;
+    for first in segments_in(log_dir)? {
+        let dir = log_dir.join(name_of(first));
+        let reached = reach(&dir, first, end, Some(head.lineage))?;
+        let sealed = Seal::read(&dir).ok().flatten();
+        if sealed.is_some_and(|seal| reached != Some(seal.end) || !seal.fits(&dir).unwrap_or(false)) {
+            return Ok(false);
+        }
+        end = reached;
+    }
+    Ok(head.last == Seq::ZERO || end.is_some_and(|end| end.next > head.last))
+}
+
+/// Where the chain comes to in a segment, with all payloads.
+fn reach(dir: &Path, first: Seq, end: Option<ChainEnd>, lineage: Option<Uuid>) -> io::Result<Option<ChainEnd>> {
+    let file = match File::open(file_of(dir)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let found = find_pages(&file)?;
+    let Some(start) = end.or_else(|| start_of(first, lineage, &found)) else { return Ok(None) };
+    let payloads = Payloads::in_segment(dir);
+    walk(&file, &found, start, &payloads, &mut |_| Ok(())).map(Some).map_err(|error| match error {
+        SegmentError::Io(error) => error,
+        error => io::Error::other(error),
+    })
 }
 
 /// Makes a new segment from the pages that are found in an old one.
@@ -119,25 +160,38 @@ fn take_pages(
         file => file?,
     };
     let found = find_pages(&file)?;
-    let Some(mut end) = end.or_else(|| start_of(first, lineage, &found)) else { return Ok(None) };
+    let Some(start) = end.or_else(|| start_of(first, lineage, &found)) else { return Ok(None) };
     let segment = create(target, options.cache_bytes)?;
     let payloads = source.join("payloads");
     if payloads.is_dir() {
         disk::copy_dir(&payloads, &target.join("payloads"))?;
     }
     let mut waiting = Vec::new();
-    while let Some((page, next)) = next_page(&file, &found, end)? {
-        if !has_payloads(&page, segment.payloads()) {
+    let end = walk(&file, &found, start, segment.payloads(), &mut |page| {
+        waiting.push(page);
+        if waiting.len() == PAGES_AT_ONCE { segment.append(&std::mem::take(&mut waiting)) } else { Ok(()) }
+    })?;
+    flush(&segment, &waiting)?;
+    Ok(Some(end))
+}
+
+/// Takes page after page, as long as they continue the chain and their payloads are there. Gives where that ends.
+fn walk(
+    file: &File,
+    found: &FoundPages,
+    start: ChainEnd,
+    payloads: &Payloads,
+    take: &mut dyn FnMut(SealedPage) -> Result<(), SegmentError>,
+) -> Result<ChainEnd, SegmentError> {
+    let mut end = start;
+    while let Some((page, next)) = next_page(file, found, end)? {
+        if !has_payloads(&page, payloads) {
             break;
         }
         end = next;
-        waiting.push(page);
-        if waiting.len() == PAGES_AT_ONCE {
-            segment.append(&std::mem::take(&mut waiting))?;
-        }
+        take(page)?;
     }
-    flush(&segment, &waiting)?;
-    Ok(Some(end))
+    Ok(end)
 }
 
 fn flush(segment: &Segment, waiting: &[SealedPage]) -> Result<(), SegmentError> {

@@ -65,6 +65,11 @@ impl Segments {
         result.map_err(|error| slot.read_error(error))
     }
 
+    /// The first seq of the segment that holds a seq.
+    pub fn first_before(&self, seq: Seq) -> Seq {
+        self.row.read().range(..=seq).next_back().map_or(seq, |(first, _)| *first)
+    }
+
     /// Closes all segments for good.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);

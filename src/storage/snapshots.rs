@@ -34,6 +34,15 @@ impl SnapshotFiles {
         Ok(SnapshotFiles { dir, lineage })
     }
 
+    /// Removes snapshots of what the log does not have any more: they would be wrong as soon as it goes on.
+    pub fn forget_after(&self, last: Seq) -> Result<(), SnapshotError> {
+        for seq in self.seqs()?.into_iter().filter(|seq| *seq > last) {
+            let path = self.path(seq);
+            disk::remove_file(&path).and_then(|()| disk::sync_dir(&self.dir)).map_err(failed("remove", &path))?;
+        }
+        Ok(())
+    }
+
     fn path(&self, seq: Seq) -> PathBuf {
         self.dir.join(format!("{:020}", seq.0))
     }
@@ -198,6 +207,16 @@ mod tests {
             let found = store.newest(Seq(9)).unwrap();
             assert_eq!((found.damaged.len(), &found.damaged[0].path), (1, &path), "cut to {length}");
         }
+    }
+
+    #[test]
+    fn snapshots_of_what_was_lost_are_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir);
+        save(&store, 5, b"kept");
+        save(&store, 9, b"of events that are lost");
+        store.forget_after(Seq(7)).unwrap();
+        assert_eq!(read(store.newest(Seq(99)).unwrap()), Some((5, b"kept".to_vec())));
     }
 
     #[test]

@@ -50,6 +50,9 @@ pub struct Writer {
     pub end: ChainEnd,
     pub head: Head,
     pub head_file: HeadFile,
+    /// Whether HEAD says already that the log is open. It does from the first submission on: a start that gives up
+    /// before it has left everything as it was.
+    pub is_marked: bool,
     pub ballast: Ballast,
     pub sealer: Sealer,
     pub segment_bytes: u64,
@@ -102,6 +105,7 @@ impl Writer {
 
     fn store(&mut self, submission: Submission) -> Result<Seq, AppendError> {
         let Submission { records, commits, end } = submission;
+        self.mark_open()?;
         let mut bytes = 0;
         for commit in &commits {
             bytes += commit.pages.iter().map(|page| page.bytes.len()).sum::<usize>();
@@ -116,6 +120,18 @@ impl Writer {
             self.shared.publish(records, bytes, last);
         }
         Ok(last)
+    }
+
+    /// Writes both slots of HEAD, so that none says any more that the log was closed in order.
+    fn mark_open(&mut self) -> Result<(), AppendError> {
+        if self.is_marked {
+            return Ok(());
+        }
+        let head = self.head;
+        let written = self.head_file.write(&head).and_then(|()| self.head_file.write(&head));
+        written.and_then(|()| self.head_file.sync()).map_err(|error| failed("write HEAD", error))?;
+        self.is_marked = true;
+        Ok(())
     }
 
     fn write_head(&mut self) -> Result<(), AppendError> {
