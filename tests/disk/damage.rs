@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use serde_json::{Value, json};
 
@@ -38,9 +38,15 @@ enum Fate {
     Refused,
 }
 
-fn truth() -> &'static Truth {
-    static TRUTH: OnceLock<Truth> = OnceLock::new();
-    TRUTH.get_or_init(Truth::new)
+/// Made once for all tests that run at a time; the last of them removes it, which a plain static would not.
+fn truth() -> Arc<Truth> {
+    static TRUTH: Mutex<Weak<Truth>> = Mutex::new(Weak::new());
+    let mut kept = TRUTH.lock().unwrap_or_else(PoisonError::into_inner);
+    kept.upgrade().unwrap_or_else(|| {
+        let made = Arc::new(Truth::new());
+        *kept = Arc::downgrade(&made);
+        made
+    })
 }
 
 impl Truth {
