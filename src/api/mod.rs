@@ -1,1 +1,63 @@
-//! To come.
+//! HTTP: turns requests into commands and queries, and what comes back into answers. The only place that says `warp`.
+//!
+//! A handler does four things: extract, convert, submit, render. What is allowed is decided in `domain`, what a request
+//! means in `kinds`, what a list shows in `views`. [`door::Door`] is the way of every request, [`route`] the table of
+//! routes, [`error`] the table of errors; the areas have their routes beside their handlers.
+
+pub mod batches;
+mod canonical;
+pub mod context;
+mod cursor;
+pub mod door;
+pub mod error;
+pub mod events;
+pub mod files;
+pub mod filter;
+pub mod jobs;
+pub mod kinds;
+mod lease;
+pub mod listener;
+pub mod logs;
+pub mod openapi;
+mod pages;
+mod paging;
+mod payload;
+pub mod query;
+pub mod queues;
+mod range;
+pub mod reply;
+pub mod request;
+pub mod requests;
+pub mod route;
+pub mod system;
+#[cfg(test)]
+mod tests;
+pub mod why;
+pub mod workers;
+
+use crate::api::context::Identity;
+use crate::api::door::Door;
+use crate::api::route::{Route, Table};
+use crate::auth::Gate;
+
+/// The door to all routes. It says `starting` until it is opened.
+pub fn door(identity: Identity, gate: Gate) -> Door {
+    Door::new(identity, gate, Table::new(routes()))
+}
+
+/// All routes; what is asked most stands first, because the first that fits answers.
+fn routes() -> Vec<Route> {
+    let areas = [
+        jobs::routes(),
+        batches::routes(),
+        events::routes(),
+        logs::routes(),
+        files::routes(),
+        queues::routes(),
+        workers::routes(),
+        kinds::routes(),
+        system::routes(),
+        pages::routes(),
+    ];
+    areas.into_iter().flatten().collect()
+}

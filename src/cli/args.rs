@@ -61,6 +61,12 @@ pub enum Command {
     Workers,
     /// Say how the server is.
     Status,
+    /// Check the data of a server that is not running: does the fold of the log equal the views?
+    Verify {
+        /// Where everything is kept.
+        #[arg(long, value_name = "DIR", default_value = "daybook-data")]
+        data: PathBuf,
+    },
     /// Print the completions for a shell.
     Completions { shell: Shell },
 }
@@ -83,6 +89,9 @@ pub struct ServeArguments {
     /// Ask for no token, also beyond loopback.
     #[arg(long)]
     pub insecure: bool,
+    /// Go on with what is left of a damaged log. A copy of the whole is kept beside it.
+    #[arg(long)]
+    pub accept_data_loss: bool,
 }
 
 #[derive(Debug, Args)]
@@ -164,11 +173,6 @@ pub enum JobsCommand {
         /// Also the jobs that were cancelled because these did not complete.
         #[arg(long)]
         dependents: bool,
-    },
-    /// Erase the args, the results, the files and the logs of ended jobs.
-    Purge {
-        #[arg(value_name = "ID", required = true, value_parser = id_of)]
-        ids: Vec<JobId>,
     },
 }
 

@@ -35,7 +35,7 @@ pub const FILE_DEFAULT: &str = "daybook.toml";
 pub const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// Everything that can be configured.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// The file it came from; none when there was none.
     pub file: Option<PathBuf>,
@@ -44,6 +44,8 @@ pub struct Config {
     /// The directory of everything that is kept.
     pub data: PathBuf,
     pub reset_on_startup: ResetOnStartup,
+    /// Go on with what is left of a damaged log, after a copy of it was made. A flag only: it is asked for once.
+    pub accept_data_loss: bool,
     /// Listen beyond loopback without tokens.
     pub insecure: bool,
     /// How long a worker may be silent before its leases are lost.
@@ -144,7 +146,8 @@ pub fn load(
         Some(path) => file::read(path, over_file.strict_kinds)?,
         None => file::Contents::without_file(over_file.strict_kinds),
     };
-    let config = resolve(path, over_file, contents, current);
+    let mut config = resolve(path, over_file, contents, current);
+    config.accept_data_loss = flags.accept_data_loss;
     if !config.listen.ip().is_loopback() && !config.insecure {
         return Err(ConfigError::Exposed { listen: config.listen });
     }
@@ -159,6 +162,7 @@ fn resolve(file: Option<PathBuf>, over_file: Settings, contents: file::Contents,
         listen: settings.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 7878))),
         data: settings.data.unwrap_or_else(|| home.join("daybook-data")),
         reset_on_startup: settings.reset_on_startup.unwrap_or_default(),
+        accept_data_loss: false,
         insecure: settings.insecure.unwrap_or(false),
         lease: settings.lease.unwrap_or(Millis::from_secs(30)),
         reconnect_grace: settings.reconnect_grace.unwrap_or(Millis::from_secs(10)),

@@ -18,6 +18,7 @@ pub struct Flags {
     /// `true`, `false` or `archive`; without a value `true`.
     pub reset_on_startup: Option<String>,
     pub insecure: bool,
+    pub accept_data_loss: bool,
 }
 
 /// One layer of settings; what is none is left to the layer below.

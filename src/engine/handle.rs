@@ -63,6 +63,8 @@ pub(crate) enum Message {
     /// Leases that were granted and that nobody took.
     Return(Vec<Granted>),
     SetLimits(Limits),
+    /// Nobody asks for anything any more.
+    Close,
     /// The committer has made a batch durable and takes another.
     Committed,
 }
@@ -132,6 +134,13 @@ impl Handle {
             }
             !halted
         });
+    }
+
+    /// Ends the engine when everything that was submitted before is done: whoever still has a handle is told that it
+    /// is gone.
+    pub fn close(&self) {
+        // An engine that has ended already is closed.
+        let _ = self.send(Message::Close);
     }
 
     /// Follows the earliest moment at which time alone makes something happen.

@@ -12,8 +12,10 @@ pub mod receipt;
 pub mod recovery;
 mod runner;
 pub mod sequencer;
+pub mod snapshot;
 #[cfg(test)]
 mod tests;
+pub mod verify;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

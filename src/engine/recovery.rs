@@ -9,7 +9,7 @@ use crate::domain::id::Seq;
 use crate::domain::job::Job;
 use crate::domain::state::State;
 use crate::log::{LogReader, ReadError};
-use crate::views::{FinishedStore, Now, Parts, ViewError, Views};
+use crate::views::{FinishedStore, Parts, ViewError, Views};
 
 /// How many finished jobs are gathered before they are stored.
 const STORE_AT: usize = 4096;
@@ -39,7 +39,6 @@ pub fn recover(
     log: &Arc<dyn LogReader>,
     snapshot: impl FnOnce(Seq) -> Option<State>,
     finished: Arc<dyn FinishedStore>,
-    now: Now,
     report: &dyn Fn(Seq),
 ) -> Result<Recovered, RecoverError> {
     if finished.position() > log.last() {
@@ -60,7 +59,7 @@ pub fn recover(
     }
     endings.flush(state.seq())?;
     let folded = state.seq().0 - start.0;
-    let views = Arc::new(Views::from_parts(Parts::of(&state), finished, log.clone(), now));
+    let views = Arc::new(Views::from_parts(Parts::of(&state), finished, log.clone()));
     Ok(Recovered { state, views, folded })
 }
 

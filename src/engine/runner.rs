@@ -70,12 +70,12 @@ impl Runner {
         let mut gathered = Gathered::default();
         loop {
             match self.next(&gathered) {
-                Next::Message(message) => self.handle(&mut gathered, message),
-                Next::Cut => gathered = self.cut(gathered),
-                Next::End => {
+                Next::Message(Message::Close) | Next::End => {
                     self.cut(gathered);
                     return;
                 }
+                Next::Message(message) => self.handle(&mut gathered, message),
+                Next::Cut => gathered = self.cut(gathered),
             }
         }
     }
@@ -140,6 +140,7 @@ impl Runner {
                 self.take_back(gathered, granted, now);
             }
             Message::SetLimits(limits) => self.sequencer.set_limits(limits),
+            Message::Close => unreachable!("the loop ends with it"),
             Message::Committed => {
                 self.credits += 1;
                 gathered.messages -= 1;

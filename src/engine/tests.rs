@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 
-use crate::clock::{Clock, ManualClock};
+use crate::clock::ManualClock;
 use crate::domain::command::{Answer, Command, JoinWorker, LeaseProof, NewJob, Retry, Start, StartEpoch, Submit};
 use crate::domain::event::{Actor, Event, Record};
 use crate::domain::id::{Epoch, JobId, LeaseToken, Seq, SessionId};
@@ -47,9 +47,7 @@ impl World {
     fn start(&mut self) {
         let log = Box::new(MemoryLog::open(self.store.clone()));
         let reader = crate::log::EventLog::reader(&*log);
-        let clock = self.clock.clone();
-        let now = Arc::new(move || clock.now());
-        let recovered = recover(&reader, |_| None, self.finished.clone(), now, &|_| ()).unwrap();
+        let recovered = recover(&reader, |_| None, self.finished.clone(), &|_| ()).unwrap();
         let parts = Parts {
             log,
             state: recovered.state,

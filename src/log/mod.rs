@@ -17,9 +17,13 @@
 
 pub mod chain;
 pub mod codec;
+pub mod codec_job;
+pub mod codec_state;
 pub mod commit;
 #[cfg(test)]
 pub mod conformance;
+#[cfg(test)]
+pub mod job_samples;
 pub mod memory;
 pub mod snapshot;
 

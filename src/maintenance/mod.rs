@@ -2,4 +2,5 @@
 //! nothing about jobs.
 
 pub mod disk;
+pub mod snapshotter;
 pub mod ticker;

@@ -14,6 +14,7 @@ mod handover;
 pub mod holdings;
 pub mod ports;
 pub mod previews;
+pub mod reading;
 pub mod registry;
 pub mod session;
 #[cfg(test)]

@@ -59,9 +59,8 @@ impl World {
     pub async fn start() -> World {
         let log = Box::new(MemoryLog::new());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let now = clock.clone();
         let finished = Arc::new(MemoryFinished::default());
-        let recovered = recover(&log.reader(), |_| None, finished, Arc::new(move || now.now()), &|_| ()).unwrap();
+        let recovered = recover(&log.reader(), |_| None, finished, &|_| ()).unwrap();
         let parts = EngineParts {
             log,
             state: recovered.state,

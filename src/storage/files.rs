@@ -83,6 +83,19 @@ impl JobFiles {
 }
 
 impl NewFile {
+    /// Where it is written until it is finished.
+    pub fn temporary(&self) -> &Path {
+        &self.temporary
+    }
+
+    /// Goes on with a file that was moved over the one that is written.
+    pub fn moved_in(&mut self) -> io::Result<()> {
+        let file = File::open(&self.temporary)?;
+        self.bytes = file.metadata()?.len();
+        self.file = Some(file);
+        Ok(())
+    }
+
     /// Makes the file durable under its name and gives its size in bytes.
     pub fn finish(mut self) -> Result<u64, FileError> {
         let file = self.file.take().expect("a file is finished once");

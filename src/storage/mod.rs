@@ -21,6 +21,7 @@ mod log;
 mod logfile;
 pub mod open;
 mod payloads;
+mod ports;
 mod reader;
 mod recovery;
 pub mod reset;
@@ -33,7 +34,9 @@ mod snapshots;
 pub mod sync;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod verify;
+pub mod views;
 mod writer;
 
 pub use disk::free as disk_free;

@@ -25,9 +25,8 @@ pub struct Beat {
 }
 
 impl Views {
-    /// Every queue that is known: its depth by state, the age of the oldest, its pause.
-    pub fn queues(&self) -> Vec<QueueRow> {
-        let now = (self.now)();
+    /// Every queue that is known: its depth by state, the age of the oldest as of `now`, its pause.
+    pub fn queues(&self, now: Timestamp) -> Vec<QueueRow> {
         let limits = self.limits.read().clone();
         let mut rows =
             slices(&self.index, |index| &index.queues, |name, entry, _| queue_row(name, entry, &limits, now));
@@ -44,8 +43,8 @@ impl Views {
         slices(&self.index, |index| &index.workers, |session, entry, index| self.worker_row(*session, entry, index))
     }
 
-    /// Counts and rates for the dashboard.
-    pub fn stats(&self) -> Stats {
+    /// Counts for the dashboard, and rates as of `now`: they fade while nothing happens.
+    pub fn stats(&self, now: Timestamp) -> Stats {
         let kinds =
             slices(&self.index, |index| &index.kinds, |kind, jobs, _| KindStats { kind: kind.clone(), jobs: *jobs });
         let queues = slices(
@@ -54,7 +53,7 @@ impl Views {
             |queue, entry, _| QueueStats { queue: queue.clone(), jobs: entry.jobs },
         );
         let index = self.index.read();
-        let rates = index.rates.table((self.now)());
+        let rates = index.rates.table(now);
         Stats { jobs: index.jobs, kinds, queues, workers: index.workers.len() as u64, rates }
     }
 

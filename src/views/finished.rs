@@ -29,6 +29,9 @@ pub trait FinishedStore: Send + Sync {
 
     /// Finished jobs without their items: the n-th answer belongs to the n-th place.
     fn heads(&self, places: &[FinishOrdinal]) -> Result<Vec<Option<Head>>, ViewError>;
+
+    /// Something that must be there is missing or damaged: the store shall be empty at the next start.
+    fn condemn(&self);
 }
 
 /// What a row needs of a job.
@@ -95,6 +98,9 @@ impl FinishedStore for MemoryFinished {
         let inner = self.inner.lock();
         Ok(places.iter().map(|place| inner.0.get(place).cloned().map(Head::of)).collect())
     }
+
+    /// Memory is empty at the next start anyway.
+    fn condemn(&self) {}
 }
 
 /// The place of a finished job.

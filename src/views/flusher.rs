@@ -1,5 +1,5 @@
-//! Takes finished jobs to the store, behind the log: in the background twice a second, or at once when many wait. What
-//! is stored is never ahead of what is durable, since only durable pages are shown.
+//! Takes finished jobs to the store, behind the log, in the background: a page's worth within half a second, a single one
+//! after a while, many at once. What is stored is never ahead of what is durable, since only durable pages are shown.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,8 +9,12 @@ use std::time::Duration;
 use crate::views::Views;
 use crate::views::finished::ViewError;
 
-/// How long a finished job waits at most before it is stored.
-const FLUSH_EVERY: Duration = Duration::from_millis(500);
+/// How often it is looked whether a page's worth of finished jobs is there.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// A page's worth: fewer would be written again with the next.
+const JOBS_WORTH_A_WRITE: usize = 64;
+/// After so many looks even a single job is stored. Nothing is lost until then: the log has it.
+const LOOKS_MAX: u32 = 20;
 /// How many events the store's position may lag behind when no job ends: what a start folds again.
 const POSITION_LAG_MAX: u64 = 50_000;
 /// The most stored jobs that are dropped from memory under one lock.
@@ -29,9 +33,15 @@ impl Flusher {
         let stop = Arc::new(AtomicBool::new(false));
         let (flushed, stopped) = (views.clone(), stop.clone());
         let thread = std::thread::Builder::new().name("views-flusher".into()).spawn(move || {
+            let mut looks = 0;
             while !stopped.load(Ordering::Acquire) {
-                flushed.await_due(FLUSH_EVERY);
-                if let Err(error) = flushed.flush_if_due() {
+                flushed.await_due(LOOK_EVERY);
+                looks += 1;
+                if !flushed.is_worth_a_write(looks >= LOOKS_MAX) {
+                    continue;
+                }
+                looks = 0;
+                if let Err(error) = flushed.flush() {
                     // The jobs stay where they are. Should it go on, `apply` fails when their bound is reached.
                     tracing::error!(%error, source = ?error.source, "finished jobs could not be stored; trying again");
                 }
@@ -80,12 +90,12 @@ impl Views {
         *is_due = false;
     }
 
-    fn flush_if_due(&self) -> Result<(), ViewError> {
+    fn is_worth_a_write(&self, is_late: bool) -> bool {
         let index = self.index.read();
         let (waiting, position) = (index.pending.len(), index.seq);
         drop(index);
         let lag = position.0.saturating_sub(self.finished.position().0);
-        if waiting == 0 && lag < POSITION_LAG_MAX { Ok(()) } else { self.flush() }
+        waiting >= if is_late { 1 } else { JOBS_WORTH_A_WRITE } || lag >= POSITION_LAG_MAX
     }
 }
 
@@ -170,6 +180,8 @@ mod tests {
         fn heads(&self, places: &[FinishOrdinal]) -> Result<Vec<Option<Head>>, ViewError> {
             Ok(vec![None; places.len()])
         }
+
+        fn condemn(&self) {}
     }
 
     #[test]
@@ -191,8 +203,7 @@ mod tests {
         world.views.flush().expect("stores");
         let jobs: Vec<_> = world.jobs.iter().map(|job| Arc::new(crate::views::testing::stub_of(job))).collect();
         let parts = crate::views::Parts { stubs: Box::new(jobs.iter()), ..no_parts() };
-        let now = crate::views::testing::now(&world.clock);
-        let views = Views::from_parts(parts, Arc::new(MemoryFinished::default()), world.log.clone(), now);
+        let views = Views::from_parts(parts, Arc::new(MemoryFinished::default()), world.log.clone());
         let query = JobQuery { filter: JobFilter::default(), before: None, limit: 9 };
         assert!(views.list(&query).is_err());
     }

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::domain::event::WorkerJoined;
-use crate::domain::id::{JobId, QueueName, Seq, SessionId, TokenHash};
+use crate::domain::id::{FinishOrdinal, JobId, QueueName, Seq, SessionId, TokenHash};
 use crate::domain::job::{Job, Progress};
 use crate::domain::queue::{Limits, Pause};
 use crate::domain::state::{State, Stub};
@@ -47,15 +47,11 @@ use crate::views::walk::{Found, Place, Walk};
 pub use crate::views::finished::{FinishedStore, Head, MemoryFinished, ViewError, finish_ordinal};
 pub use crate::views::pending::{PENDING_ITEMS_MAX, PENDING_JOBS_MAX};
 
-/// What time it is: ages and rates fade while nothing happens.
-pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
 /// All views, and the seq at which they stand.
 pub struct Views {
     index: RwLock<Index>,
     finished: Arc<dyn FinishedStore>,
     log: Arc<dyn LogReader>,
-    now: Now,
     limits: RwLock<Limits>,
     /// The latest progress of running jobs, with the token of the run that told it.
     overlay: Mutex<HashMap<JobId, (TokenHash, Arc<Progress>)>>,
@@ -90,12 +86,11 @@ impl<'a> Parts<'a> {
 impl Views {
     /// Builds the views of a recovered state. The store must hold every finished job of it: what the store lacked,
     /// recovery has put there, by folding the log from the store's position.
-    pub fn from_parts(parts: Parts<'_>, finished: Arc<dyn FinishedStore>, log: Arc<dyn LogReader>, now: Now) -> Views {
+    pub fn from_parts(parts: Parts<'_>, finished: Arc<dyn FinishedStore>, log: Arc<dyn LogReader>) -> Views {
         Views {
             index: RwLock::new(Index::of(parts)),
             finished,
             log,
-            now,
             limits: RwLock::default(),
             overlay: Mutex::default(),
             beats: Mutex::default(),
@@ -135,7 +130,7 @@ impl Views {
         let job = match found.map(|found| found.place) {
             None => None,
             Some(Place::Here(job)) => Some(job),
-            Some(Place::Stored(place)) => self.finished.get(place)?,
+            Some(Place::Stored(place)) => Some(self.finished.get(place)?.ok_or_else(|| self.missing(place))?),
         };
         Ok(job.filter(|job| job.id == id))
     }
@@ -218,9 +213,15 @@ impl Views {
             Place::Here(job) => Ok(Head::of(job.clone())),
             Place::Stored(place) => {
                 let head = stored.next().flatten();
-                head.ok_or_else(|| ViewError::new("read", format!("the finished job number {} is missing", place.0)))
+                head.ok_or_else(|| self.missing(*place))
             }
         });
         heads.collect()
+    }
+
+    /// A finished job that is not where the index says.
+    fn missing(&self, place: FinishOrdinal) -> ViewError {
+        self.finished.condemn();
+        ViewError::new("read", format!("the finished job number {} is missing", place.0))
     }
 }

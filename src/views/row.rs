@@ -372,13 +372,8 @@ impl WorkerName {
     fn of(job: &Job) -> Option<WorkerName> {
         match &job.state {
             JobState::Running(run) => Some(WorkerName { session: run.lease.session, name: run.lease.worker.clone() }),
-            JobState::Queued => None,
-            JobState::Scheduled { .. }
-            | JobState::Blocked { .. }
-            | JobState::Retryable { .. }
-            | JobState::Completed(_)
-            | JobState::Failed(_)
-            | JobState::Cancelled(_) => {
+            JobState::Queued | JobState::Scheduled { .. } | JobState::Blocked { .. } => None,
+            JobState::Retryable { .. } | JobState::Completed(_) | JobState::Failed(_) | JobState::Cancelled(_) => {
                 job.last_run().map(|run| WorkerName { session: run.session, name: run.worker.clone() })
             }
         }

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use crate::domain::batch::{ItemState, Items, NewItem};
 use crate::domain::event::{
     Actor, Event, FirstState, JobAmended, JobAttemptLost, JobCancelled, JobCompleted, JobFailed, JobProgressed,
     JobRetried, JobStarted, JobSubmitted, LossCause, Record, Revived, WorkerJoined,
@@ -17,8 +16,7 @@ use crate::domain::id::{
     FinishOrdinal, JobId, KindName, Ordinal as JobOrdinal, QueueName, Seq, SessionId, Tag, TokenHash,
 };
 use crate::domain::job::{
-    EndedRun, Ending, FileInfo, Idempotency, Job, JobError, JobState, Lease, Progress, Reason, Relations, Run, RunEnd,
-    StateName, UniqueKey, UniqueScope, WorkerPlace,
+    EndedRun, Ending, Job, JobError, JobState, Lease, Progress, Reason, Relations, Run, RunEnd, StateName, WorkerPlace,
 };
 use crate::domain::json::Json;
 use crate::domain::retry::Policy;
@@ -26,7 +24,7 @@ use crate::domain::state::Stub;
 use crate::domain::time::{Millis, Timestamp};
 use crate::feed::Page;
 use crate::log::{LogReader, ReadError};
-use crate::views::{FinishedStore, MemoryFinished, Now, Parts, Views};
+use crate::views::{FinishedStore, MemoryFinished, Parts, Views};
 
 /// The moment at which every world begins.
 pub const BEGIN_MS: i64 = 1_790_000_000_000;
@@ -92,7 +90,7 @@ pub struct World {
     pub log: Arc<TestLog>,
     pub store: Arc<dyn FinishedStore>,
     pub views: Views,
-    pub clock: Arc<AtomicI64>,
+    clock: AtomicI64,
     policy: Arc<Policy>,
     seq: Seq,
     last_finish: FinishOrdinal,
@@ -107,8 +105,8 @@ impl World {
 
     pub fn on(store: Arc<dyn FinishedStore>) -> World {
         let log = Arc::new(TestLog::default());
-        let clock = Arc::new(AtomicI64::new(BEGIN_MS));
-        let views = Views::from_parts(no_parts(), store.clone(), log.clone(), now(&clock));
+        let clock = AtomicI64::new(BEGIN_MS);
+        let views = Views::from_parts(no_parts(), store.clone(), log.clone());
         World {
             jobs: Vec::new(),
             log,
@@ -133,7 +131,7 @@ impl World {
             stubs: Box::new(stubs.iter()),
             ..no_parts()
         };
-        Views::from_parts(parts, self.store.clone(), self.log.clone(), now(&self.clock))
+        Views::from_parts(parts, self.store.clone(), self.log.clone())
     }
 
     pub fn now(&self) -> Timestamp {
@@ -338,11 +336,6 @@ pub fn no_parts<'a>() -> Parts<'a> {
     }
 }
 
-pub fn now(clock: &Arc<AtomicI64>) -> Now {
-    let clock = clock.clone();
-    Arc::new(move || Timestamp::from_ms(clock.load(Ordering::Relaxed)))
-}
-
 pub fn kind(name: &str) -> KindName {
     name.parse().expect("a name")
 }
@@ -372,89 +365,6 @@ pub fn stub_of(job: &Job) -> Stub {
         last_run: None,
         items_to_redo: false,
     }
-}
-
-/// A finished job that has everything a job can have.
-pub fn rich_job(ordinal: u64, finish: u64, items: usize) -> Job {
-    let at = Timestamp::from_ms(BEGIN_MS + ordinal as i64);
-    let id = |ordinal| JobId::new(at, JobOrdinal(ordinal), 5);
-    let new: Vec<NewItem> =
-        (0..items).map(|number| NewItem { key: format!("item {number}").into(), args: None }).collect();
-    let mut batch = Items::default();
-    batch.add(&new, Seq(7));
-    new.iter().step_by(3).for_each(|item| batch.report(&item.key, ItemState::Completed, Seq(8)));
-    new.iter().skip(1).step_by(3).for_each(|item| batch.report(&item.key, ItemState::Failed, Seq(9)));
-    let mut job = Job {
-        id: id(ordinal),
-        seq: Seq(ordinal * 10),
-        submitted: Seq(ordinal * 3),
-        kind: kind("resize"),
-        queue: queue("images"),
-        tags: Some(Arc::new(vec!["a".into(), "ü b".into()])),
-        policy: Arc::new(Policy { timeout: Some(Millis(1500)), ..Policy::default() }),
-        relations: Some(Arc::new(Relations {
-            parent: Some(id(1)),
-            root: Some(id(2)),
-            depends_on: vec![id(3), id(4)],
-            unique_key: Some(UniqueKey { key: "u".into(), scope: UniqueScope::Parent }),
-            idempotency: Some(Idempotency { key: "i".into(), request_hash: [9; 16], jobs: 3 }),
-        })),
-        state: JobState::Failed(Ending {
-            finished_at: at,
-            reason: Some(Reason::AttemptsExhausted),
-            finish_ordinal: FinishOrdinal(finish),
-        }),
-        created_at: at,
-        updated_at: at,
-        queued_at: Some(at),
-        attempt: 2,
-        failures: 2,
-        lost_count: 1,
-        priority: -7,
-        extras: None,
-    };
-    let extras = job.extras_mut();
-    extras.last_run = Some(EndedRun {
-        session: session(77),
-        worker: "w".into(),
-        token: TokenHash([3; 16]),
-        started_at: at,
-        cancel_requested_at: Some(at),
-        by: RunEnd::TimedOut,
-    });
-    extras.progress = Some(Arc::new(Progress {
-        percent: Some(33.25),
-        stage: Some("upscale".into()),
-        message: Some("tile 4".into()),
-        done: Some(4),
-        total: Some(10),
-        preview: Some("image/png".into()),
-    }));
-    extras.progress_at = Some(at);
-    extras.items = Some(batch);
-    extras.error = Some(Arc::new(JobError {
-        code: "exit_status".into(),
-        message: "status 3".into(),
-        details: Some(Json::from_checked("{\"status\":3}")),
-        retryable: true,
-        attempt: 2,
-    }));
-    extras.checkpoint = Some(Seq(11));
-    extras.result = Some(Seq(12));
-    extras.files = vec![FileInfo { name: "out.png".into(), media_type: "image/png".into(), size: 1 << 40 }];
-    job
-}
-
-/// A finished job like most are.
-pub fn plain_job(ordinal: u64, finish: u64) -> Job {
-    let mut job = rich_job(ordinal, finish, 0);
-    job.tags = None;
-    job.relations = None;
-    let run = job.extras_mut().last_run.take();
-    job.extras = None;
-    job.extras_mut().last_run = run;
-    job.extras_mut().result = Some(Seq(12));
-    job
 }
 
 fn retried(job: &Job) -> JobRetried {

@@ -1,4 +1,4 @@
-//! `jobs cancel`, `jobs retry`, `jobs purge`: the same for each job, one after the other. One that cannot be changed
+//! `jobs cancel` and `jobs retry`: the same for each job, one after the other. One that cannot be changed
 //! does not stop the rest, but the exit code tells.
 
 use serde_json::{Value, json};
@@ -23,11 +23,6 @@ pub fn retry(asked: &mut Asked<'_>, ids: &[JobId], only_failed_items: bool, depe
         body["dependents"] = true.into();
     }
     for_each(asked, ids, "retry", &body)
-}
-
-/// Erases what ended jobs carried.
-pub fn purge(asked: &mut Asked<'_>, ids: &[JobId]) -> Result<(), Stop> {
-    for_each(asked, ids, "purge", &json!({}))
 }
 
 fn for_each(asked: &mut Asked<'_>, ids: &[JobId], action: &str, body: &Value) -> Result<(), Stop> {

@@ -1,0 +1,302 @@
+//! Many at once: bulk submission, the items of a batch, trees, and one action on all jobs that fit a filter.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use futures::{StreamExt, stream};
+use warp::http::Method;
+use warp::reply::Response;
+
+use crate::api::context::ApiContext;
+use crate::api::error::ApiError;
+use crate::api::filter::active_states;
+use crate::api::jobs::{SUBMIT_ERRORS, SUBMIT_HEADERS, parent, submitted};
+use crate::api::query::{Parameter, invalid};
+use crate::api::request::Request;
+use crate::api::requests::{Action, ActionRequest};
+use crate::api::route::Route;
+use crate::api::{cursor, payload, reply, requests};
+use crate::domain::batch::{Item, ItemReport, ItemState};
+use crate::domain::command::{Answer, Command, Retry};
+use crate::domain::event::{Actor, Event};
+use crate::domain::id::{Epoch, JobId, Seq};
+use crate::domain::job::StateName;
+use crate::domain::json::Json;
+use crate::engine::{Handle, SubmitError};
+use crate::kinds::request::{BulkRequest, parse_bulk};
+use crate::views::query::{JobQuery, LIMIT_MAX};
+use crate::views::row::{ItemRow, JobBody, JobRow};
+
+/// The most jobs that one call of an action looks at.
+pub const ACTION_JOBS_MAX: usize = 10_000;
+/// How many of an action's commands are on their way at once: enough to share commits, few enough to leave room.
+const ACTION_COMMANDS_MAX: usize = 256;
+
+const STATE: Parameter = Parameter::text("state", "Items in this state: pending, completed, failed or skipped.");
+const LIMIT: Parameter = Parameter::integer("limit", "Elements of a page: 1 to 500, 500 unless told.");
+const CURSOR: Parameter = Parameter::text("cursor", "The next_cursor of the page before.");
+
+/// The jobs of a bulk.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+struct BulkAnswer {
+    /// In the order of the request.
+    jobs: Vec<JobBody>,
+}
+
+/// A page of the items of a job.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+struct ItemList {
+    items: Vec<ItemRow>,
+    next_cursor: Option<String>,
+    seq: Seq,
+    epoch: Epoch,
+}
+
+/// A page of the jobs of a tree.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+struct Tree {
+    /// The top of the tree.
+    root_id: JobId,
+    /// In order of submission: a parent stands before its children.
+    jobs: Vec<JobRow>,
+    next_cursor: Option<String>,
+    seq: Seq,
+    epoch: Epoch,
+}
+
+/// What an action did, or would do.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+struct ActionAnswer {
+    dry_run: bool,
+    /// How many jobs this call looked at.
+    matched: usize,
+    changed: Vec<JobId>,
+    skipped: Vec<Skipped>,
+    /// Whether more jobs fit the filter: call again.
+    more: bool,
+}
+
+/// A job that was left as it is, and why.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+struct Skipped {
+    id: JobId,
+    code: String,
+}
+
+/// The routes of this area.
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::new(Method::POST, "/api/jobs/bulk", submit)
+            .named("submit_jobs", "Submits up to 1,000 jobs, all or nothing")
+            .reads(SUBMIT_HEADERS)
+            .body::<BulkRequest>(true)
+            .answers::<BulkAnswer>(201, "The jobs in the order of the request.")
+            .answers::<BulkAnswer>(200, "The jobs that an earlier request with this key made, as they are now.")
+            .fails(SUBMIT_ERRORS),
+        Route::new(Method::POST, "/api/jobs/actions", act)
+            .named("act_on_jobs", "Cancels or retries the jobs that fit a filter, one by one: 10,000 a call at most")
+            .body::<ActionRequest>(true)
+            .answers::<ActionAnswer>(200, "What was done, or with dry_run would be done.")
+            .fails(&["invalid_json", "forbidden_origin", "invalid_request", "storage_failed"]),
+        Route::new(Method::GET, "/api/jobs/{id}/items", items)
+            .named("list_items", "Lists the items of a batch")
+            .takes(&[STATE, LIMIT, CURSOR])
+            .answers::<ItemList>(200, "A page of items in the order in which they came.")
+            .fails(&["invalid_query", "job_not_found"]),
+        Route::new(Method::GET, "/api/jobs/{id}/tree", tree)
+            .named("get_tree", "Lists the jobs of the tree to which a job belongs")
+            .takes(&[LIMIT, CURSOR])
+            .answers::<Tree>(200, "A page of rows in order of submission.")
+            .fails(&["invalid_query", "job_not_found"]),
+    ]
+}
+
+async fn submit(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, ApiError> {
+    let text = request.json().await?;
+    let jobs = parse_bulk(&text, &ctx.kinds())?;
+    let (parent, actor) = parent(&ctx, &request).await?;
+    let command = requests::submit(&request, &text, jobs, parent)?;
+    let receipt = ctx.handle.submit(command, actor).await.map_err(in_bulk)?;
+    let Answer::Submitted { jobs, replayed } = receipt.answer else { unreachable!("a submit answers with its jobs") };
+    let read = move |ctx: &ApiContext| jobs.into_iter().map(|id| payload::job_body(&ctx.handle, id)).collect();
+    let jobs: Vec<JobBody> = ctx.blocking(read).await?;
+    Ok(submitted(&request, replayed, receipt.seq, &BulkAnswer { jobs }, None))
+}
+
+fn in_bulk(error: SubmitError) -> ApiError {
+    match error {
+        SubmitError::Refused(refusal) => ApiError::in_bulk(refusal),
+        other => other.into(),
+    }
+}
+
+async fn act(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, ApiError> {
+    let asked = requests::action(&request.json().await?)?;
+    let (action, dry_run) = (asked.action, asked.dry_run);
+    let (found, more) = ctx.blocking(move |ctx| matching(&ctx.handle, asked)).await?;
+    let mut answer = ActionAnswer { dry_run, matched: found.len(), changed: Vec::new(), skipped: Vec::new(), more };
+    let done = found.into_iter().map(|(id, state)| {
+        let handle = ctx.handle.clone();
+        async move { (id, if dry_run { would(action, state) } else { apply(&handle, action, id).await }) }
+    });
+    let mut done = stream::iter(done).buffered(ACTION_COMMANDS_MAX);
+    while let Some((id, outcome)) = done.next().await {
+        match outcome? {
+            None => answer.changed.push(id),
+            Some(code) => answer.skipped.push(Skipped { id, code: code.to_owned() }),
+        }
+    }
+    Ok(reply::read(ctx.seq(), &answer))
+}
+
+/// The jobs that an action is for: those of the filter, and without a state in it those in which it can change something.
+fn matching(handle: &Handle, asked: ActionRequest) -> Result<(Vec<(JobId, StateName)>, bool), ApiError> {
+    let mut filter = asked.filter;
+    if filter.states.is_empty() {
+        filter.states = match asked.action {
+            Action::Cancel => active_states().collect(),
+            Action::Retry => vec![StateName::Failed, StateName::Cancelled],
+        };
+    }
+    let mut query = JobQuery { filter, before: None, limit: LIMIT_MAX };
+    let mut found = Vec::new();
+    loop {
+        let page = handle.views().list(&query)?;
+        found.extend(page.jobs.iter().map(|row| (row.id, row.state)));
+        query.before = page.next;
+        if page.next.is_none() || found.len() >= ACTION_JOBS_MAX {
+            return Ok((found, page.next.is_some()));
+        }
+    }
+}
+
+/// What would become of a job: the code of the refusal, or none.
+fn would(action: Action, state: StateName) -> Result<Option<&'static str>, ApiError> {
+    Ok(match action {
+        Action::Cancel => state.is_terminal().then_some("job_is_terminal"),
+        Action::Retry => {
+            let fits = matches!(state, StateName::Failed | StateName::Cancelled);
+            (!fits).then_some("job_not_retryable")
+        }
+    })
+}
+
+async fn apply(handle: &Handle, action: Action, job: JobId) -> Result<Option<&'static str>, ApiError> {
+    let command = match action {
+        Action::Cancel => Command::Cancel { job, children: false },
+        Action::Retry => {
+            Command::Retry(Retry { job, only_failed_items: false, dependents: false, finished: Vec::new() })
+        }
+    };
+    match handle.submit(command, Actor::CLIENT).await {
+        Ok(_) => Ok(None),
+        Err(SubmitError::Refused(refusal)) => Ok(Some(refusal.code())),
+        Err(SubmitError::Overloaded) => Ok(Some("overloaded")),
+        Err(other) => Err(other.into()),
+    }
+}
+
+async fn items(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
+    let id = request.job_id()?;
+    let state = request.query.text("state").map(item_state).transpose()?;
+    let limit = limit(&request)?;
+    let scope = format!("items {id} {state:?}");
+    let from = cursor::read(&request.query, &scope)?.unwrap_or(0) as usize;
+    let seq = ctx.seq();
+    let (items, next) = ctx.blocking(move |ctx| item_page(&ctx.handle, id, state, from, limit)).await?;
+    let next_cursor = next.map(|place| cursor::write(&scope, place as u128));
+    Ok(reply::read(seq, &ItemList { items, next_cursor, seq, epoch: ctx.identity.epoch }))
+}
+
+fn limit(request: &Request) -> Result<usize, ApiError> {
+    Ok(request.query.integer("limit", 1..=LIMIT_MAX as u64)?.map_or(LIMIT_MAX, |limit| limit as usize))
+}
+
+fn item_state(text: &str) -> Result<ItemState, ApiError> {
+    match text {
+        "pending" => Ok(ItemState::Pending),
+        "completed" => Ok(ItemState::Completed),
+        "failed" => Ok(ItemState::Failed),
+        "skipped" => Ok(ItemState::Skipped),
+        _ => Err(invalid("state", "must be pending, completed, failed or skipped")),
+    }
+}
+
+/// The items from place `from` on, and the place at which the next page begins.
+fn item_page(
+    handle: &Handle,
+    id: JobId,
+    state: Option<ItemState>,
+    from: usize,
+    limit: usize,
+) -> Result<(Vec<ItemRow>, Option<usize>), ApiError> {
+    let job = handle.views().job(id)?.ok_or_else(|| ApiError::job_not_found(id))?;
+    let Some(items) = job.items() else { return Ok((Vec::new(), None)) };
+    let list = items.list();
+    let fits = |item: &Item| state.is_none_or(|state| item.state == state);
+    let mut found = list.iter().enumerate().skip(from).filter(|(_, item)| fits(item));
+    let page: Vec<(usize, &Item)> = found.by_ref().take(limit).collect();
+    let next = found.next().map(|(place, _)| place);
+    let mut payloads = ItemPayloads { handle, args: BTreeMap::new(), reports: BTreeMap::new() };
+    let rows: Result<Vec<ItemRow>, ApiError> = page.into_iter().map(|(_, item)| payloads.row(item)).collect();
+    Ok((rows?, next))
+}
+
+/// What the log holds of items, by the event that carries it: many share one.
+struct ItemPayloads<'a> {
+    handle: &'a Handle,
+    args: BTreeMap<Seq, HashMap<Arc<str>, Option<Json>>>,
+    reports: BTreeMap<Seq, HashMap<Arc<str>, ItemReport>>,
+}
+
+impl ItemPayloads<'_> {
+    fn row(&mut self, item: &Item) -> Result<ItemRow, ApiError> {
+        let args = self.args_of(item)?;
+        let report = item.reported.map(|seq| self.report_of(seq, &item.key)).transpose()?.flatten();
+        let (result, error) = report.map_or((None, None), |report| (report.result, report.error));
+        Ok(ItemRow { key: item.key.clone(), args, state: item.state, result, error })
+    }
+
+    fn args_of(&mut self, item: &Item) -> Result<Option<Json>, ApiError> {
+        if !self.args.contains_key(&item.added) {
+            let new = match payload::event(self.handle, item.added)? {
+                Some(Event::JobSubmitted(data)) => data.items,
+                Some(Event::JobItemsAdded(data)) => data.items,
+                _ => Vec::new(),
+            };
+            self.args.insert(item.added, new.into_iter().map(|item| (item.key, item.args)).collect());
+        }
+        Ok(self.args[&item.added].get(&item.key).cloned().flatten())
+    }
+
+    fn report_of(&mut self, seq: Seq, key: &Arc<str>) -> Result<Option<ItemReport>, ApiError> {
+        if !self.reports.contains_key(&seq) {
+            let reports = match payload::event(self.handle, seq)? {
+                Some(Event::JobItemsReported(data)) => data.reports,
+                _ => Vec::new(),
+            };
+            // The last report of a key wins, as it does in the state.
+            self.reports.insert(seq, reports.into_iter().map(|report| (report.key.clone(), report)).collect());
+        }
+        Ok(self.reports[&seq].get(key).cloned())
+    }
+}
+
+async fn tree(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
+    let id = request.job_id()?;
+    let limit = limit(&request)?;
+    let scope = format!("tree {id}");
+    let after = cursor::read(&request.query, &scope)?.map(|place| JobId::from(uuid::Uuid::from_u128(place)));
+    let seq = ctx.seq();
+    let (root_id, jobs) = ctx
+        .blocking(move |ctx| {
+            let views = ctx.handle.views();
+            let not_found = || ApiError::job_not_found(id);
+            let root = views.job(id)?.ok_or_else(not_found)?.root();
+            Ok((root, views.tree(id, after, limit)?.ok_or_else(not_found)?))
+        })
+        .await?;
+    let last = jobs.last().filter(|_| jobs.len() == limit).map(|row| row.id);
+    let next_cursor = last.map(|last| cursor::write(&scope, last.uuid().as_u128()));
+    Ok(reply::read(seq, &Tree { root_id, jobs, next_cursor, seq, epoch: ctx.identity.epoch }))
+}

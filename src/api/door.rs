@@ -1,0 +1,208 @@
+//! The way of every request: judge where it comes from, find the route, hold it to its time, and add what every answer
+//! has. Open from the first moment: while the log is replayed it says so.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use warp::Filter;
+use warp::filters::BoxedFilter;
+use warp::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN,
+    VARY,
+};
+use warp::http::{Method, StatusCode};
+use warp::reply::Response;
+
+use crate::api::context::{ApiContext, Identity};
+use crate::api::error::ApiError;
+use crate::api::query::Query;
+use crate::api::reply;
+use crate::api::request::{BodyStream, Request, body_stream};
+use crate::api::route::{Handler, Match, Route, Table};
+use crate::auth::{Gate, Verdict};
+use crate::metrics;
+
+/// What scripts of other origins may read of an answer's headers.
+const EXPOSED_HEADERS: HeaderValue =
+    HeaderValue::from_static("daybook-epoch, daybook-seq, idempotency-replayed, location, retry-after, etag");
+/// What scripts of other origins may send.
+const ALLOWED_HEADERS: HeaderValue =
+    HeaderValue::from_static("authorization, content-type, idempotency-key, lease-token, x-session-id, range");
+/// How long a browser may remember a preflight, in seconds.
+const PREFLIGHT_MAX_AGE_S: HeaderValue = HeaderValue::from_static("600");
+/// The label of requests that no route answers.
+const NO_ROUTE: &str = "none";
+
+/// The door of the server.
+pub struct Door {
+    identity: Identity,
+    gate: Gate,
+    table: Table,
+    epoch: HeaderValue,
+    /// How much of the log was replayed, in thousandths.
+    replayed: AtomicU32,
+    context: OnceLock<Arc<ApiContext>>,
+}
+
+/// A request before a route is found.
+struct Arrived {
+    method: Method,
+    path: String,
+    query: String,
+    headers: HeaderMap,
+    body: BodyStream,
+}
+
+impl Door {
+    /// Makes a door that says `starting` until it is opened.
+    pub fn new(identity: Identity, gate: Gate, table: Table) -> Door {
+        let epoch = HeaderValue::from_str(&identity.epoch.to_string()).expect("a UUID can be a header");
+        Door { identity, gate, table, epoch, replayed: AtomicU32::new(0), context: OnceLock::new() }
+    }
+
+    /// Says how much of the log was replayed: 0 to 1.
+    pub fn set_progress(&self, fraction: f64) {
+        self.replayed.store((fraction.clamp(0.0, 1.0) * 1000.0) as u32, Ordering::Relaxed);
+    }
+
+    /// How much of the log was replayed: 0 to 1.
+    pub fn progress(&self) -> f64 {
+        f64::from(self.replayed.load(Ordering::Relaxed)) / 1000.0
+    }
+
+    /// Lets requests in. A second time changes nothing.
+    pub fn open(&self, context: Arc<ApiContext>) {
+        // A second context would be a second engine on the same log, which `storage` does not let happen.
+        let _ = self.context.set(context);
+    }
+
+    /// Which run of which version this is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The routes.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// What handlers use, once the server is ready.
+    pub fn context(&self) -> Option<&Arc<ApiContext>> {
+        self.context.get()
+    }
+
+    /// The filter that answers everything.
+    pub fn filter(self: Arc<Door>) -> BoxedFilter<(Response,)> {
+        let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+        warp::method()
+            .and(warp::path::full())
+            .and(query)
+            .and(warp::header::headers_cloned())
+            .and(warp::body::stream())
+            .then(move |method, path: warp::path::FullPath, query, headers, body| {
+                let door = self.clone();
+                let path = path.as_str().to_owned();
+                let arrived = Arrived { method, path, query, headers, body: body_stream(body) };
+                async move { door.answer(arrived).await }
+            })
+            .boxed()
+    }
+
+    async fn answer(&self, arrived: Arrived) -> Response {
+        let began = Instant::now();
+        let method = arrived.method.clone();
+        let origin = arrived.headers.get(ORIGIN).cloned();
+        let verdict = self.judge(&arrived.headers);
+        let (route, answer) = self.dispatch(arrived, verdict).await;
+        let mut response = answer.unwrap_or_else(|error| reply::problem(&error));
+        let headers = response.headers_mut();
+        headers.insert(reply::DAYBOOK_EPOCH, self.epoch.clone());
+        if let Some(origin) = origin.filter(|_| verdict != Verdict::Foreign) {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
+            headers.append(VARY, HeaderValue::from_static("origin"));
+        }
+        metrics::note_request(method_label(&method), route, response.status().as_u16(), began.elapsed());
+        response
+    }
+
+    fn judge(&self, headers: &HeaderMap) -> Verdict {
+        self.gate.judge(single(headers, HOST), single(headers, ORIGIN))
+    }
+
+    async fn dispatch(&self, arrived: Arrived, verdict: Verdict) -> (&'static str, Result<Response, ApiError>) {
+        let preflight = arrived.method == Method::OPTIONS;
+        let changes = !preflight && arrived.method != Method::GET && arrived.method != Method::HEAD;
+        if (changes || preflight) && verdict == Verdict::Foreign {
+            return (NO_ROUTE, Err(forbidden(&arrived.headers)));
+        }
+        match self.table.find(&arrived.method, &arrived.path) {
+            Match::Found { route, params } => (route.path, self.run(route, params, arrived).await),
+            Match::OtherMethods(allow) if preflight => (NO_ROUTE, Ok(preflight_answer(&allow))),
+            Match::OtherMethods(allow) => (NO_ROUTE, Err(ApiError::method_not_allowed(arrived.method.as_str(), allow))),
+            Match::Nothing => (NO_ROUTE, Err(ApiError::new("not_found", format!("there is no {}", arrived.path)))),
+        }
+    }
+
+    async fn run(
+        &self,
+        route: &Route,
+        params: Vec<(&'static str, String)>,
+        arrived: Arrived,
+    ) -> Result<Response, ApiError> {
+        let query = Query::parse(&arrived.query, route.parameters)?;
+        let request = Request::new(params, query, arrived.headers, arrived.body);
+        let handler = match &route.handler {
+            Handler::Always(handler) => return Ok(handler(self, &request)),
+            Handler::Ready(handler) => handler,
+        };
+        let progress = self.progress();
+        let starting = || ApiError::new("starting", format!("{:.0} % of the log were replayed", progress * 100.0));
+        let context = self.context.get().ok_or_else(starting)?;
+        let answer = handler(context.clone(), request);
+        let Some(time_max) = route.time_max else { return answer.await };
+        let timed = tokio::time::timeout(time_max, answer).await;
+        timed.unwrap_or_else(|_| Err(ApiError::new("request_timeout", "it was not done within 60 seconds")))
+    }
+}
+
+/// The one value of a header. Two values are none that anybody could trust, and are no text of ours.
+fn single(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?;
+    Some(value.to_str().ok().filter(|_| values.next().is_none()).unwrap_or("unreadable or given twice"))
+}
+
+fn forbidden(headers: &HeaderMap) -> ApiError {
+    let shown = |name| {
+        headers.get(name).map_or_else(|| "none".into(), |it: &HeaderValue| String::from_utf8_lossy(it.as_bytes()))
+    };
+    ApiError::new("forbidden_origin", format!("the Origin is {}, the Host {}", shown(ORIGIN), shown(HOST)))
+}
+
+fn preflight_answer(allow: &str) -> Response {
+    let mut response = reply::with_type(StatusCode::NO_CONTENT, "text/plain", "");
+    let headers = response.headers_mut();
+    let allow = HeaderValue::from_str(allow).expect("the names of methods can be a header");
+    headers.insert(ALLOW, allow.clone());
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, allow);
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS);
+    headers.insert(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_MAX_AGE_S);
+    response
+}
+
+/// A method as a label: made-up ones share one, so that nobody can make labels without end.
+fn method_label(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}

@@ -1,0 +1,163 @@
+//! Which jobs are meant: the same filter in a query and in JSON.
+
+use serde_json::value::RawValue;
+
+use crate::api::error::ApiError;
+use crate::api::query::{Parameter, Query, invalid};
+use crate::domain::id::{JobId, KindName, QueueName};
+use crate::domain::job::StateName;
+use crate::kinds::fields::Fields;
+use crate::kinds::problem::Problems;
+use crate::kinds::request::TAG_BYTES_MAX;
+use crate::views::query::JobFilter;
+
+/// The most bytes of a search text.
+const SEARCH_BYTES_MAX: usize = 1024;
+/// The states of which a job may still be moved.
+const ACTIVE: &str = "active";
+
+/// The parameters of a filter.
+pub const STATE: Parameter =
+    Parameter::text("state", "A state, or `active` for all that are not terminal. May be repeated.").repeated();
+pub const KIND: Parameter = Parameter::text("kind", "Jobs of this kind.");
+pub const QUEUE: Parameter = Parameter::text("queue", "Jobs in this queue.");
+pub const TAG: Parameter = Parameter::text("tag", "Jobs with this tag.");
+pub const PARENT_ID: Parameter = Parameter::text("parent_id", "Children of this job.");
+pub const SEARCH: Parameter =
+    Parameter::text("q", "A text in id, kind, tags, error or the first 4 KiB of the args; case does not matter.");
+
+/// A filter in JSON, as it is published.
+#[derive(Debug, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct FilterShape {
+    /// A state or `active`, or several of them.
+    pub state: Option<OneOrMore>,
+    pub kind: Option<KindName>,
+    pub queue: Option<QueueName>,
+    pub tag: Option<String>,
+    pub parent_id: Option<JobId>,
+    pub q: Option<String>,
+}
+
+/// A text or an array of texts.
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(untagged)]
+pub enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+/// Reads filters.
+pub struct FilterParts;
+
+impl FilterParts {
+    /// The filter of a query.
+    pub fn of_query(query: &Query) -> Result<JobFilter, ApiError> {
+        let mut states = Vec::new();
+        for text in query.all("state") {
+            states.extend(parse_states(text).map_err(|message| invalid("state", message))?);
+        }
+        Ok(JobFilter {
+            states,
+            kind: query.parsed("kind")?,
+            queue: query.parsed("queue")?,
+            tag: bounded(query, "tag", TAG_BYTES_MAX)?.map(Into::into),
+            parent: query.parsed("parent_id")?,
+            text: bounded(query, "q", SEARCH_BYTES_MAX)?.filter(|text| !text.is_empty()).map(str::to_owned),
+        })
+    }
+
+    /// The filter in a JSON object that stands at `base`.
+    pub fn of_json(raw: &RawValue, base: &str, problems: &mut Problems) -> JobFilter {
+        let Some(mut fields) = Fields::open(raw, base, problems) else { return JobFilter::default() };
+        let filter = JobFilter {
+            states: read_states(&mut fields),
+            kind: fields.parsed("kind"),
+            queue: fields.parsed("queue"),
+            tag: fields.short_text("tag", TAG_BYTES_MAX).map(Into::into),
+            parent: fields.parsed("parent_id"),
+            text: fields.short_text("q", SEARCH_BYTES_MAX),
+        };
+        fields.finish();
+        filter
+    }
+}
+
+/// The states in which a job may still be moved by others than a retry by hand.
+pub fn active_states() -> impl Iterator<Item = StateName> {
+    StateName::ALL.into_iter().filter(|state| !state.is_terminal())
+}
+
+fn read_states(fields: &mut Fields) -> Vec<StateName> {
+    let Some(raw) = fields.raw("state") else { return Vec::new() };
+    let texts = match serde_json::from_str(raw.get()) {
+        Ok(OneOrMore::One(text)) => vec![text],
+        Ok(OneOrMore::More(texts)) => texts,
+        Err(_) => {
+            fields.problem("state", "must be a state or an array of states");
+            return Vec::new();
+        }
+    };
+    let mut states = Vec::new();
+    for text in texts {
+        match parse_states(&text) {
+            Ok(named) => states.extend(named),
+            Err(message) => fields.problem("state", message),
+        }
+    }
+    states
+}
+
+fn parse_states(text: &str) -> Result<Vec<StateName>, String> {
+    if text == ACTIVE {
+        return Ok(active_states().collect());
+    }
+    let known = StateName::ALL.into_iter().find(|state| state.as_str() == text);
+    known.map(|state| vec![state]).ok_or_else(|| {
+        let names = StateName::ALL.map(StateName::as_str).join(", ");
+        format!("{text:?} is no state; the states are {names}, and {ACTIVE} for all that are not terminal")
+    })
+}
+
+fn bounded<'q>(query: &'q Query, name: &str, bytes_max: usize) -> Result<Option<&'q str>, ApiError> {
+    let text = query.text(name);
+    if text.is_some_and(|text| text.len() > bytes_max) {
+        return Err(invalid(name, format!("has more than {bytes_max} bytes")));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: &[Parameter] = &[STATE, KIND, QUEUE, TAG, PARENT_ID, SEARCH];
+
+    fn of_query(text: &str) -> Result<JobFilter, ApiError> {
+        FilterParts::of_query(&Query::parse(text, KNOWN).expect("known"))
+    }
+
+    #[test]
+    fn a_query_and_json_give_the_same_filter() {
+        let json = r#"{"state": ["active", "failed"], "kind": "k", "queue": "q", "tag": "a b", "q": "x"}"#;
+        let raw = serde_json::from_str(json).expect("JSON");
+        let mut problems = Problems::default();
+        let from_json = FilterParts::of_json(raw, "/filter", &mut problems);
+        assert!(problems.is_empty());
+        assert_eq!(of_query("state=active&state=failed&kind=k&queue=q&tag=a+b&q=x"), Ok(from_json.clone()));
+        assert_eq!(from_json.states.len(), 6);
+    }
+
+    #[test]
+    fn an_unknown_state_is_refused_and_the_states_are_named() {
+        let error = of_query("state=done").expect_err("is none");
+        assert!(
+            error.detail().contains("\"done\" is no state; the states are scheduled, queued"),
+            "{}",
+            error.detail()
+        );
+        for bad in ["kind=a/b", "parent_id=7", &format!("tag={}", "x".repeat(129))] {
+            assert!(of_query(bad).is_err(), "{bad}");
+        }
+    }
+}

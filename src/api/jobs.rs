@@ -1,0 +1,263 @@
+//! Jobs one by one: submit, list, show, change, cancel, run again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
+use warp::http::header::{HeaderValue, LOCATION};
+use warp::http::{Method, StatusCode};
+use warp::reply::Response;
+
+use crate::api::context::ApiContext;
+use crate::api::error::ApiError;
+use crate::api::filter;
+use crate::api::filter::FilterParts;
+use crate::api::query::{Parameter, Query};
+use crate::api::request::Request;
+use crate::api::requests::{AmendRequest, CancelRequest, RetryRequest};
+use crate::api::route::Route;
+use crate::api::{cursor, lease, reply, requests, why};
+use crate::domain::command::{Answer, Command};
+use crate::domain::event::Actor;
+use crate::domain::id::{Epoch, JobId, Ordinal, Seq};
+use crate::domain::json::Json;
+use crate::kinds::request::{JobRequest, parse_job};
+use crate::views::query::{JobPage, JobQuery, LIMIT_DEFAULT, LIMIT_MAX};
+use crate::views::row::{JobBody, JobRow};
+
+/// The longest that a reader may wait for a job to end, in seconds.
+const WAIT_S_MAX: f64 = 50.0;
+
+const LIMIT: Parameter = Parameter::integer("limit", "Rows of a page: 1 to 500, 50 unless told.");
+const CURSOR: Parameter = Parameter::text("cursor", "The next_cursor of the page before.");
+const WAIT_S: Parameter =
+    Parameter::seconds("wait_s", "Answer when the job has ended, at the latest after so long: up to 50.");
+const LIST: &[Parameter] =
+    &[filter::STATE, filter::KIND, filter::QUEUE, filter::TAG, filter::PARENT_ID, filter::SEARCH, LIMIT, CURSOR];
+
+/// The headers of a submission.
+pub const SUBMIT_HEADERS: &[(&str, &str)] = &[
+    ("Idempotency-Key", "The same key with equal JSON gives the same answer, and submits once."),
+    ("Lease-Token", "A worker's token: the job becomes a child of the one that it holds."),
+];
+/// The errors of a submission.
+pub const SUBMIT_ERRORS: &[&str] = &[
+    "invalid_json",
+    "forbidden_origin",
+    "lease_lost",
+    "unique_conflict",
+    "body_too_large",
+    "unsupported_media_type",
+    "invalid_request",
+    "invalid_args",
+    "unknown_kind",
+    "dependency_cycle",
+    "idempotency_mismatch",
+    "overloaded",
+    "storage_low",
+    "storage_failed",
+];
+
+/// A page of the list of jobs.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+struct JobList {
+    jobs: Vec<JobRow>,
+    /// Where the next page begins; `null` on the last.
+    next_cursor: Option<String>,
+    /// The seq as of which the page was read, or earlier.
+    seq: Seq,
+    epoch: Epoch,
+}
+
+/// The routes of this area.
+pub fn routes() -> Vec<Route> {
+    const CHANGE_ERRORS: &[&str] = &[
+        "invalid_json",
+        "forbidden_origin",
+        "job_not_found",
+        "job_is_terminal",
+        "job_is_running",
+        "job_not_retryable",
+        "unique_conflict",
+        "invalid_request",
+        "overloaded",
+        "storage_low",
+        "storage_failed",
+    ];
+    vec![
+        Route::new(Method::POST, "/api/jobs", submit)
+            .named("submit_job", "Submits a job")
+            .reads(SUBMIT_HEADERS)
+            .body::<JobRequest>(true)
+            .answers::<JobBody>(201, "The job, and its Location.")
+            .answers::<JobBody>(200, "The job that an earlier request with this key made, as it is now.")
+            .fails(SUBMIT_ERRORS),
+        Route::new(Method::GET, "/api/jobs", list)
+            .named("list_jobs", "Lists jobs, newest first")
+            .takes(LIST)
+            .answers::<JobList>(
+                200,
+                "A page of rows. A search looks at 10,000 rows a page at most, so a short page may have a next.",
+            )
+            .fails(&["invalid_query"]),
+        Route::new(Method::GET, "/api/jobs/{id}", show)
+            .named("get_job", "Shows a job")
+            .takes(&[WAIT_S])
+            .answers::<JobBody>(200, "The whole job.")
+            .fails(&["invalid_query", "job_not_found"]),
+        Route::new(Method::PATCH, "/api/jobs/{id}", amend)
+            .named("amend_job", "Changes a job that waits")
+            .body::<AmendRequest>(true)
+            .answers::<JobBody>(200, "The job as it is now.")
+            .fails(CHANGE_ERRORS),
+        Route::new(Method::POST, "/api/jobs/{id}/cancel", cancel)
+            .named("cancel_job", "Cancels a job; a running one is asked to stop")
+            .body::<CancelRequest>(false)
+            .answers::<JobBody>(200, "The job as it is now.")
+            .fails(CHANGE_ERRORS),
+        Route::new(Method::POST, "/api/jobs/{id}/retry", retry)
+            .named("retry_job", "Queues a failed or cancelled job again, with fresh counters")
+            .body::<RetryRequest>(false)
+            .answers::<JobBody>(200, "The job as it is now.")
+            .fails(CHANGE_ERRORS),
+        Route::new(Method::GET, "/api/jobs/{id}/why", why)
+            .named("explain_job", "Says why a job is not running yet, or why it ended as it did")
+            .answers::<why::Why>(200, "A sentence, and the facts behind it.")
+            .fails(&["job_not_found"]),
+    ]
+}
+
+async fn submit(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, ApiError> {
+    let text = request.json().await?;
+    let job = parse_job(&text, &ctx.kinds())?;
+    let args = job.args.clone();
+    let (parent, actor) = parent(&ctx, &request).await?;
+    let command = requests::submit(&request, &text, vec![job], parent)?;
+    let receipt = ctx.handle.submit(command, actor).await?;
+    let Answer::Submitted { jobs, replayed } = receipt.answer else { unreachable!("a submit answers with its jobs") };
+    let [id] = jobs[..] else { unreachable!("one job was submitted") };
+    let body = if replayed { ctx.job_body(id).await? } else { fresh(&ctx, id, args).await? };
+    Ok(submitted(&request, replayed, receipt.seq, &body, Some(id)))
+}
+
+/// The lease that a submission is made under, and who makes it.
+pub async fn parent(
+    ctx: &Arc<ApiContext>,
+    request: &Request,
+) -> Result<(Option<crate::domain::command::LeaseProof>, Actor), ApiError> {
+    let Some(token) = request.lease_token() else { return Ok((None, Actor::CLIENT)) };
+    let (proof, actor) = ctx.blocking(move |ctx| lease::find(ctx, token)).await?;
+    Ok((Some(proof), actor))
+}
+
+/// The answer to a submission: 201, or 200 when it was there already.
+pub fn submitted(
+    request: &Request,
+    replayed: bool,
+    seq: Seq,
+    body: &impl serde::Serialize,
+    location: Option<JobId>,
+) -> Response {
+    let status = if replayed { StatusCode::OK } else { StatusCode::CREATED };
+    let mut response = reply::as_of(seq, reply::json(status, body));
+    let headers = response.headers_mut();
+    if let Some(id) = location {
+        let location = HeaderValue::from_str(&format!("/api/jobs/{id}")).expect("an id can be a header");
+        headers.insert(LOCATION, location);
+    }
+    if replayed && request.header("idempotency-key").is_some() {
+        headers.insert(reply::IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+/// A job that was just submitted: its args are at hand, so that the log need not be read.
+async fn fresh(ctx: &Arc<ApiContext>, id: JobId, args: Json) -> Result<JobBody, ApiError> {
+    match ctx.handle.views().row(id)? {
+        Some(row) if !row.state.is_terminal() => Ok(row.with_payload(Some(args), None)),
+        _ => ctx.job_body(id).await,
+    }
+}
+
+async fn list(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
+    let query = job_query(&request.query)?;
+    let scope = scope(&query);
+    let page: JobPage = ctx.blocking(move |ctx| Ok(ctx.handle.views().list(&query)?)).await?;
+    let next_cursor = page.next.map(|next| cursor::write(&scope, next.0.into()));
+    let list = JobList { jobs: page.jobs, next_cursor, seq: page.seq, epoch: ctx.identity.epoch };
+    Ok(reply::read(page.seq, &list))
+}
+
+fn job_query(query: &Query) -> Result<JobQuery, ApiError> {
+    let filter = FilterParts::of_query(query)?;
+    let limit = query.integer("limit", 1..=LIMIT_MAX as u64)?.map_or(LIMIT_DEFAULT, |limit| limit as usize);
+    let asked = JobQuery { filter, before: None, limit };
+    let place = cursor::read(query, &scope(&asked))?;
+    Ok(JobQuery { before: place.map(|place| Ordinal(place as u64)), ..asked })
+}
+
+fn scope(query: &JobQuery) -> String {
+    format!("jobs {:?}", query.filter)
+}
+
+async fn show(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
+    let id = request.job_id()?;
+    if let Some(wait) = request.query.seconds("wait_s", WAIT_S_MAX)? {
+        wait_for_end(&ctx, id, Duration::from_millis(wait.0)).await?;
+    }
+    let seq = ctx.seq();
+    let body = ctx.job_body(id).await?;
+    Ok(reply::read(seq, &body))
+}
+
+/// Waits until a job is terminal, or for `time_max`, or until nothing is published any more.
+async fn wait_for_end(ctx: &ApiContext, id: JobId, time_max: Duration) -> Result<(), ApiError> {
+    let deadline = Instant::now() + time_max;
+    let mut pages = ctx.handle.feed().subscribe();
+    loop {
+        let job = ctx.handle.views().job(id)?.ok_or_else(|| ApiError::job_not_found(id))?;
+        if job.is_terminal() {
+            return Ok(());
+        }
+        loop {
+            match tokio::time::timeout_at(deadline, pages.recv()).await {
+                Ok(Ok(page)) if page.jobs.iter().any(|job| job.id == id) => break,
+                Ok(Ok(_)) => {}
+                Ok(Err(RecvError::Lagged(_))) => break,
+                Ok(Err(RecvError::Closed)) | Err(_) => return Ok(()),
+            }
+        }
+    }
+}
+
+async fn amend(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, ApiError> {
+    let id = request.job_id()?;
+    let command = requests::amend(id, &request.json().await?)?;
+    change(&ctx, id, command).await
+}
+
+async fn cancel(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, ApiError> {
+    let id = request.job_id()?;
+    let command = requests::cancel(id, &request.json_or_empty().await?)?;
+    change(&ctx, id, command).await
+}
+
+async fn retry(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, ApiError> {
+    let id = request.job_id()?;
+    let command = requests::retry(id, &request.json_or_empty().await?)?;
+    change(&ctx, id, command).await
+}
+
+async fn change(ctx: &Arc<ApiContext>, id: JobId, command: Command) -> Result<Response, ApiError> {
+    let receipt = ctx.handle.submit(command, Actor::CLIENT).await?;
+    let body = ctx.job_body(id).await?;
+    Ok(reply::read(receipt.seq, &body))
+}
+
+async fn why(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
+    let id = request.job_id()?;
+    let seq = ctx.seq();
+    let why = ctx.blocking(move |ctx| why::of_job(ctx, id)).await?;
+    Ok(reply::read(seq, &why))
+}

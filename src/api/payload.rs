@@ -1,0 +1,46 @@
+//! What a job carries and only the log holds: args, result, items' args and results. Reads, and never waits.
+
+use crate::api::error::ApiError;
+use crate::domain::event::Event;
+use crate::domain::id::{JobId, Seq};
+use crate::domain::json::Json;
+use crate::engine::Handle;
+use crate::log::ReadError;
+use crate::views::row::JobBody;
+
+/// The whole job.
+///
+/// # Errors
+/// `job_not_found`, or what could not be read.
+pub fn job_body(handle: &Handle, id: JobId) -> Result<JobBody, ApiError> {
+    let row = handle.views().row(id)?.ok_or_else(|| ApiError::job_not_found(id))?;
+    let job = handle.views().job(id)?.ok_or_else(|| ApiError::job_not_found(id))?;
+    let args = args(handle, job.submitted)?;
+    let result = job.extras.as_ref().and_then(|extras| extras.result);
+    let result = result.map(|seq| result_of(handle, seq)).transpose()?.flatten();
+    Ok(row.with_payload(args, result))
+}
+
+/// The args in a `job.submitted`; none once the log was trimmed past it.
+pub fn args(handle: &Handle, submitted: Seq) -> Result<Option<Json>, ApiError> {
+    Ok(match event(handle, submitted)? {
+        Some(Event::JobSubmitted(data)) => Some(data.args),
+        _ => None,
+    })
+}
+
+/// The event with a seq; none once it is trimmed.
+pub fn event(handle: &Handle, seq: Seq) -> Result<Option<Event>, ApiError> {
+    match handle.log().record(seq) {
+        Ok(record) => Ok(Some(record.event)),
+        Err(ReadError::Trimmed { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn result_of(handle: &Handle, completed: Seq) -> Result<Option<Json>, ApiError> {
+    Ok(match event(handle, completed)? {
+        Some(Event::JobCompleted(data)) => data.result,
+        _ => None,
+    })
+}

@@ -1,0 +1,69 @@
+//! Queues: what waits in each, pausing and resuming.
+
+use std::sync::Arc;
+
+use warp::http::Method;
+use warp::reply::Response;
+
+use crate::api::context::ApiContext;
+use crate::api::error::ApiError;
+use crate::api::paging;
+use crate::api::reply;
+use crate::api::request::Request;
+use crate::api::route::Route;
+use crate::domain::command::Command;
+use crate::domain::event::Actor;
+use crate::domain::id::{Epoch, QueueName, Seq};
+use crate::views::row::QueueRow;
+
+/// The queues.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+struct QueueList {
+    queues: Vec<QueueRow>,
+    next_cursor: Option<String>,
+    seq: Seq,
+    epoch: Epoch,
+}
+
+/// The routes of this area.
+pub fn routes() -> Vec<Route> {
+    const ERRORS: &[&str] = &["forbidden_origin", "queue_not_found", "overloaded", "storage_failed"];
+    vec![
+        Route::new(Method::GET, "/api/queues", list)
+            .named("list_queues", "Lists the queues: depth by state, age of the oldest, paused by whom")
+            .takes(&[paging::LIMIT, paging::CURSOR])
+            .answers::<QueueList>(200, "A page of queues by name.")
+            .fails(&["invalid_query"]),
+        Route::new(Method::POST, "/api/queues/{queue}/pause", pause)
+            .named("pause_queue", "Hands out no more jobs from a queue; what runs goes on")
+            .answers::<QueueRow>(200, "The queue as it is now.")
+            .fails(ERRORS),
+        Route::new(Method::POST, "/api/queues/{queue}/resume", resume)
+            .named("resume_queue", "Hands out jobs from a queue again")
+            .answers::<QueueRow>(200, "The queue as it is now.")
+            .fails(ERRORS),
+    ]
+}
+
+async fn list(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
+    let seq = ctx.seq();
+    let page = paging::cut(&request.query, "queues", ctx.handle.views().queues(ctx.now()))?;
+    Ok(reply::read(seq, &QueueList { queues: page.rows, next_cursor: page.next, seq, epoch: ctx.identity.epoch }))
+}
+
+async fn pause(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
+    let queue: QueueName = request.parsed_param("queue", "queue_not_found")?;
+    change(&ctx, queue.clone(), Command::PauseQueue { queue }).await
+}
+
+async fn resume(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
+    let queue: QueueName = request.parsed_param("queue", "queue_not_found")?;
+    change(&ctx, queue.clone(), Command::ResumeQueue { queue }).await
+}
+
+async fn change(ctx: &ApiContext, queue: QueueName, command: Command) -> Result<Response, ApiError> {
+    let receipt = ctx.handle.submit(command, Actor::CLIENT).await?;
+    let row = ctx.handle.views().queues(ctx.now()).into_iter().find(|row| row.name == queue);
+    let row = row.ok_or_else(|| ApiError::new("queue_not_found", format!("there is no queue {queue}")))?;
+    Ok(reply::read(receipt.seq, &row))
+}

@@ -1,0 +1,153 @@
+//! The bodies that clients send, but for jobs (those are in [`crate::kinds::request`]), turned into commands.
+
+use crate::api::canonical;
+use crate::api::error::ApiError;
+use crate::api::filter::{FilterParts, FilterShape};
+use crate::api::request::Request;
+use crate::domain::command::{Amend, Command, IdempotencyKey, LeaseProof, NewJob, Retry, Submit};
+use crate::domain::id::{JobId, QueueName, Tag};
+use crate::domain::time::Timestamp;
+use crate::kinds::fields::Fields;
+use crate::kinds::problem::Problems;
+use crate::kinds::request::{raw_json, read_priority, read_tags};
+use crate::views::query::JobFilter;
+
+/// The most bytes of an `Idempotency-Key`.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+
+/// The body of `PATCH /api/jobs/{id}`; what is absent stays.
+#[derive(Debug, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct AmendRequest {
+    #[schemars(range(min = -100, max = 100))]
+    pub priority: Option<i8>,
+    pub queue: Option<QueueName>,
+    pub scheduled_at: Option<Timestamp>,
+    #[schemars(length(max = 32))]
+    pub tags: Option<Vec<Tag>>,
+}
+
+/// The body of `POST /api/jobs/{id}/cancel`.
+#[derive(Debug, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct CancelRequest {
+    /// Cancel the children too, and theirs.
+    pub children: Option<bool>,
+}
+
+/// The body of `POST /api/jobs/{id}/retry`.
+#[derive(Debug, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct RetryRequest {
+    /// Of a batch: run the items again that failed or were skipped, and no others.
+    pub only_failed_items: Option<bool>,
+    /// Also revive the jobs that were cancelled because this one did not complete.
+    pub dependents: Option<bool>,
+}
+
+/// The body of `POST /api/jobs/actions`.
+#[derive(Debug, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ActionRequest {
+    pub action: Action,
+    /// Which jobs. Without `state`, those that the action is for.
+    #[schemars(with = "FilterShape")]
+    pub filter: JobFilter,
+    /// Only say what would happen.
+    #[schemars(with = "Option<bool>")]
+    pub dry_run: bool,
+}
+
+/// What can be done to many jobs at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    Cancel,
+    Retry,
+}
+
+/// The command that submits jobs.
+///
+/// # Errors
+/// When the `Idempotency-Key` is malformed.
+pub fn submit(
+    request: &Request,
+    text: &str,
+    jobs: Vec<NewJob>,
+    parent: Option<LeaseProof>,
+) -> Result<Command, ApiError> {
+    Ok(Command::Submit(Submit { jobs, idempotency: idempotency(request, text)?, parent }))
+}
+
+fn idempotency(request: &Request, text: &str) -> Result<Option<IdempotencyKey>, ApiError> {
+    let Some(value) = request.headers.get("idempotency-key") else { return Ok(None) };
+    let key = value.to_str().ok().filter(|key| (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()));
+    let detail = "the Idempotency-Key must have 1 to 255 visible ASCII characters";
+    let key = key.ok_or_else(|| ApiError::new("invalid_request", detail))?;
+    let request_hash = canonical::hash(text).map_err(|error| ApiError::new("invalid_json", error))?;
+    Ok(Some(IdempotencyKey { key: key.into(), request_hash }))
+}
+
+/// Reads the changes of a `PATCH`.
+pub fn amend(job: JobId, text: &str) -> Result<Command, ApiError> {
+    let request = read(text, |fields| AmendRequest {
+        priority: read_priority(fields),
+        queue: fields.parsed("queue"),
+        scheduled_at: fields.moment("scheduled_at"),
+        tags: read_tags(fields),
+    })?;
+    let AmendRequest { priority, queue, scheduled_at, tags } = request;
+    Ok(Command::Amend(Amend { job, priority, queue, scheduled_at, tags }))
+}
+
+/// Reads how to cancel.
+pub fn cancel(job: JobId, text: &str) -> Result<Command, ApiError> {
+    let request = read(text, |fields| CancelRequest { children: fields.boolean("children") })?;
+    Ok(Command::Cancel { job, children: request.children.unwrap_or(false) })
+}
+
+/// Reads how to run again.
+pub fn retry(job: JobId, text: &str) -> Result<Command, ApiError> {
+    let request = read(text, |fields| RetryRequest {
+        only_failed_items: fields.boolean("only_failed_items"),
+        dependents: fields.boolean("dependents"),
+    })?;
+    Ok(Command::Retry(Retry {
+        job,
+        only_failed_items: request.only_failed_items.unwrap_or(false),
+        dependents: request.dependents.unwrap_or(false),
+        finished: Vec::new(),
+    }))
+}
+
+/// Reads what to do to many jobs.
+pub fn action(text: &str) -> Result<ActionRequest, ApiError> {
+    read(text, |fields| {
+        let action = fields.required("action", ": cancel or retry");
+        let action = action.and_then(|value| {
+            let parsed = serde_json::from_str(value.get());
+            parsed.map_err(|_| fields.problem("action", "must be \"cancel\" or \"retry\"")).ok()
+        });
+        let filter = fields.required("filter", "; send {} for all jobs that the action is for");
+        let base = fields.pointer("filter");
+        let filter = filter.map(|filter| FilterParts::of_json(filter, &base, fields.problems()));
+        let dry_run = fields.boolean("dry_run").unwrap_or(false);
+        // A problem was noted for each that is missing, so that what stands in for it is never used.
+        ActionRequest { action: action.unwrap_or(Action::Cancel), filter: filter.unwrap_or_default(), dry_run }
+    })
+}
+
+/// Reads an object with `read`; any problem makes it an error.
+fn read<T>(text: &str, read: impl FnOnce(&mut Fields) -> T) -> Result<T, ApiError> {
+    let raw = raw_json(text)?;
+    let mut problems = Problems::default();
+    let value = Fields::open(raw, "", &mut problems).map(|mut fields| {
+        let value = read(&mut fields);
+        fields.finish();
+        value
+    });
+    match value.filter(|_| problems.is_empty()) {
+        Some(value) => Ok(value),
+        None => Err(ApiError::invalid_request(problems)),
+    }
+}

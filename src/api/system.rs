@@ -1,0 +1,155 @@
+//! The server about itself: health, sessions, numbers, and the description of this interface.
+
+use std::sync::Arc;
+
+use warp::http::{Method, StatusCode};
+use warp::reply::Response;
+
+use crate::api::context::{ApiContext, Identity};
+use crate::api::door::Door;
+use crate::api::error::ApiError;
+use crate::api::request::Request;
+use crate::api::route::{Content, Route};
+use crate::api::{openapi, reply};
+use crate::domain::id::{Epoch, Seq, SessionId};
+use crate::domain::time::Timestamp;
+use crate::engine::Condition;
+use crate::metrics;
+use crate::metrics::Standing;
+use crate::views::row::Stats;
+
+/// How the server is.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+#[serde(tag = "status", rename_all = "snake_case")]
+enum Health {
+    Ok {
+        epoch: Epoch,
+        started_at: Timestamp,
+        /// The last durable seq.
+        seq: Seq,
+        version: &'static str,
+    },
+    /// The log is replayed.
+    Starting {
+        /// How much of it was: 0 to 1.
+        progress: f64,
+    },
+    /// The log could not be written.
+    Halted { detail: String },
+}
+
+/// Whether a session is live.
+#[derive(Default, serde::Serialize, schemars::JsonSchema)]
+struct SessionStatus {
+    valid: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epoch: Option<Epoch>,
+    /// What sort of session it is: `live` or `worker`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    /// Why it is not: `NO_SESSION_ID`, `SESSION_NOT_FOUND`; or why that is not known yet: `starting`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'static str>,
+}
+
+/// Numbers for the dashboard.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+struct StatsBody {
+    #[serde(flatten)]
+    stats: Stats,
+    started_at: Timestamp,
+    seq: Seq,
+    epoch: Epoch,
+}
+
+/// The routes of this area.
+pub fn routes() -> Vec<Route> {
+    const SESSION_HEADER: &[(&str, &str)] = &[("X-Session-Id", "The session, as the server issued it.")];
+    vec![
+        Route::always("/health", health)
+            .named("get_health", "Says how the server is")
+            .answers::<Health>(200, "It takes requests.")
+            .answers::<Health>(503, "It is starting, or it is halted."),
+        Route::always("/api/session/status", session_status)
+            .named("get_session_status", "Says whether a session is live")
+            .reads(SESSION_HEADER)
+            .answers::<SessionStatus>(200, "The session is live.")
+            .answers::<SessionStatus>(401, "There is no such session.")
+            .answers::<SessionStatus>(503, "The server is starting; the session may well be live."),
+        Route::new(Method::GET, "/api/stats", stats)
+            .named("get_stats", "Counts and rates")
+            .answers::<StatsBody>(200, "The numbers of now."),
+        Route::new(Method::GET, "/metrics", prometheus)
+            .named("get_metrics", "Metrics in the text format of Prometheus")
+            .answer(200, "The metrics of now.", Content::Bytes("text/plain")),
+        Route::always("/api/openapi.json", description)
+            .named("get_openapi", "Describes this interface: OpenAPI 3.1")
+            .answers::<serde_json::Map<String, serde_json::Value>>(200, "The description."),
+    ]
+}
+
+fn health(door: &Door, _: &Request) -> Response {
+    let Identity { epoch, started_at, version } = *door.identity();
+    let Some(ctx) = door.context() else {
+        return reply::json(StatusCode::SERVICE_UNAVAILABLE, &Health::Starting { progress: door.progress() });
+    };
+    match &*ctx.handle.condition().borrow() {
+        Condition::Halted { detail } => {
+            reply::json(StatusCode::SERVICE_UNAVAILABLE, &Health::Halted { detail: detail.clone() })
+        }
+        Condition::Running | Condition::StorageLow { .. } | Condition::Stopping => {
+            let seq = ctx.seq();
+            reply::read(seq, &Health::Ok { epoch, started_at, seq, version })
+        }
+    }
+}
+
+fn session_status(door: &Door, request: &Request) -> Response {
+    let Some(ctx) = door.context() else {
+        let status = SessionStatus { valid: true, reason: Some("starting"), ..SessionStatus::default() };
+        return reply::json(StatusCode::SERVICE_UNAVAILABLE, &status);
+    };
+    let invalid = |reason, message| {
+        let status = SessionStatus { reason: Some(reason), message: Some(message), ..SessionStatus::default() };
+        reply::json(StatusCode::UNAUTHORIZED, &status)
+    };
+    let Some(given) = request.header("x-session-id") else {
+        return invalid("NO_SESSION_ID", "send the session in the header X-Session-Id");
+    };
+    let session = given.parse::<SessionId>().ok();
+    let is_live = session.is_some_and(|session| ctx.sessions.get(session).is_some());
+    if !is_live {
+        return invalid("SESSION_NOT_FOUND", "the server does not know this session; it may have been restarted");
+    }
+    let epoch = Some(door.identity().epoch);
+    let status = SessionStatus { valid: true, epoch, kind: Some("worker"), ..SessionStatus::default() };
+    reply::read(ctx.seq(), &status)
+}
+
+async fn stats(ctx: Arc<ApiContext>, _: Request) -> Result<Response, ApiError> {
+    let seq = ctx.seq();
+    let Identity { epoch, started_at, .. } = ctx.identity;
+    Ok(reply::read(seq, &StatsBody { stats: ctx.handle.views().stats(ctx.now()), started_at, seq, epoch }))
+}
+
+async fn prometheus(ctx: Arc<ApiContext>, _: Request) -> Result<Response, ApiError> {
+    let (views, now) = (ctx.handle.views(), ctx.now());
+    let seq = ctx.seq();
+    let standing = metrics::render_standing(&Standing {
+        stats: &views.stats(now),
+        queues: &views.queues(now),
+        seq: seq.0,
+        started_at: ctx.identity.started_at,
+        is_halted: matches!(*ctx.handle.condition().borrow(), Condition::Halted { .. }),
+    });
+    ctx.metrics.run_upkeep();
+    let text = ctx.metrics.render() + &standing;
+    Ok(reply::as_of(seq, reply::with_type(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)))
+}
+
+fn description(door: &Door, _: &Request) -> Response {
+    let document = openapi::describe(door.table(), door.identity().version);
+    reply::json(StatusCode::OK, &document)
+}

@@ -1,0 +1,117 @@
+//! Starts and stops what the server does by itself: ticks, the disk watch, synced log lines, stored views, snapshots.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use crate::app::ServeError;
+use crate::app::data::ForChores;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::engine::Handle;
+use crate::maintenance::snapshotter::{EVENTS_AT_STOP, EVENTS_BETWEEN, Snapshotter};
+use crate::maintenance::{disk, ticker};
+use crate::storage::{self, DirectoryLock};
+use crate::views::Views;
+use crate::views::flusher::Flusher;
+
+/// How often log lines are made durable.
+const SYNC_LOGS_EVERY: Duration = Duration::from_secs(1);
+/// How often it is looked whether a snapshot is due.
+const SNAPSHOT_LOOK: Duration = Duration::from_secs(5);
+
+/// What runs beside the engine.
+pub struct Chores {
+    tasks: JoinSet<()>,
+    flusher: Flusher,
+    snapshots: Snapshots,
+    /// Other servers stay out until everything is written.
+    lock: DirectoryLock,
+}
+
+impl Chores {
+    /// Starts all of them.
+    pub fn start(
+        config: &Config,
+        handle: &Handle,
+        clock: &Arc<dyn Clock>,
+        views: &Arc<Views>,
+        data: ForChores,
+    ) -> Result<Chores, ServeError> {
+        let flusher = Flusher::start(views.clone()).map_err(ServeError::step("start the views' thread"))?;
+        let snapshotter = Snapshotter::new(data.log, data.snapshots, data.newest_snapshot);
+        let snapshots = Snapshots::start(snapshotter).map_err(ServeError::step("start the snapshots' thread"))?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(ticker::run(handle.clone(), clock.clone()));
+        let directory = config.data.clone();
+        tasks.spawn(disk::run(handle.clone(), config.min_free_bytes, move || storage::disk_free(&directory)));
+        tasks.spawn(sync_logs(data.job_logs));
+        Ok(Chores { tasks, flusher, snapshots, lock: data.lock })
+    }
+
+    /// Ends all of them; what is still to be written is written, unless the log cannot be written any more.
+    pub async fn stop(mut self, is_halted: bool) {
+        self.tasks.shutdown().await;
+        let stopped = tokio::task::spawn_blocking(move || {
+            if let Err(error) = self.flusher.stop() {
+                tracing::warn!(%error, "the views were not stored; the next start builds them again");
+            }
+            self.snapshots.stop(!is_halted);
+            self.lock
+        });
+        let lock = stopped.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        // The log is closed after this, and the process ends: the lock may go with it.
+        std::mem::forget(lock);
+    }
+}
+
+async fn sync_logs(logs: Arc<storage::joblogs::JobLogs>) {
+    let mut turns = tokio::time::interval(SYNC_LOGS_EVERY);
+    loop {
+        turns.tick().await;
+        let logs = logs.clone();
+        let synced = tokio::task::spawn_blocking(move || logs.sync()).await;
+        if let Ok(Err(error)) = synced {
+            tracing::warn!(%error, source = ?error.source, "log lines are not durable yet; trying again");
+        }
+    }
+}
+
+/// The thread that writes snapshots.
+struct Snapshots {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Snapshotter>,
+}
+
+impl Snapshots {
+    fn start(mut snapshotter: Snapshotter) -> std::io::Result<Snapshots> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let thread = std::thread::Builder::new().name("snapshots".into()).spawn(move || {
+            while !stopped.load(Ordering::Acquire) {
+                write(&mut snapshotter, EVENTS_BETWEEN);
+                std::thread::park_timeout(SNAPSHOT_LOOK);
+            }
+            snapshotter
+        })?;
+        Ok(Snapshots { stop, thread })
+    }
+
+    fn stop(self, write_last: bool) {
+        self.stop.store(true, Ordering::Release);
+        self.thread.thread().unpark();
+        let mut snapshotter = self.thread.join().expect("the snapshots' thread does not panic");
+        if write_last {
+            write(&mut snapshotter, EVENTS_AT_STOP);
+        }
+    }
+}
+
+fn write(snapshotter: &mut Snapshotter, least: u64) {
+    if let Err(error) = snapshotter.catch_up(least) {
+        tracing::warn!(%error, "no snapshot was written; the next start folds more of the log");
+    }
+}

@@ -1,0 +1,146 @@
+//! Opens the data directory: the log, the views, the logs and files of jobs, and the state that follows from them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::{Config, ResetOnStartup};
+use crate::domain::id::Seq;
+use crate::domain::state::State;
+use crate::domain::time::Timestamp;
+use crate::engine::recovery::{RecoverError, recover};
+use crate::engine::snapshot;
+use crate::log::snapshot::{SnapshotError, SnapshotStore};
+use crate::log::{EventLog, LogReader};
+use crate::storage::files::FileError;
+use crate::storage::views::{OpenViewsError, SledFinished};
+use crate::storage::{self, DirectoryLock, JobFiles, JobLogs, OpenError, Options, SnapshotFiles};
+use crate::views::{FinishedStore, Views};
+
+/// What the data directory held.
+pub struct Data {
+    pub log: Box<dyn EventLog>,
+    pub state: State,
+    pub views: Arc<Views>,
+    pub job_logs: Arc<JobLogs>,
+    pub job_files: Arc<JobFiles>,
+    pub clean_shutdown: bool,
+    pub was_reset: bool,
+    pub chores: ForChores,
+}
+
+/// What chores go on with.
+pub struct ForChores {
+    pub log: Arc<dyn LogReader>,
+    pub snapshots: Arc<dyn SnapshotStore>,
+    pub newest_snapshot: Seq,
+    pub job_logs: Arc<JobLogs>,
+    pub lock: DirectoryLock,
+}
+
+/// Why the data directory could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Snapshots(#[from] SnapshotError),
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    #[error(transparent)]
+    Views(#[from] OpenViewsError),
+    #[error("the logs of jobs could not be opened")]
+    JobLogs(#[source] std::io::Error),
+    #[error(transparent)]
+    Files(#[from] FileError),
+}
+
+/// Opens everything. `report` hears how much of the log was folded, 0 to 1.
+pub fn open(config: &Config, now: Timestamp, report: &dyn Fn(f64)) -> Result<Data, DataError> {
+    let was_reset = reset_if_asked(config, now)?;
+    let options = Options { accept_data_loss: config.accept_data_loss, ..Options::default() };
+    let opened = storage::open(&config.data, &options)?;
+    if opened.torn_events > 0 {
+        tracing::info!(events = opened.torn_events, "dropped the beginning of a group whose end was never written");
+    }
+    if let Some(copy) = &opened.damaged_copy {
+        tracing::warn!(copy = %copy.display(), "the log was damaged; this is what is left of it, and a copy was kept");
+    }
+    let log: Arc<dyn LogReader> = opened.log.reader();
+    let snapshots = Arc::new(SnapshotFiles::open(&config.data, opened.lineage)?);
+    let finished: Arc<dyn FinishedStore> = Arc::new(SledFinished::open(&config.data.join("views"), opened.lineage)?);
+    let last = log.last().0.max(1);
+    let mut newest_snapshot = Seq::ZERO;
+    let snapshot = |at_most| {
+        let found = newest(&*snapshots, at_most);
+        newest_snapshot = found.as_ref().map_or(Seq::ZERO, State::seq);
+        found
+    };
+    let recovered = recover(&log, snapshot, finished, &|seq| report(seq.0 as f64 / last as f64))?;
+    tracing::info!(events = log.last().0, folded = recovered.folded, "the log is recovered");
+    let job_logs = Arc::new(JobLogs::open(&config.data).map_err(DataError::JobLogs)?);
+    Ok(Data {
+        log: opened.log,
+        state: recovered.state,
+        views: recovered.views,
+        job_logs: job_logs.clone(),
+        job_files: Arc::new(JobFiles::open(&config.data)?),
+        clean_shutdown: opened.clean_shutdown,
+        was_reset,
+        chores: ForChores { log, snapshots, newest_snapshot, job_logs, lock: opened.lock },
+    })
+}
+
+/// The state of the newest snapshot that can be read. Damaged ones are said aloud and passed over (V1).
+pub fn newest(snapshots: &dyn SnapshotStore, at_most: Seq) -> Option<State> {
+    let found = match snapshots.newest(at_most) {
+        Ok(found) => found,
+        Err(error) => {
+            tracing::warn!(%error, "snapshots could not be searched; the whole log is folded");
+            return None;
+        }
+    };
+    for damaged in &found.damaged {
+        tracing::warn!(path = %damaged.path.display(), detail = damaged.detail, "a damaged snapshot is passed over");
+    }
+    match snapshot::read(found.snapshot?.content) {
+        Ok(state) => Some(state),
+        Err(error) => {
+            tracing::warn!(%error, "the newest snapshot could not be read; the whole log is folded");
+            None
+        }
+    }
+}
+
+fn reset_if_asked(config: &Config, now: Timestamp) -> Result<bool, DataError> {
+    let archive = match config.reset_on_startup {
+        ResetOnStartup::No => return Ok(false),
+        ResetOnStartup::Delete => false,
+        ResetOnStartup::Archive => true,
+    };
+    let jobs = count_jobs(&config.data);
+    let moved = storage::reset(&config.data, archive, now)?;
+    let jobs = jobs.map_or_else(|| "an unknown number of".to_owned(), |jobs| jobs.to_string());
+    match moved {
+        Some(archive) => tracing::info!("reset on startup: {jobs} jobs dropped, moved to {}", archive.display()),
+        None => tracing::info!("reset on startup: {jobs} jobs dropped"),
+    }
+    Ok(true)
+}
+
+/// How many jobs a data directory holds; none if that cannot be told.
+fn count_jobs(data: &Path) -> Option<usize> {
+    if !data.join("log").exists() {
+        return Some(0);
+    }
+    let opened = storage::open(data, &Options { ballast_bytes: 0, ..Options::default() }).ok()?;
+    let snapshots = SnapshotFiles::open(data, opened.lineage).ok()?;
+    let log = opened.log.reader();
+    let mut state = newest(&snapshots, log.last()).unwrap_or_default();
+    loop {
+        let records = log.page_after(state.seq()).ok()?;
+        if records.is_empty() {
+            return Some(state.slots().count());
+        }
+        records.iter().for_each(|record| drop(crate::domain::evolve::evolve(&mut state, record)));
+    }
+}

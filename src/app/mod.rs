@@ -1,0 +1,250 @@
+//! The composition root: from a configuration to a running server and back to an empty process. The only place that
+//! knows every adapter; it wires and decides nothing about jobs.
+//!
+//! The order of a start matters: the door opens first and says `starting`; the log is recovered; what a killed server
+//! left running is ended; the epoch begins; jobs of dead workers are queued again; only then anything is granted.
+
+mod chores;
+pub mod data;
+mod reload;
+pub mod verify;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::api;
+use crate::api::context::{ApiContext, Identity};
+use crate::api::door::Door;
+use crate::app::chores::Chores;
+use crate::app::data::{Data, DataError};
+use crate::auth::Gate;
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::domain::command::{Command, StartEpoch};
+use crate::domain::event::{Actor, WorkerLeftCause};
+use crate::domain::id::{Epoch, SessionId};
+use crate::engine::{self, Engine, Handle, SubmitError};
+use crate::log::AppendError;
+use crate::metrics;
+use crate::sessions::{self, Sessions, Settings};
+use crate::shutdown::{self, Request, Signals};
+use crate::workers::orphans::{LiveGroups, end_orphans};
+use crate::workers::unix::UnixLauncher;
+use crate::workers::{RunSpec, Supervisor, Workshop};
+
+/// How long children may take to end when the server is told to stop.
+const DRAIN_WITHIN: Duration = Duration::from_secs(30);
+/// How long open connections may take to end after that.
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Why the server could not start, or ended badly.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("could not listen on {listen}")]
+    Listen { listen: SocketAddr, source: std::io::Error },
+    #[error(transparent)]
+    Data(#[from] DataError),
+    #[error("could not {step}")]
+    Step { step: &'static str, source: std::io::Error },
+    #[error("metrics could not be set up")]
+    Metrics(#[source] metrics_exporter_prometheus::BuildError),
+    #[error("the server could not begin its work")]
+    Begin(#[source] SubmitError),
+    #[error("the log could not be closed in order")]
+    Close(#[source] AppendError),
+}
+
+impl ServeError {
+    fn step(step: &'static str) -> impl FnOnce(std::io::Error) -> ServeError {
+        move |source| ServeError::Step { step, source }
+    }
+}
+
+/// Runs the server until a signal ends it. The first line on stdout says where it listens.
+pub async fn serve(config: Config) -> Result<(), ServeError> {
+    let signals = Signals::listen().map_err(ServeError::step("listen to signals"))?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let identity =
+        Identity { epoch: Epoch(uuid::Uuid::now_v7()), started_at: clock.now(), version: env!("CARGO_PKG_VERSION") };
+    let (door, address, closing) = open_door(&config, identity).await?;
+    let data = open_data(&config, &clock, &door).await?;
+    let running = Running::begin(config, identity, clock, data, address, &door).await?;
+    tracing::info!(epoch = %identity.epoch, %address, "the server is ready");
+    running.until_stopped(signals).await?;
+    closing.close().await;
+    Ok(())
+}
+
+/// The listening server, apart from what is behind the door.
+struct Closing {
+    trigger: shutdown::Trigger,
+    listener: tokio::task::JoinHandle<()>,
+}
+
+impl Closing {
+    async fn close(self) {
+        self.trigger.stop();
+        // Whoever still holds a connection open after that is cut off by the end of the process.
+        let _ = tokio::time::timeout(CLOSE_WITHIN, self.listener).await;
+    }
+}
+
+async fn open_door(config: &Config, identity: Identity) -> Result<(Arc<Door>, SocketAddr, Closing), ServeError> {
+    let listen = config.listen;
+    let failed = |source| ServeError::Listen { listen, source };
+    let listener = TcpListener::bind(listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let door = Arc::new(api::door(identity, Gate::new(address, config.allowed_origins.clone())));
+    let (trigger, stop) = shutdown::channel();
+    let listener = tokio::spawn(api::listener::serve(listener, door.clone().filter(), stop.wait()));
+    let mut stdout = std::io::stdout().lock();
+    let said = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
+    said.map_err(ServeError::step("say on stdout where it listens"))?;
+    Ok((door, address, Closing { trigger, listener }))
+}
+
+async fn open_data(config: &Config, clock: &Arc<dyn Clock>, door: &Arc<Door>) -> Result<Data, ServeError> {
+    let (config, clock, door) = (config.clone(), clock.clone(), door.clone());
+    let opened = tokio::task::spawn_blocking(move || {
+        let swept = end_orphans(&config.data.join("groups")).map_err(ServeError::step("end what was left running"))?;
+        if swept.ended > 0 {
+            tracing::warn!(groups = swept.ended, "ended what a killed server had left running");
+        }
+        let data = data::open(&config, clock.now(), &|fraction| door.set_progress(fraction))?;
+        Ok(data)
+    });
+    opened.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+}
+
+/// Everything that runs behind the door.
+struct Running {
+    config: Config,
+    handle: Handle,
+    engine: Engine,
+    supervisor: Supervisor,
+    sessions: Arc<Sessions>,
+    chores: Chores,
+    rules: reload::Rules,
+}
+
+impl Running {
+    async fn begin(
+        config: Config,
+        identity: Identity,
+        clock: Arc<dyn Clock>,
+        data: Data,
+        address: SocketAddr,
+        door: &Door,
+    ) -> Result<Running, ServeError> {
+        let metrics = metrics::install().map_err(ServeError::Metrics)?;
+        let before: Vec<SessionId> = data.state.workers().map(|(&session, _)| session).collect();
+        let parts = engine::Parts {
+            log: data.log,
+            state: data.state,
+            views: data.views.clone(),
+            limits: config.limits.clone(),
+            clock: clock.clone(),
+            seed: uuid::Uuid::new_v4().as_u128() as u64,
+        };
+        let (engine, handle) = Engine::start(parts);
+        let start = StartEpoch { epoch: identity.epoch, reset: data.was_reset, clean_shutdown: data.clean_shutdown };
+        begin_epoch(&handle, start, before).await.map_err(ServeError::Begin)?;
+        let (rules, catalog, limits) = reload::Rules::new(&config);
+        let sessions = Sessions::start(sessions::Parts {
+            engine: handle.clone(),
+            logs: data.job_logs.clone(),
+            clock: clock.clone(),
+            catalog: catalog.clone(),
+            epoch: identity.epoch,
+            settings: Settings { lease: config.lease, ping: crate::domain::time::Millis(config.lease.0 / 3) },
+        });
+        let chores = Chores::start(&config, &handle, &clock, &data.views, data.chores)?;
+        let groups = LiveGroups::open(&config.data.join("groups"), identity.epoch)
+            .map_err(ServeError::step("keep a record of children"))?;
+        let workshop = Workshop {
+            sessions: sessions.clone(),
+            files: data.job_files.clone(),
+            launcher: Arc::new(UnixLauncher::default()),
+            groups,
+            scratch: config.data.join("scratch"),
+            server_url: format!("http://{address}"),
+        };
+        let supervisor = Supervisor::start(run_specs(&config), workshop);
+        door.open(Arc::new(ApiContext {
+            identity,
+            handle: handle.clone(),
+            sessions: sessions.clone(),
+            clock,
+            logs: data.job_logs,
+            files: data.job_files,
+            metrics,
+            catalog,
+            limits,
+        }));
+        Ok(Running { config, handle, engine, supervisor, sessions, chores, rules })
+    }
+
+    async fn until_stopped(mut self, mut signals: Signals) -> Result<(), ServeError> {
+        let mut condition = self.handle.condition();
+        loop {
+            match signals.next().await {
+                Request::Stop => break,
+                Request::Reload => self.reload(),
+            }
+        }
+        tracing::info!("stopping: children are told to end");
+        self.handle.begin_stopping();
+        let drained = self.supervisor.drain(DRAIN_WITHIN).await;
+        if drained.late > 0 {
+            tracing::warn!(children = drained.late, "some children did not end in time");
+        }
+        self.sessions.close();
+        let is_halted = matches!(*condition.borrow_and_update(), engine::Condition::Halted { .. });
+        self.chores.stop(is_halted).await;
+        let Running { handle, engine, .. } = self;
+        handle.close();
+        drop(handle);
+        let joined = tokio::task::spawn_blocking(move || engine.join()).await;
+        let closed = joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        if is_halted { Ok(()) } else { closed.map_err(ServeError::Close) }
+    }
+
+    /// Reads kinds, queues and schedules again. A configuration that is wrong changes nothing.
+    fn reload(&mut self) {
+        match self.rules.read_again(&self.config) {
+            Ok(config) => {
+                self.supervisor.apply(run_specs(&config));
+                // An engine that has ended needs no limits.
+                let _ = self.handle.set_limits(config.limits.clone());
+                tracing::info!("kinds and queues were read again");
+                self.config = config;
+            }
+            Err(error) => tracing::error!(%error, "the configuration was not read again; nothing has changed"),
+        }
+    }
+}
+
+fn run_specs(config: &Config) -> Vec<RunSpec> {
+    let run = config.catalog.kinds().filter_map(|kind| kind.run.clone().map(|run| (kind.name.clone(), run)));
+    run.map(|(kind, run)| RunSpec { kind, run }).collect()
+}
+
+/// Appends the epoch, and ends the sessions that the server before did not end: their jobs are queued again.
+async fn begin_epoch(handle: &Handle, start: StartEpoch, before: Vec<SessionId>) -> Result<(), SubmitError> {
+    handle.submit(Command::StartEpoch(start), Actor::SERVER).await?;
+    let mut seq = handle.views().position();
+    for session in before {
+        let leave = Command::LeaveWorker { session, cause: WorkerLeftCause::ServerRestarted };
+        seq = handle.submit(leave, Actor::SERVER).await?.seq.max(seq);
+    }
+    tracing::debug!(seq = seq.0, "the epoch has begun");
+    Ok(())
+}
+
+/// A value that others follow.
+pub(crate) type Followed<T> = watch::Receiver<T>;

@@ -1,0 +1,120 @@
+//! Writes and reads snapshots of the state.
+//!
+//! A snapshot is made by merging the one before with the records since, and never by stopping the writer: an event
+//! changes only the job that it names (D3), so only the jobs that were touched are decoded and folded, and the frames
+//! of all others are copied as they are.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read, Write};
+
+use crate::domain::evolve::evolve;
+use crate::domain::id::{Ordinal, Seq};
+use crate::domain::state::{Globals, Slot, State};
+use crate::log::codec_state::{Frame, FrameReader, FrameWriter, SnapshotError, decode_slot};
+use crate::log::{LogReader, ReadError};
+
+/// Why no snapshot was written.
+#[derive(Debug, thiserror::Error)]
+pub enum MergeError {
+    #[error("the log could not be read")]
+    Read(#[from] ReadError),
+    #[error("the snapshot before could not be read")]
+    Snapshot(#[from] SnapshotError),
+    #[error("the snapshot could not be written")]
+    Write(#[from] io::Error),
+}
+
+/// Reads a whole state.
+pub fn read(input: impl Read) -> Result<State, SnapshotError> {
+    let (mut frames, globals) = FrameReader::new(input)?;
+    let mut slots = Vec::new();
+    while let Some(frame) = frames.next_frame()? {
+        slots.push(decode_slot(&frame)?);
+    }
+    Ok(State::from_parts(globals, slots))
+}
+
+/// Writes a whole state.
+pub fn write(state: &State, out: impl Write) -> io::Result<()> {
+    let mut frames = FrameWriter::new(out)?;
+    frames.globals(&state.globals())?;
+    state.slots().try_for_each(|slot| frames.slot(slot))?;
+    frames.finish()?.flush()
+}
+
+/// What happened since a snapshot, up to a seq: which jobs it touched, and the parts of them that the snapshot has.
+pub struct Merge {
+    target: Seq,
+    touched: BTreeSet<Ordinal>,
+}
+
+impl Merge {
+    /// Looks through the log which jobs were touched after `base`: at most about `events_max` events are taken.
+    pub fn plan(log: &dyn LogReader, base: Seq, events_max: u64) -> Result<Merge, ReadError> {
+        let mut merge = Merge { target: base, touched: BTreeSet::new() };
+        while merge.target.0 < base.0 + events_max {
+            let records = log.page_after(merge.target)?;
+            let Some(last) = records.last() else { break };
+            merge.target = last.seq;
+            merge.touched.extend(records.iter().filter_map(|record| record.event.job()).map(|job| job.ordinal()));
+        }
+        Ok(merge)
+    }
+
+    /// The seq at which the new snapshot stands.
+    pub fn target(&self) -> Seq {
+        self.target
+    }
+
+    /// Writes the new snapshot. `base` opens the one before: it is read twice; none stands for the empty state.
+    pub fn write<R: Read>(
+        &self,
+        log: &dyn LogReader,
+        base: impl Fn() -> io::Result<Option<R>>,
+        out: impl Write,
+    ) -> Result<(), MergeError> {
+        let mut state = self.load(base()?)?;
+        while state.seq() < self.target {
+            for record in log.page_after(state.seq())?.iter().filter(|record| record.seq <= self.target) {
+                evolve(&mut state, record);
+            }
+        }
+        let mut frames = FrameWriter::new(out)?;
+        frames.globals(&state.globals())?;
+        if let Some(input) = base()? {
+            each_frame(input, |frame| {
+                let copied = !self.touched.contains(&frame.ordinal);
+                if copied { frames.copy(frame).map_err(SnapshotError::Io) } else { Ok(()) }
+            })?;
+        }
+        let touched = state.slots().filter(|slot| self.touched.contains(&slot.id().ordinal()));
+        for slot in touched {
+            frames.slot(slot)?;
+        }
+        frames.finish()?.flush()?;
+        Ok(())
+    }
+
+    fn load<R: Read>(&self, input: Option<R>) -> Result<State, MergeError> {
+        let Some(input) = input else { return Ok(State::default()) };
+        let mut slots: Vec<Slot> = Vec::new();
+        let globals = each_frame(input, |frame| {
+            if self.touched.contains(&frame.ordinal) {
+                slots.push(decode_slot(frame)?);
+            }
+            Ok(())
+        })?;
+        Ok(State::from_parts(globals, slots))
+    }
+}
+
+fn each_frame(
+    input: impl Read,
+    mut visit: impl FnMut(&Frame) -> Result<(), SnapshotError>,
+) -> Result<Globals, SnapshotError> {
+    let (mut frames, globals) = FrameReader::new(input)?;
+    while let Some(frame) = frames.next_frame()? {
+        visit(&frame)?;
+    }
+    Ok(globals)
+}

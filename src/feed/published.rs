@@ -1,0 +1,264 @@
+//! The published form of an event: what everybody outside sees of a record, over HTTP, live, and in exports.
+//!
+//! It never shows the hash of a token or of a request, and durations are seconds. A field that was published stays.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::domain::batch::{ItemReport, NewItem};
+use crate::domain::event::{Actor, Event, FirstState, JobRetried, JobStarted, JobSubmitted, Record};
+use crate::domain::id::{JobId, KindName, QueueName, Seq, SessionId, Tag};
+use crate::domain::job::{StateName, WorkerPlace};
+use crate::domain::json::Json;
+use crate::domain::time::Timestamp;
+
+/// One event as it is published.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct PublishedEvent {
+    pub seq: Seq,
+    pub at: Timestamp,
+    /// One of the names that `schemas/events` describes.
+    #[serde(rename = "type")]
+    pub event_type: &'static str,
+    /// The job that the event is about; `null` for an event about a queue, a worker or the server.
+    pub job_id: Option<JobId>,
+    pub actor: Actor,
+    /// What belongs to this type of event.
+    #[schemars(with = "serde_json::Map<String, Value>")]
+    pub data: Data,
+}
+
+/// What belongs to one type of event.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Data {
+    Submitted(Box<Submitted>),
+    Started(Started),
+    Retried(Retried),
+    ItemsAdded {
+        items: Vec<NewItem>,
+    },
+    ItemsReported {
+        reports: Vec<ItemReport>,
+    },
+    Checkpointed {
+        data: Json,
+    },
+    Completed {
+        result: Option<Json>,
+    },
+    /// Small ones, as they are kept.
+    AsKept(Value),
+}
+
+/// The data of `job.submitted`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Submitted {
+    pub kind: KindName,
+    pub queue: QueueName,
+    pub state: StateName,
+    pub scheduled_at: Option<Timestamp>,
+    pub priority: i8,
+    pub args: Json,
+    pub tags: Vec<Tag>,
+    pub max_attempts: u32,
+    pub max_lost: u32,
+    pub timeout_s: Option<f64>,
+    pub backoff_s: f64,
+    pub backoff_max_s: f64,
+    pub parent_id: Option<JobId>,
+    pub root_id: JobId,
+    pub depends_on: Vec<JobId>,
+    pub unique_key: Option<Arc<str>>,
+    pub items: Vec<NewItem>,
+}
+
+/// The data of `job.started`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Started {
+    pub attempt: u32,
+    pub session: SessionId,
+    /// The worker's name.
+    pub worker: Arc<str>,
+    pub place: WorkerPlace,
+    /// When its running time is up.
+    pub timeout_at: Option<Timestamp>,
+}
+
+/// The data of `job.retried`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Retried {
+    pub only_failed_items: bool,
+    pub state: StateName,
+    pub scheduled_at: Option<Timestamp>,
+}
+
+impl PublishedEvent {
+    /// Publishes a record.
+    pub fn of(record: Record) -> PublishedEvent {
+        PublishedEvent {
+            seq: record.seq,
+            at: record.at,
+            event_type: record.event.type_name(),
+            job_id: record.event.job(),
+            actor: record.actor,
+            data: Data::of(record.event),
+        }
+    }
+}
+
+impl Data {
+    fn of(event: Event) -> Data {
+        match event {
+            Event::JobSubmitted(data) => Data::Submitted(Box::new(Submitted::of(data))),
+            Event::JobStarted(data) => Data::Started(Started::of(data)),
+            Event::JobRetried(data) => Data::Retried(Retried::of(&data)),
+            Event::JobItemsAdded(data) => Data::ItemsAdded { items: data.items },
+            Event::JobItemsReported(data) => Data::ItemsReported { reports: data.reports },
+            Event::JobCheckpointed(data) => Data::Checkpointed { data: data.data },
+            Event::JobCompleted(data) => Data::Completed { result: data.result },
+            event @ (Event::EpochStarted(_)
+            | Event::JobQueued(_)
+            | Event::JobScheduled(_)
+            | Event::JobProgressed(_)
+            | Event::JobFileStored(_)
+            | Event::JobAttemptFailed(_)
+            | Event::JobAttemptLost(_)
+            | Event::JobCancelRequested(_)
+            | Event::JobFailed(_)
+            | Event::JobCancelled(_)
+            | Event::JobAmended(_)
+            | Event::JobLateResult(_)
+            | Event::QueuePaused(_)
+            | Event::QueueResumed(_)
+            | Event::WorkerJoined(_)
+            | Event::WorkerLeft(_)) => Data::AsKept(as_kept(&event)),
+        }
+    }
+}
+
+impl Submitted {
+    fn of(data: JobSubmitted) -> Submitted {
+        let (state, scheduled_at) = first_state(data.state);
+        let relations = data.relations.unwrap_or_default();
+        Submitted {
+            kind: data.kind,
+            queue: data.queue,
+            state,
+            scheduled_at,
+            priority: data.priority,
+            args: data.args,
+            tags: data.tags,
+            max_attempts: data.policy.max_attempts,
+            max_lost: data.policy.max_lost,
+            timeout_s: data.policy.timeout.map(|span| span.as_secs()),
+            backoff_s: data.policy.backoff.as_secs(),
+            backoff_max_s: data.policy.backoff_max.as_secs(),
+            parent_id: relations.parent,
+            root_id: relations.root.unwrap_or(data.job),
+            depends_on: relations.depends_on,
+            unique_key: relations.unique_key.map(|unique| unique.key),
+            items: data.items,
+        }
+    }
+}
+
+impl Started {
+    fn of(data: JobStarted) -> Started {
+        let JobStarted { attempt, session, worker, place, timeout_at, .. } = data;
+        Started { attempt, session, worker, place, timeout_at }
+    }
+}
+
+impl Retried {
+    fn of(data: &JobRetried) -> Retried {
+        let (state, scheduled_at) = first_state(data.state);
+        Retried { only_failed_items: data.only_failed_items, state, scheduled_at }
+    }
+}
+
+fn first_state(state: FirstState) -> (StateName, Option<Timestamp>) {
+    match state {
+        FirstState::Queued => (StateName::Queued, None),
+        FirstState::Scheduled { scheduled_at } => (StateName::Scheduled, Some(scheduled_at)),
+        FirstState::Blocked { scheduled_at } => (StateName::Blocked, scheduled_at),
+    }
+}
+
+/// An event's own JSON, without the job, which stands beside it.
+fn as_kept(event: &Event) -> Value {
+    let mut value = serde_json::to_value(event).expect("an event can be written as JSON");
+    if let Some(members) = value.as_object_mut() {
+        members.remove("job");
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::event::JobQueued;
+    use crate::domain::event::QueuedCause;
+    use crate::domain::id::{Ordinal, TokenHash};
+    use crate::domain::job::{Idempotency, Relations};
+    use crate::domain::retry::Policy;
+    use crate::domain::time::Millis;
+
+    use super::*;
+
+    fn published(event: impl Into<Event>) -> Value {
+        let event = event.into();
+        let at = Timestamp::from_ms(1_000);
+        let record = Record { seq: Seq(7), at, previous: None, actor: Actor::CLIENT, continues: false, event };
+        serde_json::to_value(PublishedEvent::of(record)).expect("writes")
+    }
+
+    fn job() -> JobId {
+        JobId::new(Timestamp::from_ms(1_000), Ordinal(1), 0)
+    }
+
+    #[test]
+    fn a_start_does_not_show_the_hash_of_its_token() {
+        let started = JobStarted {
+            job: job(),
+            attempt: 1,
+            session: SessionId(uuid::Uuid::nil()),
+            worker: "ann".into(),
+            token: TokenHash([171; 16]),
+            place: WorkerPlace::Remote,
+            timeout_at: None,
+        };
+        let event = published(started);
+        assert_eq!((event["type"].as_str(), event["data"]["worker"].as_str()), (Some("job.started"), Some("ann")));
+        assert!(!event.to_string().contains("171"), "{event}");
+    }
+
+    #[test]
+    fn a_submission_shows_seconds_and_no_hash_of_its_request() {
+        let idempotency = Idempotency { key: "k".into(), request_hash: [171; 16], jobs: 1 };
+        let event = published(JobSubmitted {
+            job: job(),
+            kind: "k".parse().expect("a name"),
+            queue: "q".parse().expect("a name"),
+            priority: 0,
+            args: Json::from_checked("{\"n\":18446744073709551617}"),
+            tags: Vec::new(),
+            policy: Policy { timeout: Some(Millis(1500)), ..Policy::default() },
+            state: FirstState::Queued,
+            relations: Some(Relations { idempotency: Some(idempotency), ..Relations::default() }),
+            items: Vec::new(),
+        });
+        assert_eq!((event["data"]["timeout_s"].as_f64(), event["data"]["state"].as_str()), (Some(1.5), Some("queued")));
+        assert_eq!(event["data"]["root_id"], event["job_id"]);
+        assert!(!event.to_string().contains("171"), "{event}");
+    }
+
+    #[test]
+    fn the_job_stands_beside_the_data_and_not_in_it() {
+        let event = published(JobQueued { job: job(), cause: QueuedCause::Released });
+        assert_eq!(event["job_id"], job().to_string());
+        assert_eq!(event["data"], serde_json::json!({"cause": "released"}));
+    }
+}

@@ -1,0 +1,176 @@
+//! The bytes of a state snapshot: the globals, then every job and stub, each in a frame of its own.
+//!
+//! ```text
+//!  "daybook-state" version:u16   { tag:u8  ordinal:u64  length:u32  body }*   tag E: the number of frames before
+//! ```
+//!
+//! A frame can be copied without decoding it, so that a snapshot is merged with what happened since. Frames of jobs come
+//! in no order. The store around it checks the bytes; this codec checks the shape. Never write a job twice.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use crate::domain::id::Ordinal;
+use crate::domain::state::{Globals, Slot, Stub};
+use crate::log::codec_job::{decode_job, encode_job};
+
+const MAGIC: &[u8; 13] = b"daybook-state";
+const VERSION: u16 = 1;
+/// No frame is larger: a job with 100,000 items of long keys stays below it.
+const FRAME_BYTES_MAX: u32 = 64 << 20;
+
+/// What a frame holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tag {
+    Globals,
+    Job,
+    Stub,
+    End,
+}
+
+/// One frame, not yet decoded.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    pub tag: Tag,
+    /// Of a job or stub.
+    pub ordinal: Ordinal,
+    pub body: Vec<u8>,
+}
+
+/// Why a snapshot could not be read. It is disposable: an older one or the log serves as well.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    #[error("the snapshot could not be read")]
+    Io(#[from] io::Error),
+    #[error("the snapshot has another form: {0}")]
+    Form(String),
+}
+
+/// Writes frames.
+pub struct FrameWriter<W> {
+    out: W,
+    frames: u64,
+}
+
+impl<W: Write> FrameWriter<W> {
+    /// Begins a snapshot.
+    pub fn new(mut out: W) -> io::Result<FrameWriter<W>> {
+        out.write_all(MAGIC)?;
+        out.write_all(&VERSION.to_le_bytes())?;
+        Ok(FrameWriter { out, frames: 0 })
+    }
+
+    /// Writes the parts that are not jobs; they come first.
+    pub fn globals(&mut self, globals: &Globals) -> io::Result<()> {
+        self.frame(Tag::Globals, Ordinal(0), &encode(globals)?)
+    }
+
+    /// Writes a job or a stub.
+    pub fn slot(&mut self, slot: &Slot) -> io::Result<()> {
+        match slot {
+            Slot::Active(job) => self.frame(Tag::Job, job.id.ordinal(), &encode_job(job)),
+            Slot::Finished(stub) => self.frame(Tag::Stub, stub.id.ordinal(), &encode(&**stub)?),
+        }
+    }
+
+    /// Copies a frame as it is.
+    pub fn copy(&mut self, frame: &Frame) -> io::Result<()> {
+        self.frame(frame.tag, frame.ordinal, &frame.body)
+    }
+
+    /// Ends the snapshot.
+    pub fn finish(mut self) -> io::Result<W> {
+        let frames = self.frames;
+        self.frame(Tag::End, Ordinal(frames), &[])?;
+        Ok(self.out)
+    }
+
+    fn frame(&mut self, tag: Tag, ordinal: Ordinal, body: &[u8]) -> io::Result<()> {
+        let tag = match tag {
+            Tag::Globals => b'G',
+            Tag::Job => b'J',
+            Tag::Stub => b'S',
+            Tag::End => b'E',
+        };
+        let length = u32::try_from(body.len()).ok().filter(|&length| length <= FRAME_BYTES_MAX);
+        let length = length.ok_or_else(|| io::Error::other("a frame is larger than 64 MiB"))?;
+        self.frames += 1;
+        self.out.write_all(&[tag])?;
+        self.out.write_all(&ordinal.0.to_le_bytes())?;
+        self.out.write_all(&length.to_le_bytes())?;
+        self.out.write_all(body)
+    }
+}
+
+/// Reads frames.
+pub struct FrameReader<R> {
+    input: R,
+    frames: u64,
+    ended: bool,
+}
+
+impl<R: Read> FrameReader<R> {
+    /// Begins to read a snapshot: gives the parts that are not jobs.
+    pub fn new(mut input: R) -> Result<(FrameReader<R>, Globals), SnapshotError> {
+        let mut head = [0; 15];
+        input.read_exact(&mut head)?;
+        if &head[..13] != MAGIC || head[13..] != VERSION.to_le_bytes() {
+            return Err(SnapshotError::Form("another magic or version".to_owned()));
+        }
+        let mut reader = FrameReader { input, frames: 0, ended: false };
+        let first = reader.next_frame()?.filter(|frame| frame.tag == Tag::Globals);
+        let first = first.ok_or_else(|| SnapshotError::Form("it does not begin with the globals".to_owned()))?;
+        Ok((reader, decode(&first.body)?))
+    }
+
+    /// The next job or stub, undecoded; none at the end, which is checked.
+    pub fn next_frame(&mut self) -> Result<Option<Frame>, SnapshotError> {
+        if self.ended {
+            return Ok(None);
+        }
+        let mut head = [0; 13];
+        self.input.read_exact(&mut head)?;
+        let ordinal = u64::from_le_bytes(head[1..9].try_into().expect("eight bytes"));
+        let length = u32::from_le_bytes(head[9..13].try_into().expect("four bytes"));
+        let tag = match head[0] {
+            b'G' => Tag::Globals,
+            b'J' => Tag::Job,
+            b'S' => Tag::Stub,
+            b'E' => Tag::End,
+            other => return Err(SnapshotError::Form(format!("a frame with the tag {other}"))),
+        };
+        if length > FRAME_BYTES_MAX {
+            return Err(SnapshotError::Form(format!("a frame of {length} bytes")));
+        }
+        if tag == Tag::End {
+            self.ended = true;
+            let complete = ordinal == self.frames;
+            return if complete { Ok(None) } else { Err(SnapshotError::Form("frames are missing".to_owned())) };
+        }
+        let mut body = vec![0; length as usize];
+        self.input.read_exact(&mut body)?;
+        self.frames += 1;
+        Ok(Some(Frame { tag, ordinal: Ordinal(ordinal), body }))
+    }
+}
+
+/// Decodes the job or stub of a frame.
+pub fn decode_slot(frame: &Frame) -> Result<Slot, SnapshotError> {
+    match frame.tag {
+        Tag::Job => decode_job(&frame.body)
+            .map(|job| Slot::Active(Arc::new(job)))
+            .map_err(|error| SnapshotError::Form(error.to_string())),
+        Tag::Stub => decode::<Stub>(&frame.body).map(|stub| Slot::Finished(Arc::new(stub))),
+        Tag::Globals | Tag::End => Err(SnapshotError::Form("a frame that is no job".to_owned())),
+    }
+}
+
+fn encode<T: serde::Serialize>(value: &T) -> io::Result<Vec<u8>> {
+    bincode::serde::encode_to_vec(value, bincode::config::standard()).map_err(io::Error::other)
+}
+
+fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, SnapshotError> {
+    let (value, consumed) = bincode::serde::decode_from_slice(bytes, bincode::config::standard())
+        .map_err(|error| SnapshotError::Form(error.to_string()))?;
+    if consumed == bytes.len() { Ok(value) } else { Err(SnapshotError::Form("bytes are left over".to_owned())) }
+}

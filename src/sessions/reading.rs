@@ -1,0 +1,45 @@
+//! What readers ask of the jobs' log lines and files. Writing is asked for in [`crate::sessions::ports`].
+
+use std::fs::File;
+use std::io;
+use std::io::Write;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::id::JobId;
+use crate::domain::job::FileInfo;
+use crate::domain::time::Timestamp;
+use crate::sessions::ports::LogStream;
+
+/// One line of a job's log, as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct KeptLine {
+    /// Its number in the job's log, from 1, without holes.
+    pub n: u64,
+    pub at: Timestamp,
+    pub stream: LogStream,
+    pub text: Arc<str>,
+}
+
+/// The port to read the jobs' log lines. Calls may block for the length of a read.
+pub trait JobLogReader: Send + Sync {
+    /// The lines of a job after line number `after` (0: from the first), in order: at most `lines_max`, and no more than
+    /// about `bytes_max` of text, but at least one if there is one. Empty at the end, and for a job without lines.
+    fn lines_after(&self, job: JobId, after: u64, lines_max: usize, bytes_max: usize) -> io::Result<Vec<KeptLine>>;
+}
+
+/// The port to the jobs' output files, for those who read them or bring them over the network.
+pub trait JobFileStore: Send + Sync {
+    /// Opens a file of a job to read it; none if there is no such file.
+    fn open(&self, job: JobId, name: &str) -> io::Result<Option<File>>;
+
+    /// Begins to write a file. The name is one by [`crate::sessions::ports::is_file_name`].
+    fn create(&self, job: JobId, name: &str) -> io::Result<Box<dyn NewJobFile>>;
+}
+
+/// A file that is being written. Dropped before it is finished, it never was.
+pub trait NewJobFile: Write + Send {
+    /// Makes the file durable under its name, in the place of one of the same name, and tells what it is.
+    fn finish(self: Box<Self>) -> io::Result<FileInfo>;
+}

@@ -1,0 +1,216 @@
+//! Finished jobs in a sled database of their own, behind the log and disposable (V1): what does not open, belongs to
+//! another log or was found damaged is thrown away, and recovery fills it again. Never holds anything that is not in the
+//! log.
+//!
+//! ```text
+//!   views/00000001/   a sled database:  m → meta   p page → 64 heads   h ordinal piece → a big head   i … → items
+//!   views/DAMAGED     says that the next start must begin with an empty store
+//! ```
+//!
+//! sled never gives room back. When the dead bytes outgrow the living ones threefold, the next start copies the living
+//! ones to a new database and removes the old one; a database without meta is one that was not copied to its end.
+
+mod database;
+mod page;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+use uuid::Uuid;
+
+use crate::domain::id::{FinishOrdinal, Seq};
+use crate::domain::job::Job;
+use crate::log::codec_job::{decode_head, decode_items, with_items};
+use crate::storage::views::database::{
+    DAMAGED, Meta, StoreError, copy, create, guarded, newest, numbers, remove_all_but,
+};
+use crate::storage::views::page::{Place, locate};
+use crate::storage::views::writer::{Writer, page_key, pieces_of};
+use crate::views::{FinishedStore, Head, ViewError, finish_ordinal};
+
+/// How many times the living bytes a database may take before it is copied.
+const BLOAT_MAX: u64 = 4;
+/// A database that is not larger is not worth copying.
+const BLOAT_BYTES_MIN: u64 = 64 * 1024 * 1024;
+
+/// Why the directory of the views cannot be used at all.
+#[derive(Debug, thiserror::Error)]
+#[error("the directory {} cannot be used for stored views: check its owner and the space on its disk", .dir.display())]
+pub struct OpenViewsError {
+    pub dir: PathBuf,
+    pub source: io::Error,
+}
+
+/// The stored finished jobs.
+pub struct SledFinished {
+    dir: PathBuf,
+    lineage: Uuid,
+    db: RwLock<sled::Db>,
+    /// Held while something is written.
+    meta: Mutex<Meta>,
+}
+
+impl SledFinished {
+    /// Opens the stored views in `dir`, or makes them. What cannot be used is removed: then the position is
+    /// [`Seq::ZERO`], and recovery fills the store again. `lineage` is the id of the log that they are views of.
+    pub fn open(dir: &Path, lineage: Uuid) -> Result<SledFinished, OpenViewsError> {
+        SledFinished::open_and_compact(dir, lineage, BLOAT_BYTES_MIN)
+    }
+
+    fn open_and_compact(dir: &Path, lineage: Uuid, bloat_bytes_min: u64) -> Result<SledFinished, OpenViewsError> {
+        let opened = || -> io::Result<SledFinished> {
+            std::fs::create_dir_all(dir)?;
+            let (number, db, meta) = match newest(dir, lineage)? {
+                Some(found) => found,
+                None => create(dir, 1, lineage)?,
+            };
+            let store = SledFinished { dir: dir.to_path_buf(), lineage, db: RwLock::new(db), meta: Mutex::new(meta) };
+            store.compact(number, bloat_bytes_min)?;
+            Ok(store)
+        };
+        opened().map_err(|source| OpenViewsError { dir: dir.to_path_buf(), source })
+    }
+
+    /// Copies what lives to a new database, if too much is dead.
+    fn compact(&self, number: u64, bytes_min: u64) -> io::Result<()> {
+        let db = self.db.read().clone();
+        let mut meta = self.meta.lock();
+        let bytes = db.size_on_disk().map_err(io::Error::other)?;
+        if bytes < bytes_min || bytes / BLOAT_MAX < meta.live_bytes {
+            return Ok(());
+        }
+        let (_, fresh, _) = create(&self.dir, number + 1, self.lineage)?;
+        match copy(&db, &fresh, &meta) {
+            Ok(copied) => {
+                *meta = copied;
+                *self.db.write() = fresh;
+                drop(db);
+                remove_all_but(&self.dir, number + 1)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the stored views could not be made smaller; they stay as they are");
+                drop(fresh);
+                remove_all_but(&self.dir, number)
+            }
+        }
+    }
+
+    fn write(&self, jobs: &[Arc<Job>], position: Seq) -> Result<(), StoreError> {
+        let db = self.db.read().clone();
+        let mut meta = self.meta.lock();
+        let mut writer = Writer::new(&db, meta.live_bytes);
+        let mut pages: BTreeMap<u64, Vec<&Arc<Job>>> = BTreeMap::new();
+        for job in jobs {
+            pages.entry(locate(finish_ordinal(job)).0).or_default().push(job);
+        }
+        for (number, jobs) in pages {
+            writer.put_page(number, &jobs)?;
+        }
+        let after = Meta { position: position.max(meta.position), live_bytes: writer.live_bytes, ..*meta };
+        writer.finish(&after)?;
+        *meta = after;
+        Ok(())
+    }
+
+    fn read_heads(&self, places: &[FinishOrdinal]) -> Result<Vec<Option<Head>>, StoreError> {
+        let db = self.db.read().clone();
+        let mut order: Vec<usize> = (0..places.len()).collect();
+        order.sort_unstable_by_key(|&number| places[number]);
+        let mut heads = vec![None; places.len()];
+        let mut read: Option<(u64, Option<sled::IVec>)> = None;
+        for number in order {
+            let (page, place) = locate(places[number]);
+            if read.as_ref().is_none_or(|(held, _)| *held != page) {
+                read = Some((page, read_page(&db, page)?));
+            }
+            if let Some((_, Some(bytes))) = &read {
+                heads[number] = read_head(&db, bytes, place, places[number])?;
+            }
+        }
+        Ok(heads)
+    }
+
+    fn read_job(&self, place: FinishOrdinal) -> Result<Option<Arc<Job>>, StoreError> {
+        let Some(Head { job, items: counts }) = self.read_heads(&[place])?.pop().flatten() else { return Ok(None) };
+        let Some(counts) = counts else { return Ok(Some(job)) };
+        let db = self.db.read().clone();
+        let mut items = Vec::new();
+        for entry in db.scan_prefix(pieces_of(b'i', place)) {
+            items.extend(decode_items(&entry?.1)?);
+        }
+        Ok(Some(Arc::new(with_items(Arc::unwrap_or_clone(job), Some(counts), items)?)))
+    }
+
+    /// Answers from the database. One that gives errors is not trusted after the next start.
+    fn guarded<T>(&self, step: &'static str, call: impl FnOnce() -> Result<T, StoreError>) -> Result<T, ViewError> {
+        guarded(call).map_err(|error| {
+            if !matches!(&error, StoreError::Sled(sled::Error::Io(_)) | StoreError::Io(_)) {
+                self.condemn();
+            }
+            ViewError::new(step, error)
+        })
+    }
+}
+
+impl FinishedStore for SledFinished {
+    fn position(&self) -> Seq {
+        self.meta.lock().position
+    }
+
+    fn put(&self, jobs: &[Arc<Job>], position: Seq) -> Result<(), ViewError> {
+        self.guarded("written", || self.write(jobs, position))
+    }
+
+    fn clear(&self) -> Result<(), ViewError> {
+        let cleared = || -> Result<(), StoreError> {
+            let mut meta = self.meta.lock();
+            let mut db = self.db.write();
+            let number = numbers(&self.dir)?.pop().unwrap_or(0) + 1;
+            (_, *db, *meta) = create(&self.dir, number, self.lineage)?;
+            Ok(remove_all_but(&self.dir, number)?)
+        };
+        self.guarded("cleared", cleared)
+    }
+
+    fn get(&self, place: FinishOrdinal) -> Result<Option<Arc<Job>>, ViewError> {
+        self.guarded("read", || self.read_job(place))
+    }
+
+    fn heads(&self, places: &[FinishOrdinal]) -> Result<Vec<Option<Head>>, ViewError> {
+        self.guarded("read", || self.read_heads(places))
+    }
+
+    fn condemn(&self) {
+        if let Err(error) = std::fs::write(self.dir.join(DAMAGED), b"") {
+            tracing::warn!(%error, "damaged views could not be marked; remove {} before the next start", self.dir.display());
+        }
+    }
+}
+
+/// The bytes of a page, checked.
+fn read_page(db: &sled::Db, number: u64) -> Result<Option<sled::IVec>, StoreError> {
+    let bytes = db.get(page_key(number))?;
+    bytes.iter().try_for_each(|bytes| page::check(bytes))?;
+    Ok(bytes)
+}
+
+fn read_head(db: &sled::Db, page: &[u8], place: usize, ordinal: FinishOrdinal) -> Result<Option<Head>, StoreError> {
+    let (job, items) = match page::read_place(page, place) {
+        Place::Empty => return Ok(None),
+        Place::Inline(head) => decode_head(head)?,
+        Place::Apart => {
+            let mut head = Vec::new();
+            for entry in db.scan_prefix(pieces_of(b'h', ordinal)) {
+                head.extend_from_slice(&entry?.1);
+            }
+            decode_head(&head)?
+        }
+    };
+    Ok(Some(Head { job: Arc::new(job), items }))
+}

@@ -1,0 +1,6 @@
+//! The command line as its users meet it: the built binary, a server of its own on a free port, child processes as
+//! workers. Knows nothing of the inside.
+
+mod commands;
+mod server;
+mod tour;
