@@ -15,7 +15,7 @@ use crate::api::query::{Parameter, invalid};
 use crate::api::request::Request;
 use crate::api::requests::{Action, ActionRequest};
 use crate::api::route::Route;
-use crate::api::{cursor, payload, reply, requests};
+use crate::api::{cursor, paging, payload, reply, requests};
 use crate::domain::batch::{Item, ItemReport, ItemState};
 use crate::domain::command::{Answer, Command, Retry};
 use crate::domain::event::{Actor, Event};
@@ -33,8 +33,6 @@ pub const ACTION_JOBS_MAX: usize = 10_000;
 const ACTION_COMMANDS_MAX: usize = 256;
 
 const STATE: Parameter = Parameter::text("state", "Items in this state: pending, completed, failed or skipped.");
-const LIMIT: Parameter = Parameter::integer("limit", "Elements of a page: 1 to 500, 500 unless told.");
-const CURSOR: Parameter = Parameter::text("cursor", "The next_cursor of the page before.");
 
 /// The jobs of a bulk.
 #[derive(serde::Serialize, schemars::JsonSchema)]
@@ -100,12 +98,12 @@ pub fn routes() -> Vec<Route> {
             .fails(&["invalid_json", "forbidden_origin", "invalid_request", "storage_failed"]),
         Route::new(Method::GET, "/api/jobs/{id}/items", items)
             .named("list_items", "Lists the items of a batch")
-            .takes(&[STATE, LIMIT, CURSOR])
+            .takes(&[STATE, paging::LIMIT, paging::CURSOR])
             .answers::<ItemList>(200, "A page of items in the order in which they came.")
             .fails(&["invalid_query", "job_not_found"]),
         Route::new(Method::GET, "/api/jobs/{id}/tree", tree)
             .named("get_tree", "Lists the jobs of the tree to which a job belongs")
-            .takes(&[LIMIT, CURSOR])
+            .takes(&[paging::LIMIT, paging::CURSOR])
             .answers::<Tree>(200, "A page of rows in order of submission.")
             .fails(&["invalid_query", "job_not_found"]),
     ]
@@ -199,17 +197,13 @@ async fn apply(handle: &Handle, action: Action, job: JobId) -> Result<Option<&'s
 async fn items(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
     let id = request.job_id()?;
     let state = request.query.text("state").map(item_state).transpose()?;
-    let limit = limit(&request)?;
+    let limit = paging::limit(&request.query)?;
     let scope = format!("items {id} {state:?}");
     let from = cursor::read(&request.query, &scope)?.unwrap_or(0) as usize;
     let seq = ctx.seq();
     let (items, next) = ctx.blocking(move |ctx| item_page(&ctx.handle, id, state, from, limit)).await?;
     let next_cursor = next.map(|place| cursor::write(&scope, place as u128));
     Ok(reply::read(seq, &ItemList { items, next_cursor, seq, epoch: ctx.identity.epoch }))
-}
-
-fn limit(request: &Request) -> Result<usize, ApiError> {
-    Ok(request.query.integer("limit", 1..=LIMIT_MAX as u64)?.map_or(LIMIT_MAX, |limit| limit as usize))
 }
 
 fn item_state(text: &str) -> Result<ItemState, ApiError> {
@@ -284,7 +278,7 @@ impl ItemPayloads<'_> {
 
 async fn tree(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
     let id = request.job_id()?;
-    let limit = limit(&request)?;
+    let limit = paging::limit(&request.query)?;
     let scope = format!("tree {id}");
     let after = cursor::read(&request.query, &scope)?.map(|place| JobId::from(uuid::Uuid::from_u128(place)));
     let seq = ctx.seq();

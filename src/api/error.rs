@@ -99,7 +99,7 @@ const RETRY_AFTER_S: u32 = 1;
 /// What went wrong, ready to be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiError {
-    meaning: Meaning,
+    meaning: &'static Meaning,
     detail: String,
     job_id: Option<JobId>,
     errors: Vec<Problem>,
@@ -135,7 +135,7 @@ impl ApiError {
     /// # Panics
     /// When the table lacks the code.
     pub fn new(code: &str, detail: impl ToString) -> ApiError {
-        let meaning = *meaning(code).unwrap_or_else(|| panic!("the table of errors has the code {code}"));
+        let meaning = meaning(code).unwrap_or_else(|| panic!("the table of errors has the code {code}"));
         ApiError { meaning, detail: detail.to_string(), job_id: None, errors: Vec::new(), allow: None }
     }
 

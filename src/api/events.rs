@@ -15,7 +15,6 @@ use crate::domain::id::{Epoch, JobId, Seq};
 use crate::engine::Handle;
 use crate::feed::published::PublishedEvent;
 use crate::log::ReadError;
-use crate::views::query::LIMIT_MAX;
 
 /// How far a trail is walked back; what is earlier cannot be reached by it.
 const TRAIL_MAX: usize = 1_000_000;
@@ -44,7 +43,7 @@ pub fn routes() -> Vec<Route> {
 async fn of_job(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
     let id = request.job_id()?;
     let scope = format!("events {id}");
-    let limit = request.query.integer("limit", 1..=LIMIT_MAX as u64)?.map_or(LIMIT_MAX, |limit| limit as usize);
+    let limit = paging::limit(&request.query)?;
     let after = Seq(cursor::read(&request.query, &scope)?.unwrap_or(0) as u64);
     let seq = ctx.seq();
     let (events, more) = ctx.blocking(move |ctx| trail(&ctx.handle, id, after, limit)).await?;

@@ -13,6 +13,7 @@ pub mod error;
 pub mod events;
 pub mod files;
 pub mod filter;
+mod gauges;
 pub mod jobs;
 pub mod kinds;
 mod lease;

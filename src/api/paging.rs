@@ -1,4 +1,4 @@
-//! Pages of lists that are small enough to be made whole: queues, workers, kinds.
+//! Pages: their length, and those of lists that are small enough to be made whole (queues, workers, kinds).
 
 use crate::api::cursor;
 use crate::api::error::ApiError;
@@ -16,9 +16,14 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
+/// How many elements are asked for: 1 to [`LIMIT_MAX`], and as many unless told.
+pub fn limit(query: &Query) -> Result<usize, ApiError> {
+    Ok(query.integer("limit", 1..=LIMIT_MAX as u64)?.map_or(LIMIT_MAX, |limit| limit as usize))
+}
+
 /// Cuts the page that a query asks for out of a whole list.
 pub fn cut<T>(query: &Query, scope: &str, rows: Vec<T>) -> Result<Page<T>, ApiError> {
-    let limit = query.integer("limit", 1..=LIMIT_MAX as u64)?.map_or(LIMIT_MAX, |limit| limit as usize);
+    let limit = limit(query)?;
     let from = cursor::read(query, scope)?.unwrap_or(0) as usize;
     let end = from.saturating_add(limit);
     let next = (rows.len() > end).then(|| cursor::write(scope, end as u128));

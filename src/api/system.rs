@@ -8,14 +8,13 @@ use warp::reply::Response;
 use crate::api::context::{ApiContext, Identity};
 use crate::api::door::Door;
 use crate::api::error::ApiError;
+use crate::api::gauges::Standing;
 use crate::api::request::Request;
 use crate::api::route::{Content, Route};
-use crate::api::{openapi, reply};
+use crate::api::{gauges, openapi, reply};
 use crate::domain::id::{Epoch, Seq, SessionId};
 use crate::domain::time::Timestamp;
 use crate::engine::Condition;
-use crate::metrics;
-use crate::metrics::Standing;
 use crate::views::row::Stats;
 
 /// How the server is.
@@ -137,7 +136,7 @@ async fn stats(ctx: Arc<ApiContext>, _: Request) -> Result<Response, ApiError> {
 async fn prometheus(ctx: Arc<ApiContext>, _: Request) -> Result<Response, ApiError> {
     let (views, now) = (ctx.handle.views(), ctx.now());
     let seq = ctx.seq();
-    let standing = metrics::render_standing(&Standing {
+    let standing = gauges::render(&Standing {
         stats: &views.stats(now),
         queues: &views.queues(now),
         seq: seq.0,

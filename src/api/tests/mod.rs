@@ -9,6 +9,9 @@ use tower_service::Service;
 use warp::http::{Request as HttpRequest, Response as HttpResponse};
 
 use super::*;
+
+mod handlers;
+mod world;
 use crate::domain::id::Epoch;
 use crate::domain::time::Timestamp;
 

@@ -1,0 +1,105 @@
+//! Where HTTP ends: bodies that are too large, odd requests, headers, and connections that break.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use serde_json::json;
+
+use crate::support::TestServer;
+
+const MIB: usize = 1024 * 1024;
+
+#[test]
+fn a_body_of_17_mb_is_refused_and_its_sender_reads_the_answer() {
+    let server = TestServer::start();
+    let body = format!("{{\"kind\":\"x\",\"args\":{{\"a\":\"{}\"}}}}", "x".repeat(17 * MIB));
+    let answer = server.ask("POST", "/api/jobs", &[("content-type", "application/json")], body.as_bytes());
+    answer.refused(413, "body_too_large");
+    server.get("/health").ok(200);
+}
+
+#[test]
+fn a_chunked_body_of_17_mb_is_refused_while_it_comes() {
+    let server = TestServer::start();
+    let mut request = b"POST /api/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n\
+        Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+        .to_vec();
+    for _ in 0..17 {
+        write!(request, "{MIB:x}\r\n").expect("memory takes it");
+        request.extend(vec![b' '; MIB]);
+        request.extend(b"\r\n");
+    }
+    request.extend(b"0\r\n\r\n");
+    let answer = server.send_bytes(&request);
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{}", &answer[..answer.len().min(200)]);
+    assert!(answer.contains("body_too_large"));
+}
+
+#[test]
+fn a_sender_that_asks_first_is_told_at_once() {
+    let server = TestServer::start();
+    let request = "POST /api/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n\
+        Content-Length: 17825792\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n";
+    let answer = server.send_bytes(request.as_bytes());
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+}
+
+#[test]
+fn args_have_a_limit_of_their_own() {
+    let server = TestServer::start();
+    let job = |length: usize| json!({"kind": "x", "args": {"a": "x".repeat(length)}});
+    server.post("/api/jobs", &job(12 * MIB)).refused(413, "body_too_large");
+    let id = server.submit(&job(12 * MIB - 100));
+    assert_eq!(
+        server.get(&format!("/api/jobs/{id}")).ok(200)["args"]["a"].as_str().map(str::len),
+        Some(12 * MIB - 100)
+    );
+}
+
+#[test]
+fn head_answers_like_get_without_a_body() {
+    let server = TestServer::start();
+    server.submit(&json!({"kind": "x", "args": {}}));
+    for path in ["/health", "/api/jobs", "/"] {
+        let head = server.raw("HEAD", path, &[], b"");
+        let get = server.raw("GET", path, &[], b"");
+        assert_eq!((head.status, head.bytes.len()), (200, 0), "{path}");
+        assert_eq!(head.header("content-length"), get.bytes.len().to_string(), "{path}");
+    }
+}
+
+#[test]
+fn a_broken_connection_ends_itself_and_nothing_else() {
+    let server = TestServer::start();
+    for garbage in
+        ["", "GET", "NONSENSE / HTTP/9.9\r\n\r\n", "POST /api/jobs HTTP/1.1\r\nContent-Length: 50\r\n\r\n{\"ki"]
+    {
+        let mut stream = TcpStream::connect(server.address()).expect("it listens");
+        stream.write_all(garbage.as_bytes()).expect("it reads");
+        stream.shutdown(std::net::Shutdown::Write).expect("is open");
+        let mut rest = String::new();
+        let _ = stream.read_to_string(&mut rest);
+    }
+    server.get("/health").ok(200);
+    assert_eq!(server.get("/api/jobs").ok(200)["jobs"], json!([]));
+}
+
+#[test]
+fn many_requests_share_a_connection() {
+    let server = TestServer::start();
+    let mut requests = "GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".repeat(99);
+    requests.push_str("GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
+    assert_eq!(server.send_bytes(requests.as_bytes()).matches("HTTP/1.1 200 OK").count(), 100);
+}
+
+#[test]
+fn the_page_of_another_site_changes_nothing_and_our_own_does() {
+    let server = TestServer::start();
+    let own = format!("http://{}", server.address());
+    let json = ("content-type", "application/json");
+    let job = br#"{"kind": "x", "args": {}}"#;
+    server.ask("POST", "/api/jobs", &[json, ("origin", own.as_str())], job).ok(201);
+    server.ask("POST", "/api/jobs", &[json, ("origin", "http://localhost:1")], job).refused(403, "forbidden_origin");
+    server.ask("POST", "/api/jobs", &[json, ("host", "rebound.example")], job).refused(403, "forbidden_origin");
+    assert_eq!(server.get("/api/jobs").ok(200)["jobs"].as_array().map(Vec::len), Some(1));
+}

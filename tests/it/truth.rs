@@ -1,0 +1,82 @@
+//! The description is true to the server: every operation is driven, and each answer is as it says.
+
+use serde_json::json;
+
+use crate::support::worker;
+use crate::support::worker::Hold;
+
+/// One grey pixel.
+const PICTURE: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg==";
+
+#[test]
+fn every_operation_answers_as_it_is_described() {
+    let server = worker::server();
+    let hold = Hold::new(&server, "truth");
+    let args = json!({"hold": "truth", "preview": PICTURE, "log": "hello", "output": "made.txt", "result": {"n": 1}});
+    let items = json!([{"key": "a", "args": {"n": 1}}, {"key": "b"}]);
+    let id = server.submit(&json!({"kind": "act", "args": args, "items": items, "tags": ["t"]}));
+    let token = hold.token();
+    let path = |rest: &str| format!("/api/jobs/{id}{rest}");
+
+    let upload = [("lease-token", token.as_str()), ("content-type", "text/plain")];
+    server.ask("PUT", &path("/files/note.txt"), &upload, b"by hand").ok(201);
+    assert_eq!(server.get(&path("/files/note.txt")).bytes, b"by hand");
+    let child = [("lease-token", token.as_str()), ("content-type", "application/json")];
+    server.ask("POST", "/api/jobs", &child, br#"{"kind": "remote", "args": {}}"#).ok(201);
+    for rest in
+        ["", "?wait_s=0", "/events", "/events?limit=1", "/items", "/items?state=pending", "/tree", "/logs", "/why"]
+    {
+        server.get(&path(rest)).ok(200);
+    }
+    assert_eq!(server.get(&path("/preview")).header("content-type"), "image/png");
+    hold.let_go();
+    let job = server.finished(&id);
+    assert_eq!((job["state"].as_str(), job["result"].clone()), (Some("completed"), json!({"n": 1})));
+    assert_eq!(server.get(&path("/files/made.txt")).bytes, b"made by a job");
+    server.get(&path("/logs?follow"));
+
+    let waiting = server.submit(&json!({"kind": "remote", "args": {}}));
+    let change = br#"{"priority": 3}"#;
+    server.ask("PATCH", &format!("/api/jobs/{waiting}"), &[("content-type", "application/json")], change).ok(200);
+    server.post(&format!("/api/jobs/{waiting}/cancel"), &json!({})).ok(200);
+    server.post(&format!("/api/jobs/{waiting}/retry"), &json!({})).ok(200);
+    server.post("/api/jobs/bulk", &json!({"jobs": [{"kind": "remote", "args": {}}]})).ok(201);
+    server.post("/api/jobs/actions", &json!({"action": "cancel", "filter": {"kind": "remote"}})).ok(200);
+    server.get("/api/jobs?state=cancelled&state=active&limit=2").ok(200);
+
+    server.post("/api/queues/default/pause", &json!({})).ok(200);
+    server.get("/api/queues").ok(200);
+    server.post("/api/queues/default/resume", &json!({})).ok(200);
+    let workers = server.get("/api/workers").ok(200);
+    for worker in workers["workers"].as_array().expect("a list") {
+        let session = worker["session"].as_str().expect("an id");
+        server.ask("GET", "/api/session/status", &[("x-session-id", session)], b"").ok(200);
+    }
+    for path in ["/health", "/api/kinds", "/api/kinds/typed", "/api/stats", "/api/openapi.json"] {
+        server.get(path).ok(200);
+    }
+    assert_eq!(server.get("/metrics").status, 200);
+
+    let unseen: Vec<String> =
+        server.description().operations().difference(&server.description().seen()).cloned().collect();
+    assert!(unseen.is_empty(), "every operation answered well at least once, but not {unseen:?}");
+}
+
+#[test]
+fn errors_are_as_they_are_described_too() {
+    let server = worker::server();
+    let job = |body: serde_json::Value| server.post("/api/jobs", &body);
+    job(json!({"kind": "typed", "args": {"steps": 500}})).refused(422, "invalid_args");
+    job(json!({"kind": "typed", "args": {}, "priority": "high"})).refused(422, "invalid_request");
+    server.ask("POST", "/api/jobs", &[("content-type", "application/json")], b"{").refused(400, "invalid_json");
+    server.ask("POST", "/api/jobs", &[("content-type", "text/plain")], b"{}").refused(415, "unsupported_media_type");
+    server.get("/api/jobs?stat=queued").refused(400, "invalid_query");
+    server.get("/api/jobs/none").refused(404, "job_not_found");
+    server.get("/api/kinds/none").refused(404, "kind_not_found");
+    server.ask("POST", "/api/jobs", &[("origin", "http://evil.example")], b"").refused(403, "forbidden_origin");
+    let id = server.submit(&json!({"kind": "remote", "args": {}}));
+    server.get(&format!("/api/jobs/{id}/preview")).refused(404, "preview_not_found");
+    server.get(&format!("/api/jobs/{id}/files/none")).refused(404, "file_not_found");
+    server.ask("DELETE", &format!("/api/jobs/{id}"), &[], b"").refused(405, "method_not_allowed");
+    server.get("/api/nothing").refused(404, "not_found");
+}
