@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::domain::id::KindName;
 use crate::kinds::RunMode;
+use crate::workers::files::clear_scratch;
 use crate::workers::slot::{Order, RunSpec, Slot, Workshop};
 use crate::workers::{command, session_mode};
 
@@ -40,8 +41,13 @@ pub struct Drained {
 }
 
 impl Supervisor {
-    /// Starts the children that `specs` ask for.
+    /// Starts the children that `specs` ask for. What a former server left running was ended before, so that what its
+    /// runs left behind can go.
     pub fn start(specs: Vec<RunSpec>, workshop: Workshop) -> Supervisor {
+        if let Err(error) = clear_scratch(&workshop.scratch) {
+            // Every run makes a directory of its own: what is left only takes room.
+            tracing::warn!(%error, "what runs of a former server left could not be removed");
+        }
         let slots = Mutex::new(JoinSet::new());
         let supervisor = Supervisor { workshop, crews: Mutex::default(), retiring: Mutex::default(), slots };
         supervisor.apply(specs);
