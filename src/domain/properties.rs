@@ -101,8 +101,8 @@ impl Life {
                 self.take(Command::Tick);
             }
         }
-        // Most often things are settled before the next is asked, but not always.
-        while !dice.one_in(3) && !self.world.state.indexes().unsettled().is_empty() {
+        // Things may be settled before the next is asked, or not.
+        while dice.one_in(2) && !self.world.state.indexes().unsettled().is_empty() {
             self.take(Command::Settle);
         }
     }
