@@ -25,6 +25,7 @@ mod reader;
 mod recovery;
 pub mod reset;
 mod salvage;
+mod scan;
 mod seal;
 mod sealer;
 mod segment;

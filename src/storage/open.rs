@@ -130,6 +130,17 @@ impl DirectoryLock {
     }
 }
 
+/// An error with its causes.
+pub fn explain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
 /// Opens the log in a data directory, and makes one if there is none.
 pub fn open(data: &Path, options: &Options) -> Result<Opened, OpenError> {
     let lock = DirectoryLock::take(data)?;

@@ -9,8 +9,10 @@ use crate::log::chain::{ChainEnd, Page, PageError};
 use crate::storage::disk;
 use crate::storage::inspect::{Promise, Verdict, inspect};
 use crate::storage::segment::{Segment, file_of};
-use crate::storage::segments::SEALED_CACHE_BYTES;
 use crate::storage::verify::{VerifyError, verify};
+
+/// sled's cache while it opens a segment only to have it checked, in bytes.
+pub const CHECK_CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Why sled may not open a segment.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +76,7 @@ fn try_a_copy(
 }
 
 fn read_all(copy: &Path, first: Seq, before: Option<ChainEnd>, promise: &Promise) -> Result<(), VerifyError> {
-    let segment = Segment::open(copy, SEALED_CACHE_BYTES)?;
+    let segment = Segment::open(copy, CHECK_CACHE_BYTES)?;
     let start = start_of(&segment, first, before, promise.lineage)?;
     verify(&segment, start, Some(promise)).map(|_| ())
 }
