@@ -231,6 +231,7 @@ fn segment_error(first: Seq, dir: &Path, error: SegmentError) -> OpenError {
     let full = error.is_full();
     match error {
         SegmentError::Io(source) => OpenError::io("open the segment", dir)(source),
+        SegmentError::NotSynced => OpenError::NotSynced,
         error if full => OpenError::StorageFull { path: dir.to_path_buf(), source: io::Error::other(error) },
         error => damaged(first, explain(&error)),
     }
