@@ -82,7 +82,9 @@ impl Supervisor {
         let retiring = std::mem::take(&mut *self.retiring.lock());
         let crews = std::mem::take(&mut *self.crews.lock());
         let orders: Vec<_> = crews.into_values().map(|crew| crew.order).chain(retiring).collect();
-        orders.iter().for_each(|order| drop(order.send_replace(Order::Drain { within })));
+        for order in &orders {
+            order.send_replace(Order::Drain { within });
+        }
         let mut slots = std::mem::take(&mut *self.slots.lock());
         let all_ended = async { while slots.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(deadline, all_ended).await;
