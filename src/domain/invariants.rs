@@ -156,8 +156,8 @@ pub fn endings_are_numbered(state: &State) -> Check {
 
 /// What is counted is what is there: queued jobs in their lines, items in their states.
 pub fn counts_are_true(state: &State) -> Check {
-    let in_lines: usize = state.indexes().ready().lines().map(|(_, _, ranks)| ranks.len()).sum();
-    let queued = state.jobs().filter(|job| job.state_name() == StateName::Queued).count();
+    let in_lines: u64 = state.indexes().ready().lines().map(|(_, _, line)| line.len()).sum();
+    let queued = state.jobs().filter(|job| job.state_name() == StateName::Queued).count() as u64;
     hold("counts", in_lines == queued, || format!("{queued} jobs are queued, {in_lines} stand in lines"))?;
     for job in state.jobs() {
         let Some(items) = job.items() else { continue };
