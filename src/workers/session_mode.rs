@@ -210,7 +210,7 @@ impl Attending<'_> {
                 self.session.shut_down(grace);
                 self.stop_within(Duration::from_millis(grace.0));
             }
-            () = self.slot.over(), if !is_retiring && !is_draining => {
+            () = self.slot.retire(), if !is_retiring => {
                 self.state.is_retiring = true;
                 self.session.set_mode(WorkerState::Quiet);
             }

@@ -183,10 +183,15 @@ async fn a_run_that_takes_too_long_fails_with_timeout_and_its_child_is_dead_befo
     let script = "if [ -e own ]; then kill -0 $(cat own) 2>/dev/null && echo '{\"alive\": true}' || echo '{}'; exit; fi
         trap '' TERM; echo $$ > own; while :; do sleep 1000; done";
     let works = Works::command(script).await;
-    let id = works.submit_with(json!({}), |job| job.policy.timeout = Some(Millis(300))).await;
+    // On a busy machine more than one attempt may end before its child has begun.
+    let change = |job: &mut NewJob| {
+        job.policy.timeout = Some(Millis(300));
+        job.policy.max_attempts = 50;
+    };
+    let id = works.submit_with(json!({}), change).await;
     let ended = works.world.until_ended(id).await;
-    assert_eq!((ended.state_name(), ended.attempt), (StateName::Completed, 2));
-    assert_eq!(works.world.result_of(id), json!({}), "the first child is dead");
+    assert_eq!(ended.state_name(), StateName::Completed);
+    assert_eq!(works.world.result_of(id), json!({}), "the child before is dead");
     assert!(works.logged(id).iter().any(|line| line.contains("told to stop (timeout)")), "{:?}", works.logged(id));
     let failed = works.world.records_of(id).into_iter().find_map(|record| match record.event {
         Event::JobAttemptFailed(failed) => Some(failed),
