@@ -1,7 +1,6 @@
 //! Workers: the sessions that are live, and what each runs. The log knows who came and who holds what; when a worker was
 //! last heard of, only its session knows.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use warp::http::Method;
@@ -12,9 +11,8 @@ use crate::api::error::ApiError;
 use crate::api::request::Request;
 use crate::api::route::Route;
 use crate::api::{paging, reply};
-use crate::domain::id::{Epoch, Seq, SessionId};
-use crate::sessions::{LiveSession, Mode};
-use crate::views::row::{WorkerRow, WorkerState};
+use crate::domain::id::{Epoch, Seq};
+use crate::views::row::WorkerRow;
 
 /// The workers.
 #[derive(serde::Serialize, schemars::JsonSchema)]
@@ -38,21 +36,6 @@ pub fn routes() -> Vec<Route> {
 
 async fn list(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
     let seq = ctx.seq();
-    let mut page = paging::cut(&request.query, "workers", ctx.handle.views().workers())?;
-    let live: BTreeMap<SessionId, LiveSession> = ctx.sessions.live().into_iter().map(|it| (it.session, it)).collect();
-    for row in &mut page.rows {
-        if let Some(live) = live.get(&row.session) {
-            row.last_beat_at = live.last_beat_at;
-            row.state = state_of(live.mode);
-        }
-    }
+    let page = paging::cut(&request.query, "workers", ctx.handle.views().workers())?;
     Ok(reply::read(seq, &WorkerList { workers: page.rows, next_cursor: page.next, seq, epoch: ctx.identity.epoch }))
-}
-
-fn state_of(mode: Mode) -> WorkerState {
-    match mode {
-        Mode::Run => WorkerState::Run,
-        Mode::Quiet => WorkerState::Quiet,
-        Mode::Terminate => WorkerState::Terminate,
-    }
 }

@@ -62,8 +62,8 @@ pub fn open(config: &Config, now: Timestamp, report: &dyn Fn(f64)) -> Result<Dat
     if opened.torn_events > 0 {
         tracing::info!(events = opened.torn_events, "dropped the beginning of a group whose end was never written");
     }
-    if let Some(copy) = &opened.damaged_copy {
-        tracing::warn!(copy = %copy.display(), "the log was damaged; this is what is left of it, and a copy was kept");
+    if let Some(damaged) = &opened.damaged_log {
+        tracing::warn!(kept = %damaged.display(), "the log was damaged: this goes on with what could be saved of it");
     }
     let log: Arc<dyn LogReader> = opened.log.reader();
     let snapshots = Arc::new(SnapshotFiles::open(&config.data, opened.lineage)?);

@@ -169,7 +169,7 @@ impl Running {
         let workshop = Workshop {
             sessions: sessions.clone(),
             files: data.job_files.clone(),
-            launcher: Arc::new(UnixLauncher::default()),
+            launcher: Arc::new(UnixLauncher),
             groups,
             scratch: config.data.join("scratch"),
             server_url: format!("http://{address}"),
@@ -192,7 +192,7 @@ impl Running {
     async fn until_stopped(mut self, mut signals: Signals) -> Result<(), ServeError> {
         let mut condition = self.handle.condition();
         loop {
-            match signals.next().await {
+            match signals.request().await {
                 Request::Stop => break,
                 Request::Reload => self.reload(),
             }

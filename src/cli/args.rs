@@ -61,6 +61,12 @@ pub enum Command {
     Workers,
     /// Say how the server is.
     Status,
+    /// Check the data of a server that is not running: does the fold of the log equal the views?
+    Verify {
+        /// Where everything is kept.
+        #[arg(long, value_name = "DIR", default_value = "daybook-data")]
+        data: PathBuf,
+    },
     /// Print the completions for a shell.
     Completions { shell: Shell },
 }

@@ -24,6 +24,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod typed;
+mod verify;
 mod wait;
 mod why;
 mod words;
@@ -65,11 +66,14 @@ fn dispatch(arguments: Arguments, console: &mut Console) -> Result<(), Stop> {
     match command {
         Command::Serve(serve) => return serve::run(serve),
         Command::Completions { shell } => return completions::run(shell, console),
+        Command::Verify { data } => return verify::run(&data, connection.json, console),
         _ => {}
     }
     let mut asked = Asked { client: Client::new(&connection)?, json: connection.json, console };
     match command {
-        Command::Serve(_) | Command::Completions { .. } => unreachable!("these two need no server and were done above"),
+        Command::Serve(_) | Command::Completions { .. } | Command::Verify { .. } => {
+            unreachable!("these need no server and were done above")
+        }
         Command::Submit(arguments) => submit::run(&mut asked, *arguments),
         Command::Jobs(command) => jobs::run(&mut asked, command),
         Command::Logs(arguments) => logs::run(&mut asked, &arguments),

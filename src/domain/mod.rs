@@ -15,6 +15,8 @@ pub mod invariants;
 pub mod job;
 pub mod json;
 pub mod pool;
+#[cfg(test)]
+mod properties;
 pub mod queue;
 pub mod refusal;
 pub mod retry;

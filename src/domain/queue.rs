@@ -1,7 +1,9 @@
 //! Queues: their pauses, their limits, and which job comes next.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
+use roaring::RoaringTreemap;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::event::Actor;
@@ -26,12 +28,12 @@ pub struct Limits {
 }
 
 /// Where a queued job stands: higher priority first, then the order of submission.
-pub type Rank = (std::cmp::Reverse<i8>, Ordinal);
+pub type Rank = (Reverse<i8>, Ordinal);
 
 /// The queued jobs, by queue and kind, each in order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ready {
-    lines: BTreeMap<(QueueName, KindName), BTreeSet<Rank>>,
+    lines: BTreeMap<(QueueName, KindName), Line>,
 }
 
 impl Ready {
@@ -42,22 +44,67 @@ impl Ready {
 
     /// Takes a job out of its place.
     pub fn remove(&mut self, queue: &QueueName, kind: &KindName, rank: Rank) {
-        let line = (queue.clone(), kind.clone());
-        if let Some(ranks) = self.lines.get_mut(&line) {
-            ranks.remove(&rank);
-            if ranks.is_empty() {
-                self.lines.remove(&line);
+        let key = (queue.clone(), kind.clone());
+        if let Some(line) = self.lines.get_mut(&key) {
+            line.remove(rank);
+            if line.is_empty() {
+                self.lines.remove(&key);
             }
         }
     }
 
     /// The lines in which something waits: queue, kind, and the jobs in order.
-    pub fn lines(&self) -> impl Iterator<Item = (&QueueName, &KindName, &BTreeSet<Rank>)> {
-        self.lines.iter().map(|((queue, kind), ranks)| (queue, kind, ranks))
+    pub fn lines(&self) -> impl Iterator<Item = (&QueueName, &KindName, &Line)> {
+        self.lines.iter().map(|((queue, kind), line)| (queue, kind, line))
     }
 
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
+    }
+}
+
+/// The jobs of one kind that wait in one queue. Ordinals lie close together, so a set of bits a priority holds a million
+/// of them in less than a megabyte.
+#[derive(Debug, Clone, Default)]
+pub struct Line {
+    priorities: BTreeMap<Reverse<i8>, RoaringTreemap>,
+}
+
+/// How a set of bits is laid out in memory says nothing.
+impl PartialEq for Line {
+    fn eq(&self, other: &Line) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Line {
+    /// The jobs in the order in which they are to be started.
+    pub fn iter(&self) -> impl Iterator<Item = Rank> {
+        let ranks = |(&priority, jobs)| RoaringTreemap::iter(jobs).map(move |job| (priority, Ordinal(job)));
+        self.priorities.iter().flat_map(ranks)
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> u64 {
+        self.priorities.values().map(RoaringTreemap::len).sum()
+    }
+
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.priorities.is_empty()
+    }
+
+    fn insert(&mut self, (priority, job): Rank) {
+        self.priorities.entry(priority).or_default().insert(job.0);
+    }
+
+    fn remove(&mut self, (priority, job): Rank) {
+        if let Some(jobs) = self.priorities.get_mut(&priority) {
+            jobs.remove(job.0);
+            if jobs.is_empty() {
+                self.priorities.remove(&priority);
+            }
+        }
     }
 }

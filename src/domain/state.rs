@@ -320,3 +320,6 @@ impl State {
         job.policy = self.policies.share(&job.policy);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,7 +28,7 @@ use crate::domain::state::{Slot, State};
 use crate::domain::time::{Millis, Timestamp};
 
 /// A larger world is not checked after each record, because a check looks at all jobs.
-const CHECKED_JOBS_MAX: u64 = 64;
+const CHECKED_JOBS_MAX: u64 = 256;
 
 /// A state, the log that led to it, and everything else that a decision may look at.
 pub struct World {
@@ -47,6 +47,12 @@ pub struct Then<'a> {
     pub world: &'a mut World,
     pub events: Vec<Event>,
     pub outcome: Result<Answer, Refusal>,
+}
+
+impl Default for World {
+    fn default() -> World {
+        World::new()
+    }
 }
 
 impl World {
@@ -84,6 +90,11 @@ impl World {
         answer
     }
 
+    /// A call came too late and was refused.
+    pub fn given_late(&mut self, command: Command) {
+        self.when(command).outcome.expect_err("a late call is refused");
+    }
+
     fn settle_all(&mut self) {
         while !self.state.indexes().unsettled().is_empty() {
             let settled = self.take(Command::Settle);
@@ -91,17 +102,25 @@ impl World {
         }
     }
 
-    fn take(&mut self, command: Command) -> Then<'_> {
+    /// Asks for one thing, whether or not what came before is settled.
+    pub fn take(&mut self, command: Command) -> Then<'_> {
         let seed = self.number();
-        let mut ctx = Context { now: self.now, limits: &self.limits, held: &self.held, chance: Chance::new(seed) };
-        let Decision { events, outcome } = decide(&self.state, &mut ctx, command);
+        let Decision { events, outcome } = self.decided(command.clone(), seed);
+        let again = self.decided(command, seed);
+        assert_eq!((&events, &outcome), (&again.events, &again.outcome), "a decision follows from its inputs (D1)");
         self.append(&events);
         Then { world: self, events, outcome }
     }
 
+    fn decided(&self, command: Command, seed: u64) -> Decision {
+        let chance = Chance::new(seed);
+        let mut ctx = Context { now: self.now, limits: &self.limits, held: &self.held, chance };
+        decide(&self.state, &mut ctx, command)
+    }
+
     /// Gives events their places in the log and applies them.
     pub fn append(&mut self, events: &[Event]) {
-        let is_checked = self.state.last_ordinal().0 <= CHECKED_JOBS_MAX;
+        let is_checked = self.state.last_ordinal().0 + events.len() as u64 <= CHECKED_JOBS_MAX;
         for (place, event) in events.iter().enumerate() {
             let record = Record {
                 seq: self.state.seq().next(),

@@ -16,7 +16,6 @@ use crate::domain::retry::Policy;
 use crate::domain::time::{Millis, Timestamp};
 use crate::engine::recovery::recover;
 use crate::engine::{Condition, Engine, Granted, Handle, Parts, SubmitError};
-use crate::log::LogReader;
 use crate::log::memory::{MemoryLog, MemoryStore};
 use crate::views::{FinishedStore, MemoryFinished};
 

@@ -44,7 +44,7 @@ fn make(engine: &Handle, granted: &Granted, expires_in_s: f64) -> Result<JobFram
     let row = engine.views().row(granted.job)?.ok_or(HandoverError::Gone(granted.job))?;
     let mut events = Events { log, items: HashMap::new() };
     let args = events.args(&job)?;
-    let body = serde_json::to_string(&Body { row: &row, args: &args }).expect("a job can be written as JSON");
+    let body = serde_json::to_string(&row.with_payload(Some(args), None)).expect("a job can be written as JSON");
     Ok(JobFrame {
         job: Json::from_checked(body),
         attempt: granted.attempt,
@@ -52,13 +52,6 @@ fn make(engine: &Handle, granted: &Granted, expires_in_s: f64) -> Result<JobFram
         lease: HandedLease { token: granted.token.reveal().into(), expires_in_s },
         checkpoint: events.checkpoint(&job)?,
     })
-}
-
-#[derive(serde::Serialize)]
-struct Body<'a, R: serde::Serialize> {
-    #[serde(flatten)]
-    row: &'a R,
-    args: &'a Json,
 }
 
 /// Reads what events carry.

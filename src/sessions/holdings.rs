@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::domain::id::{JobId, LeaseToken};
+use crate::domain::id::{JobId, LeaseToken, Seq};
 use crate::domain::job::{Job, Progress, RunEnd};
 use crate::domain::time::Millis;
 use crate::engine::Granted;
@@ -35,6 +35,8 @@ enum Standing {
 struct Holding {
     token: LeaseToken,
     attempt: u32,
+    /// The seq of the latest state of the job that was looked at: pages may come late.
+    seen: Seq,
     standing: Standing,
     cancel: Option<CancelReason>,
     notice: Option<Notice>,
@@ -51,9 +53,10 @@ pub struct Holdings {
 }
 
 impl Holdings {
-    /// Takes a granted job over.
-    pub fn insert(&mut self, granted: &Granted) {
+    /// Takes a granted job over. What is older than `since`, the job's seq after the grant, is no news.
+    pub fn insert(&mut self, granted: &Granted, since: Seq) {
         let holding = Holding {
+            seen: since,
             token: granted.token.clone(),
             attempt: granted.attempt,
             standing: Standing::Live,
@@ -135,7 +138,8 @@ impl Holdings {
 
     /// Compares a held job with what has become of it. Says whether its worker has to be told something.
     pub fn observe(&mut self, job: &Job, now: Instant) -> bool {
-        let Some(held) = self.jobs.get_mut(&job.id) else { return false };
+        let Some(held) = self.jobs.get_mut(&job.id).filter(|held| held.seen <= job.seq) else { return false };
+        held.seen = job.seq;
         let ours = held.token.hash();
         match job.run().filter(|run| run.lease.token == ours) {
             Some(run) => match &run.cancel {
@@ -155,14 +159,6 @@ impl Holdings {
                 }
             }
         }
-    }
-
-    /// Notes that a job, or the lease that was held, is not there any more.
-    pub fn observe_nothing(&mut self, job: JobId, now: Instant) -> bool {
-        self.jobs.get_mut(&job).filter(|held| held.standing == Standing::Live).is_some_and(|held| {
-            held.standing = Standing::Over;
-            held.lose(now)
-        })
     }
 
     /// The server stops: every job that was not told to stop yet is.
@@ -203,7 +199,7 @@ impl Holding {
 mod tests {
     use std::sync::Arc;
 
-    use crate::domain::id::{Ordinal, Seq, SessionId};
+    use crate::domain::id::{Ordinal, SessionId};
     use crate::domain::job::{CancelRequest, EndedRun, JobState, Lease, Reason, Run, WorkerPlace};
     use crate::domain::retry::Policy;
     use crate::domain::time::Timestamp;
@@ -260,8 +256,10 @@ mod tests {
     fn told(observe: &[Job]) -> Vec<Notice> {
         let now = Instant::now();
         let mut holdings = Holdings::default();
-        holdings.insert(&granted());
-        observe.iter().for_each(|job| drop(holdings.observe(job, now)));
+        holdings.insert(&granted(), Seq(2));
+        for job in observe {
+            holdings.observe(job, now);
+        }
         holdings.take_notices().into_iter().map(|(_, notice)| notice).collect()
     }
 
@@ -275,12 +273,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_before_the_grant_is_no_news_however_late_it_is_heard() {
+        let before = Job { seq: Seq(1), ..job(JobState::Queued) };
+        assert_eq!(told(&[before.clone(), running("ours", None), before]), []);
+    }
+
+    #[test]
     fn a_cancel_is_told_once_with_its_grace() {
         let grace = Millis(2000);
         let expected = [Notice::Cancel { reason: CancelReason::Requested, grace }];
         assert_eq!(told(&[running("ours", requested()), running("ours", requested())]), expected);
         let mut holdings = Holdings::default();
-        holdings.insert(&granted());
+        holdings.insert(&granted(), Seq(2));
         assert!(holdings.observe(&running("ours", requested()), Instant::now()));
         assert_eq!(holdings.take_notices().len(), 1);
         assert!(!holdings.observe(&running("ours", requested()), Instant::now()));
@@ -303,7 +307,7 @@ mod tests {
     #[test]
     fn what_the_worker_ended_itself_is_no_news() {
         let mut holdings = Holdings::default();
-        holdings.insert(&granted());
+        holdings.insert(&granted(), Seq(2));
         assert!(holdings.is_ending(granted().job, &granted().token));
         assert!(!holdings.observe(&ended(RunEnd::Completed), Instant::now()));
         assert_eq!(holdings.take_notices(), []);
@@ -313,7 +317,7 @@ mod tests {
     fn a_worker_may_be_ended_when_the_grace_is_over_or_the_lease_is_lost() {
         let now = Instant::now();
         let mut holdings = Holdings::default();
-        holdings.insert(&granted());
+        holdings.insert(&granted(), Seq(2));
         assert_eq!(holdings.must_end_by(), None);
         holdings.observe(&running("ours", requested()), now);
         assert_eq!(holdings.must_end_by(), Some(now + Duration::from_secs(2)));
@@ -326,7 +330,7 @@ mod tests {
     #[test]
     fn a_shutdown_tells_only_those_that_were_not_told_to_stop_before() {
         let mut holdings = Holdings::default();
-        holdings.insert(&granted());
+        holdings.insert(&granted(), Seq(2));
         holdings.shut_down(Millis(500), Instant::now());
         let told = Notice::Cancel { reason: CancelReason::Shutdown, grace: Millis(500) };
         assert_eq!(holdings.take_notices(), [(granted().job, told)]);
@@ -337,7 +341,7 @@ mod tests {
     #[test]
     fn only_the_token_of_the_lease_counts() {
         let mut holdings = Holdings::default();
-        holdings.insert(&granted());
+        holdings.insert(&granted(), Seq(2));
         let (job, other) = (granted().job, LeaseToken::new("theirs"));
         assert!(holdings.is_live(job, &granted().token) && !holdings.is_live(job, &other));
         assert_eq!((holdings.attempt(job, &granted().token), holdings.attempt(job, &other)), (Some(1), None));

@@ -17,8 +17,12 @@ pub mod previews;
 pub mod reading;
 pub mod registry;
 pub mod session;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use carry::End;
 pub use handover::HandoverError;
-pub use registry::{LiveSession, Parts, Sessions, Settings};
-pub use session::{Mode, Session};
+pub use registry::{Parts, Sessions, Settings};
+pub use session::{Joining, Session};

@@ -11,14 +11,14 @@ use tokio::sync::{broadcast, watch};
 
 use crate::clock::Clock;
 use crate::domain::event::Event;
-use crate::domain::id::{Epoch, JobId, KindName, SessionId};
-use crate::domain::time::{Millis, Timestamp};
+use crate::domain::id::{Epoch, JobId, SessionId};
+use crate::domain::time::Millis;
 use crate::engine::{Handle, SubmitError};
 use crate::feed::Page;
 use crate::kinds::Catalog;
 use crate::sessions::ports::JobLogs;
 use crate::sessions::previews::Previews;
-use crate::sessions::session::{Joining, Mode, Session};
+use crate::sessions::session::{Joining, Session};
 
 /// What every worker is told about time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,19 +48,6 @@ pub struct Sessions {
     holders: Mutex<HashMap<JobId, SessionId>>,
 }
 
-/// A live session, as it is shown beside what the log knows of it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LiveSession {
-    pub session: SessionId,
-    pub name: Arc<str>,
-    pub mode: Mode,
-    /// When anything was last heard of it.
-    pub last_beat_at: Timestamp,
-    /// How many jobs it wants to hold at once.
-    pub slots: usize,
-    pub holds: Vec<JobId>,
-}
-
 impl Sessions {
     /// Makes the registry and starts its watcher, which ends when the registry is dropped or the engine has ended.
     pub fn start(parts: Parts) -> Arc<Sessions> {
@@ -87,12 +74,6 @@ impl Sessions {
         self.live.lock().get(&id).cloned()
     }
 
-    /// All live sessions.
-    pub fn live(&self) -> Vec<LiveSession> {
-        let sessions: Vec<Arc<Session>> = self.live.lock().values().cloned().collect();
-        sessions.iter().map(|session| session.show()).collect()
-    }
-
     /// The latest preview pictures of running jobs.
     pub fn previews(&self) -> &Previews {
         &self.previews
@@ -101,11 +82,6 @@ impl Sessions {
     /// The instance id of this server.
     pub fn epoch(&self) -> Epoch {
         self.parts.epoch
-    }
-
-    /// What a worker need not name: the kinds that are listed.
-    pub fn lists_kind(&self, kind: &KindName) -> bool {
-        self.parts.catalog.borrow().get(kind).is_some()
     }
 
     /// Forgets every session. The server ends: whoever still has one can only end it.

@@ -1,7 +1,6 @@
 //! One worker's session: how many jobs it wants, which it holds, and what its worker has to be told. The transports
 //! call it; it asks the engine.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,13 +9,14 @@ use tokio::sync::{Notify, watch};
 
 use crate::domain::command::{Command, JoinWorker};
 use crate::domain::event::{Actor, WorkerLeftCause};
-use crate::domain::id::{JobId, KindName, LeaseToken, QueueName, SessionId};
+use crate::domain::id::{JobId, KindName, LeaseToken, QueueName, Seq, SessionId};
 use crate::domain::job::{Job, WorkerPlace};
-use crate::domain::time::{Millis, Timestamp};
+use crate::domain::time::Millis;
 use crate::engine::{Granted, Receipt, SubmitError};
 use crate::sessions::frames::{CancelReason, ServerFrame};
 use crate::sessions::holdings::{Holdings, Notice};
-use crate::sessions::registry::{LiveSession, Sessions};
+use crate::sessions::registry::Sessions;
+use crate::views::row::WorkerState;
 
 /// How long a call waits for an engine that has too much to do, before its worker is told so.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,23 +34,10 @@ pub struct Joining {
     pub place: WorkerPlace,
 }
 
-/// What a worker may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// Take jobs and run them.
-    Run,
-    /// Run what it holds and take no more.
-    Quiet,
-    /// Go.
-    Terminate,
-}
-
 /// A live session.
 pub struct Session {
     pub(crate) sessions: Arc<Sessions>,
     id: SessionId,
-    name: Arc<str>,
     place: WorkerPlace,
     pub(crate) desk: Mutex<Desk>,
     status: watch::Sender<Status>,
@@ -72,9 +59,8 @@ struct Status {
 pub(crate) struct Desk {
     pub(crate) holdings: Holdings,
     slots: usize,
-    mode: Mode,
-    told_mode: Mode,
-    last_beat_at: Timestamp,
+    mode: WorkerState,
+    told_mode: WorkerState,
     runs_ended: u64,
 }
 
@@ -84,17 +70,16 @@ impl Session {
     pub(crate) async fn join(sessions: Arc<Sessions>, joining: Joining) -> Result<Arc<Session>, SubmitError> {
         let id = SessionId(uuid::Uuid::now_v7());
         let Joining { name, kinds, queues, place } = joining;
-        let command = Command::JoinWorker(JoinWorker { session: id, name: name.clone(), kinds, queues, place });
+        let command = Command::JoinWorker(JoinWorker { session: id, name, kinds, queues, place });
         let desk = Desk {
             holdings: Holdings::default(),
             slots: 0,
-            mode: Mode::Run,
-            told_mode: Mode::Run,
-            last_beat_at: sessions.parts.clock.now(),
+            mode: WorkerState::Run,
+            told_mode: WorkerState::Run,
             runs_ended: 0,
         };
         let (desk, status) = (Mutex::new(desk), watch::Sender::new(Status::default()));
-        let session = Session { sessions, id, name, place, desk, status, news: Notify::new() };
+        let session = Session { sessions, id, place, desk, status, news: Notify::new() };
         session.ask(command).await?;
         Ok(Arc::new(session))
     }
@@ -117,7 +102,8 @@ impl Session {
 
     /// Something was heard of the worker.
     pub fn beat(&self) {
-        self.desk.lock().last_beat_at = self.sessions.parts.clock.now();
+        let parts = &self.sessions.parts;
+        parts.engine.views().note_beat(self.id, parts.clock.now(), self.mode());
     }
 
     /// The worker wants to hold this many jobs at once.
@@ -128,15 +114,17 @@ impl Session {
     }
 
     /// Lets the worker run, rest or go.
-    pub fn set_mode(&self, mode: Mode) {
+    pub fn set_mode(&self, mode: WorkerState) {
         let mut desk = self.desk.lock();
         desk.mode = mode;
         self.publish(&desk);
         self.news.notify_one();
+        drop(desk);
+        self.beat();
     }
 
     /// What the worker may do.
-    pub fn mode(&self) -> Mode {
+    pub fn mode(&self) -> WorkerState {
         self.desk.lock().mode
     }
 
@@ -147,13 +135,14 @@ impl Session {
         loop {
             let wanted = status.wait_for(|status| status.free > 0).await.expect(ALIVE).free;
             tokio::select! {
+                biased;
+                // More room waits for the next claim, so that this one keeps its turn.
+                less = status.wait_for(|status| status.free < wanted) => drop(less.expect(ALIVE)),
                 grants = self.sessions.parts.engine.claim(self.id, wanted) => {
                     let granted = grants?.take();
                     self.hold(&granted);
                     return Ok(granted);
                 }
-                // More room waits for the next claim, so that this one keeps its turn.
-                less = status.wait_for(|status| status.free < wanted) => drop(less.expect(ALIVE)),
             }
         }
     }
@@ -170,9 +159,9 @@ impl Session {
         if desk.told_mode != desk.mode {
             desk.told_mode = desk.mode;
             frames.extend(match desk.mode {
-                Mode::Run => None,
-                Mode::Quiet => Some(ServerFrame::Quiet),
-                Mode::Terminate => Some(ServerFrame::Terminate),
+                WorkerState::Run => None,
+                WorkerState::Quiet => Some(ServerFrame::Quiet),
+                WorkerState::Terminate => Some(ServerFrame::Terminate),
             });
         }
         let notices = desk.holdings.take_notices();
@@ -229,8 +218,8 @@ impl Session {
     /// The server stops, or the worker is to be replaced: no more jobs, and those that it holds shall stop.
     pub fn shut_down(&self, grace: Millis) {
         let mut desk = self.desk.lock();
-        desk.mode = Mode::Terminate;
-        desk.told_mode = Mode::Terminate;
+        desk.mode = WorkerState::Terminate;
+        desk.told_mode = WorkerState::Terminate;
         desk.holdings.shut_down(grace, Instant::now());
         self.publish(&desk);
         self.news.notify_one();
@@ -288,43 +277,30 @@ impl Session {
     }
 
     pub(crate) fn look_at(&self, job: JobId) {
-        // A view that cannot be read is no news; the lease itself is guarded by the core.
-        match self.sessions.parts.engine.views().job(job) {
-            Ok(Some(job)) => self.observe(&job),
-            Ok(None) => {
-                let mut desk = self.desk.lock();
-                if desk.holdings.observe_nothing(job, Instant::now()) {
-                    self.publish(&desk);
-                    self.news.notify_one();
-                }
-            }
-            Err(error) => tracing::warn!(%job, error = &error as &dyn std::error::Error, "a held job was not found"),
+        if let Some(job) = self.find(job) {
+            self.observe(&job);
         }
     }
 
-    pub(crate) fn show(&self) -> LiveSession {
-        let desk = self.desk.lock();
-        LiveSession {
-            session: self.id,
-            name: self.name.clone(),
-            mode: desk.mode,
-            last_beat_at: desk.last_beat_at,
-            slots: desk.slots,
-            holds: desk.holdings.jobs().collect(),
-        }
+    /// A held job as the views show it. That it is not found is no news: the lease itself is guarded by the core.
+    fn find(&self, job: JobId) -> Option<Arc<Job>> {
+        self.sessions.parts.engine.views().job(job).unwrap_or_else(|error| {
+            tracing::warn!(%job, error = &error as &dyn std::error::Error, "a held job could not be looked at");
+            None
+        })
     }
 
     fn hold(&self, granted: &[Granted]) {
-        let mut desk = self.desk.lock();
         for grant in granted {
-            desk.holdings.insert(grant);
+            let since = self.find(grant.job).map_or(Seq::ZERO, |job| job.seq);
             self.sessions.note_holder(grant.job, self.id);
+            let mut desk = self.desk.lock();
+            desk.holdings.insert(grant, since);
+            self.publish(&desk);
+            drop(desk);
+            // A cancel may have been published before anybody knew who holds the job.
+            self.look_at(grant.job);
         }
-        self.publish(&desk);
-        drop(desk);
-        // A cancel may have been published before anybody knew who holds the job.
-        let distinct: BTreeSet<JobId> = granted.iter().map(|grant| grant.job).collect();
-        distinct.into_iter().for_each(|job| self.look_at(job));
     }
 
     pub(crate) fn note_ended_run(&self) {
@@ -334,8 +310,8 @@ impl Session {
     fn publish(&self, desk: &Desk) {
         let held = desk.holdings.len();
         let free = match desk.mode {
-            Mode::Run => desk.slots.saturating_sub(held),
-            Mode::Quiet | Mode::Terminate => 0,
+            WorkerState::Run => desk.slots.saturating_sub(held),
+            WorkerState::Quiet | WorkerState::Terminate => 0,
         };
         let status = Status { free, held, must_end_by: desk.holdings.must_end_by() };
         self.status.send_if_modified(|published| std::mem::replace(published, status) != status);

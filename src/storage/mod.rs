@@ -34,6 +34,7 @@ mod snapshots;
 pub mod sync;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod verify;
 pub mod views;
 mod writer;

@@ -23,7 +23,7 @@ use crate::storage::writer::Writer;
 
 /// What can be done about a damaged log. Errors end with it.
 pub const NEXT_STEP: &str = "look at it with `daybook verify`, bring back a backup with `daybook restore`, \
-    or start with --accept-data-loss, which keeps a copy";
+    or start with --accept-data-loss, which keeps the damaged log aside";
 
 /// How the log is kept. The defaults are what a server uses.
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ pub struct Options {
     pub cache_bytes: u64,
     /// The room that is held for the restart after a full disk, in bytes; 0: none.
     pub ballast_bytes: u64,
-    /// Whether to go on with what is left of a damaged log, after a copy of it was made.
+    /// Whether to go on with what is left of a damaged log. It is kept aside.
     pub accept_data_loss: bool,
 }
 
@@ -55,8 +55,8 @@ pub struct Opened {
     /// How many events at the end were dropped, because the rest of their group was missing. Nobody was answered for
     /// them.
     pub torn_events: u64,
-    /// Where the copy of a damaged log is, if one had to be made.
-    pub damaged_copy: Option<PathBuf>,
+    /// Where the damaged log is kept, if the operator accepted a loss and one was rebuilt from it.
+    pub damaged_log: Option<PathBuf>,
     /// Keeps other servers out of the data directory; to be held as long as anything is written there.
     pub lock: DirectoryLock,
 }
@@ -78,7 +78,7 @@ pub enum OpenError {
     StorageFull { path: PathBuf, source: io::Error },
     #[error("{} cannot be trusted: {detail}; {NEXT_STEP}", path.display())]
     HeadDamaged { path: PathBuf, detail: String },
-    #[error("segment {segment} is damaged: {detail}; nothing was changed; {NEXT_STEP}")]
+    #[error("segment {segment} is damaged: {detail}; {NEXT_STEP}")]
     SegmentDamaged { segment: String, detail: String },
     #[error("segment {segment} is missing in {}; {NEXT_STEP}", log.display())]
     SegmentMissing { segment: String, log: PathBuf },
@@ -134,14 +134,15 @@ impl DirectoryLock {
 pub fn open(data: &Path, options: &Options) -> Result<Opened, OpenError> {
     let lock = DirectoryLock::take(data)?;
     reset::finish(data)?;
+    salvage::finish(data)?;
     let ballast = Ballast::of(data, options.ballast_bytes);
     ballast.settle().map_err(OpenError::io("hold room in", data))?;
     let log_dir = data.join("log");
     disk::create_dir(&log_dir).map_err(OpenError::io("make", &log_dir))?;
-    let mut damaged_copy = None;
+    let mut damaged_log = None;
     let found = match look(&log_dir, options) {
         Err(error) if error.is_damage() && options.accept_data_loss => {
-            damaged_copy = Some(salvage::copy_and_rebuild(data, &log_dir, options)?);
+            damaged_log = Some(salvage::rebuild(data, options)?);
             look(&log_dir, options)?
         }
         found => found?,
@@ -149,7 +150,7 @@ pub fn open(data: &Path, options: &Options) -> Result<Opened, OpenError> {
     let (head, torn_events) = (found.head, found.recovered.torn_events);
     let log = start(&log_dir, found, ballast, options).map_err(OpenError::io("start the log in", &log_dir))?;
     let (clean_shutdown, lineage) = (head.clean && torn_events == 0, head.lineage);
-    Ok(Opened { log: Box::new(log), clean_shutdown, lineage, torn_events, damaged_copy, lock })
+    Ok(Opened { log: Box::new(log), clean_shutdown, lineage, torn_events, damaged_log, lock })
 }
 
 struct Found {

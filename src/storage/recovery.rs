@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::domain::id::Seq;
-use crate::log::chain::{ChainEnd, Page, PageError};
+use crate::log::chain::ChainEnd;
 use crate::storage::disk;
 use crate::storage::head::Head;
-use crate::storage::inspect::{Promise, Verdict, inspect};
+use crate::storage::inspect::Promise;
 use crate::storage::open::{OpenError, Options};
 use crate::storage::seal::{Seal, Sealable};
 use crate::storage::segment::{Segment, SegmentError, file_of, first_of, name_of};
 use crate::storage::segments::{SEALED_CACHE_BYTES, Segments, Slot};
+use crate::storage::trial::{TrialError, may_open, start_of};
 use crate::storage::verify::{Contents, VerifyError, drop_torn, verify, verify_payloads};
 use crate::storage::writer::create;
 
@@ -177,62 +178,16 @@ impl<'a> Recovery<'a> {
         let dir = self.dir(first);
         let promise = self.promise(first);
         if let Some(promise) = &promise {
-            self.look_first(first, promise)?;
+            may_open(&dir, first, self.end, promise).map_err(|error| trial_error(first, &dir, error))?;
         }
         let segment = Segment::open(&dir, cache_bytes).map_err(|error| segment_error(first, &dir, error))?;
-        let checked = self.start_of(first, &segment).and_then(|start| {
+        let checked = start_of(&segment, first, self.end, self.head.lineage).and_then(|start| {
             let contents = verify(&segment, start, promise.as_ref())?;
             verify_payloads(&contents, segment.payloads())?;
             Ok((start, contents))
         });
         let (start, contents) = checked.map_err(|error| verify_error(first, &dir, error))?;
         Ok((segment, start, contents))
-    }
-
-    /// Makes sure that sled keeps what HEAD promises, before it may touch the segment.
-    fn look_first(&self, first: Seq, promise: &Promise) -> Result<(), OpenError> {
-        let file = file_of(&self.dir(first));
-        let detail = match inspect(&file, promise) {
-            Ok(Verdict::Sound) => return Ok(()),
-            Ok(Verdict::Doubtful(detail)) => detail,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(damaged(first, "its file `db` is missing".into()));
-            }
-            Err(error) => return Err(OpenError::io("read", &file)(error)),
-        };
-        self.try_a_copy(first, promise, detail)
-    }
-
-    /// What looks odd may still be whole: sled decides, on a copy.
-    fn try_a_copy(&self, first: Seq, promise: &Promise, detail: String) -> Result<(), OpenError> {
-        let (dir, copy) = (self.dir(first), self.log_dir.join("trial"));
-        let failed = |error| OpenError::io("copy a segment to", &copy)(error);
-        disk::remove_dir(&copy).map_err(failed)?;
-        let needed = disk::bytes_in_files(&dir).map_err(failed)?;
-        let free = disk::free(self.log_dir).map_err(failed)?;
-        if needed >= free {
-            return Err(OpenError::NoRoomToCheck { segment: name_of(first), detail, needed, free });
-        }
-        let outcome = disk::copy_files(&dir, &copy).map_err(failed).map(|()| {
-            let segment = Segment::open(&copy, SEALED_CACHE_BYTES)?;
-            let start = self.start_of(first, &segment)?;
-            verify(&segment, start, Some(promise)).map(|_| ())
-        });
-        disk::remove_dir(&copy).map_err(failed)?;
-        outcome?.map_err(|error: VerifyError| damaged(first, format!("{detail}; in a copy of it, {error}")))
-    }
-
-    /// Where the chain stands before a segment. What was before the oldest one is gone: its first page is believed.
-    fn start_of(&self, first: Seq, segment: &Segment) -> Result<ChainEnd, VerifyError> {
-        if let Some(end) = self.end {
-            return Ok(end);
-        }
-        let mut start = ChainEnd { next: first, ..ChainEnd::start(self.head.lineage) };
-        if first > Seq(1) {
-            let (_, bytes) = segment.page_with(first)?.ok_or(PageError::Cut)?;
-            start.previous = Page::parse(&bytes)?.previous;
-        }
-        Ok(start)
     }
 
     /// What HEAD promises of a segment.
@@ -262,6 +217,16 @@ fn is_unborn(dir: &Path) -> bool {
 
 fn damaged(first: Seq, detail: String) -> OpenError {
     OpenError::SegmentDamaged { segment: name_of(first), detail }
+}
+
+fn trial_error(first: Seq, dir: &Path, error: TrialError) -> OpenError {
+    match error {
+        TrialError::Damaged(detail) => damaged(first, detail),
+        TrialError::NoRoom { detail, needed, free } => {
+            OpenError::NoRoomToCheck { segment: name_of(first), detail, needed, free }
+        }
+        TrialError::Io(error) => OpenError::io("check the segment", dir)(error),
+    }
 }
 
 fn segment_error(first: Seq, dir: &Path, error: SegmentError) -> OpenError {

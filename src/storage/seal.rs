@@ -54,8 +54,7 @@ pub enum SealError {
 impl Seal {
     /// Seals a segment that is closed and takes no more pages.
     pub fn make(dir: &Path, what: &Sealable, cache_bytes: u64) -> Result<Seal, SegmentError> {
-        drop(Segment::open(dir, cache_bytes)?);
-        let (file_bytes, file_hash) = settled_hash(dir, cache_bytes)?;
+        let (file_bytes, file_hash) = settle(dir, what, cache_bytes)?;
         let Sealable { start, end, last_page } = *what;
         let seal = Seal { start, end, last_page, file_bytes, file_hash };
         disk::write_bytes(&dir.join("SEALED"), &seal.encode())?;
@@ -127,17 +126,19 @@ impl Seal {
     }
 }
 
-/// Opens and closes until that changes nothing any more, which takes one round after the last write.
-fn settled_hash(dir: &Path, cache_bytes: u64) -> Result<(u64, [u8; 32]), SegmentError> {
-    const ROUNDS_MAX: usize = 4;
-    let mut before = hash_of(dir)?;
+/// Opens, reads all of it and closes, until that changes nothing any more: sled finishes in readers what writers left
+/// half done (a split of a node, a merge), and clears the end of the file when it opens it.
+fn settle(dir: &Path, what: &Sealable, cache_bytes: u64) -> Result<(u64, [u8; 32]), SegmentError> {
+    const ROUNDS_MAX: usize = 8;
+    let mut before = None;
     for _ in 0..ROUNDS_MAX {
-        drop(Segment::open(dir, cache_bytes)?);
+        let segment = Segment::open(dir, cache_bytes)?;
+        segment.visit(what.start.next, what.end.next)?;
+        drop(segment);
         let after = hash_of(dir)?;
-        if after == before {
+        if before.replace(after) == Some(after) {
             return Ok(after);
         }
-        before = after;
     }
     Err(io::Error::other("sled changes the file at every opening").into())
 }

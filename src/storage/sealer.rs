@@ -8,15 +8,18 @@ use std::thread::JoinHandle;
 use crate::storage::seal::Sealable;
 use crate::storage::segments::Slot;
 
+/// A full segment, and what its seal has to say.
+type Full = (Arc<Slot>, Sealable);
+
 /// The way to the thread.
 pub struct Sealer {
-    work: Option<(Sender<(Arc<Slot>, Sealable)>, JoinHandle<()>)>,
+    work: Option<(Sender<Full>, JoinHandle<()>)>,
 }
 
 impl Sealer {
     /// Starts the thread.
     pub fn start() -> std::io::Result<Sealer> {
-        let (sender, segments) = channel::<(Arc<Slot>, Sealable)>();
+        let (sender, segments) = channel::<Full>();
         let thread = std::thread::Builder::new().name("log-sealer".into()).spawn(move || {
             for (slot, sealable) in segments {
                 if let Err(error) = slot.seal(&sealable) {

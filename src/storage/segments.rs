@@ -13,6 +13,7 @@ use crate::log::ReadError;
 use crate::storage::open::NEXT_STEP;
 use crate::storage::seal::{Seal, Sealable};
 use crate::storage::segment::{Segment, SegmentError, name_of};
+use crate::storage::trial::{TrialError, may_open};
 
 /// How many sealed segments may be open at once.
 pub const SEALED_OPEN_MAX: usize = 2;
@@ -90,7 +91,7 @@ impl Segments {
 /// Why a slot could not be read.
 enum SlotError {
     Segment(SegmentError),
-    NotAsSealed,
+    NotAsSealed(TrialError),
     Closed,
 }
 
@@ -137,7 +138,8 @@ impl Slot {
     fn open_sealed(&self) -> Result<Segment, SlotError> {
         if let Some(seal) = self.seal.get() {
             if !self.checked.load(Ordering::Relaxed) && !seal.fits(&self.dir).map_err(SegmentError::Io)? {
-                return Err(SlotError::NotAsSealed);
+                // The hash proves it whole; without it sled must be kept from destroying what is left.
+                may_open(&self.dir, self.first, Some(seal.start), &seal.promise()).map_err(SlotError::NotAsSealed)?;
             }
             self.checked.store(true, Ordering::Relaxed);
         }
@@ -151,8 +153,8 @@ impl Slot {
     fn read_error(&self, error: SlotError) -> ReadError {
         let place = format!("segment {}", name_of(self.first));
         match error {
-            SlotError::NotAsSealed => {
-                let detail = format!("its file is not as it was sealed; {NEXT_STEP}");
+            SlotError::NotAsSealed(error) => {
+                let detail = format!("its file is not as it was sealed: {error}; {NEXT_STEP}");
                 ReadError::Damaged { place, detail }
             }
             SlotError::Closed => ReadError::Failed { step: "read a segment", source: "the log is closed".into() },

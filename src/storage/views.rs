@@ -13,6 +13,8 @@
 mod database;
 mod page;
 #[cfg(test)]
+mod soak;
+#[cfg(test)]
 mod tests;
 mod writer;
 

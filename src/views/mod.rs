@@ -17,8 +17,6 @@ mod rates;
 pub mod row;
 mod search;
 #[cfg(test)]
-mod soak;
-#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

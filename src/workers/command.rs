@@ -13,7 +13,8 @@ use crate::domain::time::Millis;
 use crate::engine::{Granted, SubmitError};
 use crate::sessions::frames::{CancelReason, JobFrame, LeaseRef, ServerFrame};
 use crate::sessions::ports::LogLine;
-use crate::sessions::{End, HandoverError, Mode, Session};
+use crate::sessions::{End, HandoverError, Session};
+use crate::views::row::WorkerState;
 use crate::workers::files::{Left, OutputDir};
 use crate::workers::listener::Listener;
 use crate::workers::orphans::RecordedGroup;
@@ -50,10 +51,11 @@ pub(crate) async fn run_slot(slot: Slot) {
 async fn serve(slot: &Slot, session: &Session) {
     let mut restarts = Restarts::default();
     session.set_slots(1);
-    while session.mode() != Mode::Terminate {
+    while session.mode() != WorkerState::Terminate {
         let granted = tokio::select! {
-            granted = session.next_jobs() => granted,
+            biased;
             () = slot.over() => return,
+            granted = session.next_jobs() => granted,
             () = session.news() => {
                 session.notices();
                 continue;

@@ -13,12 +13,13 @@ use tokio::time::Instant;
 
 use crate::domain::event::WorkerLeftCause;
 use crate::domain::time::Millis;
+use crate::sessions::Session;
 use crate::sessions::calls::Call;
 use crate::sessions::drive::{DriveEnd, Heard, Outbox, Source, drive, take_in};
 use crate::sessions::frames::{Hello, JobCall, LeaseRef, WorkerFrame};
 use crate::sessions::ports::{LogLine, LogStream};
 use crate::sessions::session::Joining;
-use crate::sessions::{Mode, Session};
+use crate::views::row::WorkerState;
 use crate::workers::output::{SessionLine, sort_session_line, take_hello};
 use crate::workers::process::{Exit, Group, StopSignal};
 use crate::workers::restart::{Ending, Restarts};
@@ -201,7 +202,7 @@ impl Attending<'_> {
         tokio::select! {
             () = self.group.exited(), if !has_ended => {
                 self.state.has_ended = true;
-                self.session.set_mode(Mode::Terminate);
+                self.session.set_mode(WorkerState::Terminate);
                 self.ended.send_replace(Some(Instant::now()));
             }
             grace = self.slot.drain(), if !is_draining => {
@@ -211,10 +212,10 @@ impl Attending<'_> {
             }
             () = self.slot.over(), if !is_retiring && !is_draining => {
                 self.state.is_retiring = true;
-                self.session.set_mode(Mode::Quiet);
+                self.session.set_mode(WorkerState::Quiet);
             }
             () = self.session.emptied(), if is_retiring && kill_at.is_none() => {
-                self.session.set_mode(Mode::Terminate);
+                self.session.set_mode(WorkerState::Terminate);
                 self.stop_within(Duration::from_millis(self.slot.spec.run.grace.0));
             }
             () = deaf, if !is_deaf => {

@@ -1,6 +1,6 @@
 //! Granting leases: which queued job goes to which waiting session, within the limits of kinds and queues.
 
-use std::collections::{BTreeMap, BTreeSet, btree_set};
+use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Peekable;
 
 use crate::domain::command::{Answer, Claim, Grant};
@@ -45,7 +45,7 @@ struct Table<'a> {
 struct Line<'a> {
     queue: &'a QueueName,
     kind: &'a KindName,
-    waiting: Peekable<btree_set::Iter<'a, Rank>>,
+    waiting: Peekable<Box<dyn Iterator<Item = Rank> + 'a>>,
     held: &'a BTreeSet<Ordinal>,
 }
 
@@ -53,8 +53,10 @@ impl<'a> Table<'a> {
     fn new(state: &'a State, ctx: &Context<'a>) -> Table<'a> {
         let indexes = state.indexes();
         let lines = indexes.ready().lines().filter(|(queue, _, _)| !state.is_paused(queue));
-        let lines =
-            lines.map(|(queue, kind, ranks)| Line { queue, kind, waiting: ranks.iter().peekable(), held: ctx.held });
+        let lines = lines.map(|(queue, kind, line)| {
+            let waiting: Box<dyn Iterator<Item = Rank>> = Box::new(line.iter());
+            Line { queue, kind, waiting: waiting.peekable(), held: ctx.held }
+        });
         let kinds = ctx.limits.kinds.iter();
         let queues = ctx.limits.queues.iter();
         Table {
@@ -71,7 +73,7 @@ impl<'a> Table<'a> {
         let has_room = |line: &Line<'_>| kinds.get(line.kind) != Some(&0) && queues.get(line.queue) != Some(&0);
         let open = self.lines.iter_mut().filter(|line| takes(worker, line.queue, line.kind) && has_room(line));
         let (_, line) = open.filter_map(|line| line.first().map(|rank| (rank, line))).min_by_key(|(rank, _)| *rank)?;
-        let &(_, ordinal) = line.waiting.next().expect("a line that has a first job has a next one");
+        let (_, ordinal) = line.waiting.next().expect("a line that has a first job has a next one");
         if let Some(room) = self.kinds.get_mut(line.kind) {
             *room -= 1;
         }
@@ -86,7 +88,7 @@ impl<'a> Table<'a> {
 impl Line<'_> {
     fn first(&mut self) -> Option<Rank> {
         while self.waiting.next_if(|(_, job)| self.held.contains(job)).is_some() {}
-        self.waiting.peek().map(|&&rank| rank)
+        self.waiting.peek().copied()
     }
 }
 

@@ -331,17 +331,8 @@ fn a_job_whose_fate_was_not_settled_yet_goes_on_waiting_when_the_failed_one_is_r
     let proof = world.running(a_job());
     let job = world.submitted(a_job_after(&[proof.job]));
     world.when(fail(proof, false)).and_state(job, StateName::Blocked);
-    let mut limited = crate::domain::decide::Context {
-        now: world.now,
-        limits: &world.limits,
-        held: &world.held,
-        chance: crate::domain::decide::Chance::new(1),
-    };
     let retry = world.retry(proof.job, false, false);
-    let decision = crate::domain::decide::decide(&world.state, &mut limited, retry);
-    world.append(&decision.events);
-    assert!(world.state.indexes().unsettled().is_empty());
-    assert_eq!(world.state_of(job), StateName::Blocked);
+    world.take(retry).and_settled([]).and_state(job, StateName::Blocked);
 }
 
 #[test]
@@ -352,4 +343,19 @@ fn one_retry_revives_a_bounded_number_of_dependents() {
     world.given(fail(proof, false));
     world.given(Command::Tick);
     assert_eq!(to_revive(&world.state, proof.job, true).len(), REVIVED_MAX + 1);
+}
+
+#[test]
+fn a_dependent_waits_for_the_batch_that_is_retried_with_it_though_that_was_completed() {
+    let mut world = World::new();
+    let proof = world.running(a_batch(&["a"]));
+    let waiting = world.submitted(a_job_after(&[proof.job]));
+    world.given(fail(proof, false));
+    let retry = world.retry(proof.job, false, false);
+    world.given(retry);
+    let rerun = world.run(proof.job);
+    world.given(complete(rerun));
+    assert_eq!(world.state_of(waiting), StateName::Cancelled);
+    let retry = world.retry(proof.job, true, true);
+    world.when(retry).and_state(proof.job, StateName::Queued).and_state(waiting, StateName::Blocked);
 }

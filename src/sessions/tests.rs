@@ -1,0 +1,326 @@
+//! Sessions over the real engine: credit, claims, calls, notices, ends.
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use serde_json::json;
+
+use crate::domain::command::NewJob;
+use crate::domain::event::{QueuedCause, WorkerLeftCause};
+use crate::domain::id::JobId;
+use crate::domain::job::{Reason, StateName, WorkerPlace};
+use crate::domain::time::Millis;
+use crate::engine::Granted;
+use crate::sessions::frames::{CancelReason, JobCall, LeaseRef, ServerFrame, parse_calls};
+use crate::sessions::session::{Joining, Session};
+use crate::sessions::testing::World;
+use crate::sessions::{End, calls::Call};
+
+async fn join(world: &World, place: WorkerPlace) -> Arc<Session> {
+    world.sessions.join(Joining { name: "ann".into(), kinds: Vec::new(), queues: None, place }).await.unwrap()
+}
+
+async fn remote(world: &World, slots: usize) -> Arc<Session> {
+    let session = join(world, WorkerPlace::Remote).await;
+    session.set_slots(slots);
+    session
+}
+
+fn job() -> serde_json::Value {
+    json!({"kind": "resize", "args": {"width": 7}})
+}
+
+fn unchanged(_: &mut NewJob) {}
+
+fn lease(granted: &Granted) -> LeaseRef {
+    LeaseRef { job_id: granted.job, token: granted.token.clone() }
+}
+
+async fn say(session: &Session, granted: &Granted, frames: serde_json::Value) -> Vec<ServerFrame> {
+    let calls = parse_calls(&frames.to_string(), &Call::TYPES).expect("frames");
+    let calls = calls.into_iter().map(|call| JobCall { lease: lease(granted), call: call.expect("a right frame") });
+    session.receive(calls.collect()).await
+}
+
+async fn one(session: &Session) -> Granted {
+    let mut granted = session.next_jobs().await.unwrap();
+    assert_eq!(granted.len(), 1);
+    granted.remove(0)
+}
+
+#[tokio::test]
+async fn a_session_takes_as_many_jobs_as_it_has_slots_and_more_when_some_have_ended() {
+    let world = World::start().await;
+    let session = remote(&world, 2).await;
+    for _ in 0..4 {
+        world.submit(job(), unchanged).await;
+    }
+    let mut held = Vec::new();
+    while held.len() < 2 {
+        held.extend(session.next_jobs().await.unwrap());
+    }
+    assert!(session.next_jobs().now_or_never().is_none(), "no slot is free");
+    session.end_run(&lease(&held[0]), End::Complete(None)).await.unwrap();
+    let next = one(&session).await;
+    assert!(next.job > held[1].job);
+}
+
+#[tokio::test]
+async fn a_session_that_is_quiet_takes_nothing_and_is_told_so() {
+    let world = World::start().await;
+    let session = remote(&world, 1).await;
+    session.set_mode(crate::views::row::WorkerState::Quiet);
+    session.news().await;
+    assert_eq!(session.notices(), [ServerFrame::Quiet]);
+    let id = world.submit(job(), unchanged).await;
+    assert!(session.next_jobs().now_or_never().is_none());
+    assert_eq!(world.job(id).state_name(), StateName::Queued);
+    session.set_mode(crate::views::row::WorkerState::Run);
+    assert_eq!(one(&session).await.job, id);
+}
+
+#[tokio::test]
+async fn the_job_frame_has_all_that_a_worker_needs() {
+    let world = World::start().await;
+    let session = remote(&world, 1).await;
+    let items: Vec<_> = (0..1200).map(|number| json!({"key": format!("k{number}"), "args": number})).collect();
+    let request = json!({"kind": "resize", "args": {"width": 7}, "tags": ["x"], "items": items});
+    let id = world.submit(request, unchanged).await;
+    let granted = one(&session).await;
+    say(
+        &session,
+        &granted,
+        json!([{"type": "item", "key": "k0", "state": "completed"},
+        {"type": "add_items", "items": [{"key": "more"}]}, {"type": "checkpoint", "data": {"at": 3}}]),
+    )
+    .await;
+    let frame = serde_json::to_value(session.job_frame(&granted).await.unwrap()).unwrap();
+    assert_eq!(frame["job"]["id"], json!(id.to_string()));
+    assert_eq!((&frame["job"]["args"], &frame["job"]["state"]), (&json!({"width": 7}), &json!("running")));
+    assert_eq!(frame["attempt"], 1);
+    assert_eq!(frame["checkpoint"], json!({"at": 3}));
+    assert_eq!(frame["lease"], json!({"token": granted.token.reveal(), "expires_in_s": 30.0}));
+    let handed = frame["items"].as_array().unwrap();
+    assert_eq!((handed.len(), &handed[0]), (1000, &json!({"key": "k1", "args": 1})));
+}
+
+#[tokio::test]
+async fn what_a_worker_says_of_its_job_is_carried_out_in_order() {
+    let world = World::start().await;
+    let session = remote(&world, 1).await;
+    let id = world.submit(json!({"kind": "resize", "args": {}, "items": [{"key": "a"}]}), unchanged).await;
+    let granted = one(&session).await;
+    let answers = say(
+        &session,
+        &granted,
+        json!([
+            {"type": "log", "lines": [{"text": "begin"}]},
+            {"type": "add_items", "items": [{"key": "b"}]},
+            {"type": "item", "key": "a", "state": "completed", "result": 1},
+            {"type": "item", "key": "b", "state": "failed", "error": {"code": "bad", "message": "no"}},
+            {"type": "progress", "percent": 50, "stage": "half"},
+            {"type": "complete", "result": {"ok": true}},
+        ]),
+    )
+    .await;
+    assert_eq!(answers, []);
+    let ended = world.until_ended(id).await;
+    assert_eq!(ended.state_name(), StateName::Completed);
+    let counts = ended.items().unwrap().counts();
+    assert_eq!((counts.completed, counts.failed), (1, 1));
+    assert_eq!(world.result_of(id), json!({"ok": true}));
+    assert_eq!(world.logs.texts(id), ["begin"]);
+    assert!(world.logs.is_synced(id), "lines are durable before the job's last event");
+    let progress = ended.extras.as_ref().unwrap().progress.clone().unwrap();
+    assert_eq!((progress.percent, progress.stage.as_deref()), (Some(50.0), Some("half")));
+}
+
+#[tokio::test]
+async fn progress_keeps_what_a_later_one_leaves_out_and_shows_the_picture() {
+    let world = World::start().await;
+    let session = remote(&world, 1).await;
+    let id = world.submit(job(), unchanged).await;
+    let granted = one(&session).await;
+    say(&session, &granted, json!({"type": "progress", "stage": "draw", "preview": "data:image/png;base64,AAEC"}))
+        .await;
+    say(&session, &granted, json!({"type": "progress", "percent": 10})).await;
+    let row = serde_json::to_value(world.handle.views().row(id).unwrap().unwrap()).unwrap();
+    assert_eq!((&row["progress"]["stage"], &row["progress"]["percent"]), (&json!("draw"), &json!(10.0)));
+    assert_eq!(row["progress"]["preview"]["type"], "image/png");
+    assert_eq!(&*world.sessions.previews().get(id).unwrap().bytes, [0, 1, 2]);
+}
+
+#[tokio::test]
+async fn one_unknown_item_does_not_take_the_others_with_it() {
+    let world = World::start().await;
+    let session = remote(&world, 1).await;
+    let id =
+        world.submit(json!({"kind": "resize", "args": {}, "items": [{"key": "a"}, {"key": "b"}]}), unchanged).await;
+    let granted = one(&session).await;
+    let answers = say(
+        &session,
+        &granted,
+        json!([{"type": "item", "key": "a", "state": "completed"},
+        {"type": "item", "key": "nobody", "state": "completed"}, {"type": "item", "key": "b", "state": "skipped"}]),
+    )
+    .await;
+    let [ServerFrame::Error(error)] = &answers[..] else { panic!("{answers:?}") };
+    assert!(error.detail.contains("nobody") && error.job_id == Some(id), "{error:?}");
+    let counts = world.job(id).items().unwrap().counts();
+    assert_eq!((counts.completed, counts.skipped, counts.pending), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn a_child_is_submitted_once_also_by_a_rerun() {
+    let world = World::start().await;
+    let session = remote(&world, 1).await;
+    let id = world.submit(job(), unchanged).await;
+    let child = json!({"type": "submit", "ref": "p", "job": {"kind": "page", "args": {}, "unique_key": "/a"}});
+    let granted = one(&session).await;
+    let first = say(&session, &granted, child.clone()).await;
+    say(&session, &granted, json!({"type": "release"})).await;
+    let granted = one(&session).await;
+    assert_eq!(granted.job, id);
+    assert_eq!(say(&session, &granted, child).await, first);
+    let [ServerFrame::Submitted { reference, id: child }] = &first[..] else { panic!("{first:?}") };
+    assert_eq!((reference.as_deref(), world.job(*child).parent()), (Some("p"), Some(id)));
+}
+
+#[tokio::test]
+async fn a_child_that_is_wrong_is_answered_with_every_problem() {
+    let world = World::start().await;
+    let session = remote(&world, 1).await;
+    world.submit(job(), unchanged).await;
+    let granted = one(&session).await;
+    let answers = say(&session, &granted, json!({"type": "submit", "ref": "p", "job": {"args": 3, "x": 1}})).await;
+    let [ServerFrame::Error(error)] = &answers[..] else { panic!("{answers:?}") };
+    assert_eq!((&*error.code, error.reference.as_deref(), error.errors.len()), ("invalid_request", Some("p"), 3));
+}
+
+#[tokio::test]
+async fn a_cancel_reaches_the_worker_and_its_complete_still_wins() {
+    let world = World::start().await;
+    let session = remote(&world, 1).await;
+    let id = world.submit(job(), |job| job.policy.grace = Millis(7000)).await;
+    let granted = one(&session).await;
+    world.cancel(id).await;
+    session.news().await;
+    let told = ServerFrame::Cancel { job_id: id, reason: CancelReason::Requested, grace_s: 7.0 };
+    assert_eq!(session.notices(), [told]);
+    say(&session, &granted, json!({"type": "complete"})).await;
+    assert_eq!(world.job(id).state_name(), StateName::Completed);
+}
+
+#[tokio::test]
+async fn a_cancel_that_comes_with_the_grant_is_not_missed() {
+    let world = World::start().await;
+    let session = remote(&world, 1).await;
+    let id = world.submit(job(), unchanged).await;
+    let mut claim = Box::pin(session.next_jobs());
+    assert!((&mut claim).now_or_never().is_none());
+    // The grant is durable, and the session has not looked at it yet.
+    world.until_state(id, StateName::Running).await;
+    world.cancel(id).await;
+    claim.await.unwrap();
+    session.news().await;
+    assert!(matches!(session.notices()[..], [ServerFrame::Cancel { reason: CancelReason::Requested, .. }]));
+}
+
+#[tokio::test]
+async fn a_timeout_reaches_the_worker_and_what_it_says_then_is_refused() {
+    let world = World::start().await;
+    let session = remote(&world, 1).await;
+    let id = world.submit(job(), |job| job.policy.timeout = Some(Millis(50))).await;
+    let granted = one(&session).await;
+    session.news().await;
+    assert!(matches!(session.notices()[..], [ServerFrame::Cancel { reason: CancelReason::Timeout, .. }]));
+    assert!(!session.holds(id));
+    let answers =
+        say(&session, &granted, json!([{"type": "log", "lines": [{"text": "late"}]}, {"type": "complete"}])).await;
+    let codes: Vec<&str> = answers
+        .iter()
+        .map(|answer| match answer {
+            ServerFrame::Error(error) => &*error.code,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(codes, ["lease_lost", "lease_lost"]);
+    assert_eq!(world.logs.texts(id), Vec::<String>::new());
+    let types = world.types_of(id);
+    assert!(types.contains(&"job.attempt_failed") && types.contains(&"job.late_result"), "{types:?}");
+}
+
+#[tokio::test]
+async fn a_job_of_a_subprocess_waits_until_it_is_let_go() {
+    let world = World::start().await;
+    let session = join(&world, WorkerPlace::Subprocess).await;
+    session.set_slots(1);
+    let id = world
+        .submit(job(), |job| {
+            job.policy.timeout = Some(Millis(50));
+            job.policy.backoff = Millis(1);
+        })
+        .await;
+    one(&session).await;
+    let other = remote(&world, 1).await;
+    let mut claim = Box::pin(other.next_jobs());
+    assert!((&mut claim).now_or_never().is_none());
+    session.news().await;
+    world.until_state(id, StateName::Queued).await;
+    // Another job is granted meanwhile: the claim works, and passes the held one over.
+    let free = world.submit(job(), unchanged).await;
+    assert_eq!(claim.await.unwrap()[0].job, free);
+    session.let_go(id);
+    other.set_slots(2);
+    assert_eq!(one(&other).await.job, id);
+}
+
+#[tokio::test]
+async fn leaving_gives_back_or_loses_what_is_held_as_its_cause_says() {
+    for (cause, lost) in
+        [(WorkerLeftCause::Closed, 0), (WorkerLeftCause::Shutdown, 0), (WorkerLeftCause::ProcessDied, 1)]
+    {
+        let world = World::start().await;
+        let session = join(&world, WorkerPlace::Subprocess).await;
+        session.set_slots(1);
+        let id = world.submit(job(), unchanged).await;
+        one(&session).await;
+        session.leave(cause).await.unwrap();
+        let job = world.until_state(id, StateName::Queued).await;
+        assert_eq!((job.lost_count, job.failures), (lost, 0), "{cause:?}");
+        assert!(world.sessions.get(session.id()).is_none());
+        let next = remote(&world, 1).await;
+        assert_eq!(one(&next).await.job, id, "it is let go of");
+    }
+}
+
+#[tokio::test]
+async fn a_release_after_a_cancel_makes_the_job_cancelled() {
+    let world = World::start().await;
+    let session = remote(&world, 1).await;
+    let id = world.submit(job(), unchanged).await;
+    let granted = one(&session).await;
+    world.cancel(id).await;
+    session.end_run(&lease(&granted), End::Release(QueuedCause::Released)).await.unwrap();
+    let ended = world.until_ended(id).await;
+    assert_eq!(ended.ending().unwrap().reason, Some(Reason::CancelledByRequest));
+}
+
+#[tokio::test]
+async fn a_lease_that_ends_by_itself_is_told_as_lost_and_the_worker_may_be_ended() {
+    let world = World::start().await;
+    let session = join(&world, WorkerPlace::Subprocess).await;
+    session.set_slots(1);
+    let id: JobId = world.submit(job(), |job| job.policy.grace = Millis(20)).await;
+    one(&session).await;
+    world.cancel(id).await;
+    session.overdue().await;
+    world.until_ended(id).await;
+    let mut told = Vec::new();
+    while told.last() != Some(&ServerFrame::Lost { job_id: id }) {
+        session.news().await;
+        told.extend(session.notices());
+    }
+    session.let_go(id);
+    session.emptied().await;
+}

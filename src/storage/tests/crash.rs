@@ -1,0 +1,93 @@
+//! Kills and power cuts: what was answered is there, and nothing but whole groups behind it.
+
+use std::path::Path;
+
+use crate::storage::open;
+use crate::storage::tests::child::{Writer, check, child_options};
+use crate::storage::tests::mounts::{Mount, make_image};
+
+const IMAGE_BYTES: u64 = 160 * 1024 * 1024;
+
+/// Numbers that look random and are the same in every run.
+fn chance(round: usize) -> usize {
+    (round * 2_654_435_761 % 4_294_967_296) >> 8
+}
+
+#[test]
+fn what_was_committed_survives_a_kill() {
+    survive_kills(5);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn what_was_committed_survives_a_hundred_kills() {
+    survive_kills(100);
+}
+
+/// When a log has this many events the next round begins a new one: every round reads all of it.
+const EVENTS_MAX: u64 = 30_000;
+
+fn survive_kills(rounds: usize) {
+    let mut dir = tempfile::tempdir().unwrap();
+    for round in 0..rounds {
+        let mut writer = Writer::start(dir.path());
+        writer.wait_for(1 + chance(round) % 60);
+        let committed = writer.kill();
+        let opened = open(dir.path(), &child_options()).unwrap();
+        let written = check(&opened, committed, &format!("kill {round}"));
+        if round % 2 == 0 {
+            opened.log.close().unwrap();
+        }
+        if written > EVENTS_MAX {
+            dir = tempfile::tempdir().unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_was_committed_survives_a_power_cut() {
+    survive_power_cuts(3);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn what_was_committed_survives_forty_power_cuts() {
+    survive_power_cuts(40);
+}
+
+/// A child writes to a file system in an image; it is frozen, and the image is copied as a disk would be found after
+/// the power was cut: with all that was synced, and little else. The copy is the next round's disk.
+fn survive_power_cuts(rounds: usize) {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut disk, mut next) = (dir.path().join("disk"), dir.path().join("next"));
+    if !make_image(&disk, IMAGE_BYTES) {
+        eprintln!("passed over: no ext4 can be made here");
+        return;
+    }
+    let mut written = 0;
+    for round in 0..rounds {
+        let Some(mount) = Mount::image(&disk) else { return };
+        let mut writer = Writer::start(&mount.path().join("data"));
+        writer.wait_for(5 + chance(round) % 70);
+        writer.freeze();
+        copy_sparse(&disk, &next);
+        let committed = writer.kill();
+        drop(mount);
+
+        let mount = Mount::image(&next).expect("what could be mounted once can be mounted again");
+        let opened = open(&mount.path().join("data"), &child_options()).unwrap();
+        written = check(&opened, committed.max(written), &format!("power cut {round}"));
+        drop(opened);
+        drop(mount);
+        std::mem::swap(&mut disk, &mut next);
+        if written > EVENTS_MAX {
+            assert!(make_image(&disk, IMAGE_BYTES));
+            written = 0;
+        }
+    }
+}
+
+fn copy_sparse(from: &Path, to: &Path) {
+    let done = std::process::Command::new("cp").arg("--sparse=always").arg(from).arg(to).status().unwrap();
+    assert!(done.success());
+}
