@@ -6,7 +6,7 @@
 
 mod block;
 #[cfg(test)]
-pub(crate) mod conformance;
+pub mod conformance;
 mod counts;
 mod finished;
 pub mod flusher;
@@ -17,7 +17,7 @@ mod rates;
 pub mod row;
 mod search;
 #[cfg(test)]
-pub(crate) mod testing;
+pub mod testing;
 #[cfg(test)]
 mod tests;
 mod walk;
