@@ -152,6 +152,7 @@ impl Running {
             seed: uuid::Uuid::new_v4().as_u128() as u64,
         };
         let (engine, handle) = Engine::start(parts);
+        handle.views().set_limits(config.limits.clone());
         let start = StartEpoch { epoch: identity.epoch, reset: data.was_reset, clean_shutdown: data.clean_shutdown };
         begin_epoch(&handle, start, before).await.map_err(ServeError::Begin)?;
         let (rules, catalog, limits) = reload::Rules::new(&config);
@@ -221,6 +222,7 @@ impl Running {
                 self.supervisor.apply(run_specs(&config));
                 // An engine that has ended needs no limits.
                 let _ = self.handle.set_limits(config.limits.clone());
+                self.handle.views().set_limits(config.limits.clone());
                 tracing::info!("kinds and queues were read again");
                 self.config = config;
             }

@@ -38,9 +38,8 @@ impl ArgsSchema {
     /// # Errors
     /// When it is of another draft, breaks the rules of its own, or refers to another document.
     pub fn compile(document: Value) -> Result<ArgsSchema, SchemaError> {
-        if let Some(draft) = document.get("$schema").and_then(Value::as_str)
-            && Draft::Draft202012.detect(&document) != Draft::Draft202012
-        {
+        let draft = document.get("$schema").and_then(Value::as_str);
+        if let Some(draft) = draft.filter(|_| Draft::Draft202012.detect(&document) != Draft::Draft202012) {
             return Err(SchemaError::Draft(draft.to_owned()));
         }
         let options = jsonschema::options().with_draft(Draft::Draft202012).should_validate_formats(true).offline();
