@@ -22,6 +22,7 @@ use crate::domain::command::{Answer, Command};
 use crate::domain::event::Actor;
 use crate::domain::id::{Epoch, JobId, Ordinal, Seq};
 use crate::domain::json::Json;
+use crate::engine::Condition;
 use crate::kinds::request::{JobRequest, parse_job};
 use crate::views::query::{JobPage, JobQuery, LIMIT_DEFAULT, LIMIT_MAX};
 use crate::views::row::{JobBody, JobRow};
@@ -211,21 +212,28 @@ async fn show(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiErr
     Ok(reply::read(seq, &body))
 }
 
-/// Waits until a job is terminal, or for `time_max`, or until nothing is published any more.
+/// Waits until a job is terminal, or for `time_max`, or until the server stops.
 async fn wait_for_end(ctx: &ApiContext, id: JobId, time_max: Duration) -> Result<(), ApiError> {
     let deadline = Instant::now() + time_max;
     let mut pages = ctx.handle.feed().subscribe();
+    let mut condition = ctx.handle.condition();
     loop {
         let job = ctx.handle.views().job(id)?.ok_or_else(|| ApiError::job_not_found(id))?;
         if job.is_terminal() {
             return Ok(());
         }
         loop {
-            match tokio::time::timeout_at(deadline, pages.recv()).await {
-                Ok(Ok(page)) if page.jobs.iter().any(|job| job.id == id) => break,
-                Ok(Ok(_)) => {}
-                Ok(Err(RecvError::Lagged(_))) => break,
-                Ok(Err(RecvError::Closed)) | Err(_) => return Ok(()),
+            let received = tokio::select! {
+                received = pages.recv() => received,
+                () = tokio::time::sleep_until(deadline) => return Ok(()),
+                // Whoever still waits while the server stops would be cut off without an answer.
+                _ = condition.wait_for(|condition| matches!(condition, Condition::Stopping)) => return Ok(()),
+            };
+            match received {
+                Ok(page) if page.jobs.iter().any(|job| job.id == id) => break,
+                Ok(_) => {}
+                Err(RecvError::Lagged(_)) => break,
+                Err(RecvError::Closed) => return Ok(()),
             }
         }
     }

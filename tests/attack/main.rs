@@ -5,3 +5,4 @@
 mod support;
 
 mod two_servers;
+mod waiting;
