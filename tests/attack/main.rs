@@ -4,5 +4,6 @@
 #[path = "../it/support/mod.rs"]
 mod support;
 
+mod files;
 mod two_servers;
 mod waiting;
