@@ -5,5 +5,6 @@
 mod support;
 
 mod files;
+mod sessions;
 mod two_servers;
 mod waiting;
