@@ -226,7 +226,8 @@ async fn wait_for_end(ctx: &ApiContext, id: JobId, time_max: Duration) -> Result
             let received = tokio::select! {
                 received = pages.recv() => received,
                 () = tokio::time::sleep_until(deadline) => return Ok(()),
-                _ = condition.wait_for(|now| *now == Condition::Stopping) => return Ok(()),
+                // Whoever still waits while the server stops would be cut off without an answer.
+                _ = condition.wait_for(|condition| matches!(condition, Condition::Stopping)) => return Ok(()),
             };
             match received {
                 Ok(page) if page.jobs.iter().any(|job| job.id == id) => break,

@@ -11,6 +11,7 @@ pub mod verify;
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ use crate::log::AppendError;
 use crate::metrics;
 use crate::sessions::{self, Sessions, Settings};
 use crate::shutdown::{self, Request, Signals};
+use crate::storage::DirectoryLock;
 use crate::workers::orphans::{LiveGroups, end_orphans};
 use crate::workers::unix::UnixLauncher;
 use crate::workers::{RunSpec, Supervisor, Workshop};
@@ -111,14 +113,21 @@ async fn open_door(config: &Config, identity: Identity) -> Result<(Arc<Door>, So
 async fn open_data(config: &Config, clock: &Arc<dyn Clock>, door: &Arc<Door>) -> Result<Data, ServeError> {
     let (config, clock, door) = (config.clone(), clock.clone(), door.clone());
     let opened = tokio::task::spawn_blocking(move || {
-        let swept = end_orphans(&config.data.join("groups")).map_err(ServeError::step("end what was left running"))?;
-        if swept.ended > 0 {
-            tracing::warn!(groups = swept.ended, "ended what a killed server had left running");
-        }
+        end_what_was_left(&config.data)?;
         let data = data::open(&config, clock.now(), &|fraction| door.set_progress(fraction))?;
         Ok(data)
     });
     opened.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+}
+
+/// Ends what a killed server left running. Only under the directory's lock: while a server lives, what runs is its own.
+fn end_what_was_left(data: &Path) -> Result<(), ServeError> {
+    let _lock = DirectoryLock::take(data).map_err(DataError::Open)?;
+    let swept = end_orphans(&data.join("groups")).map_err(ServeError::step("end what was left running"))?;
+    if swept.ended > 0 {
+        tracing::warn!(groups = swept.ended, "ended what a killed server had left running");
+    }
+    Ok(())
 }
 
 /// Everything that runs behind the door.

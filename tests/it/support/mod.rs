@@ -98,6 +98,11 @@ impl TestServer {
         &self.address
     }
 
+    /// The number of its process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Where it was started.
     pub fn directory(&self) -> &Path {
         &self.directory
