@@ -349,7 +349,7 @@ fn lives(cases: u32, steps: usize) {
 
 #[test]
 fn whatever_happens_the_invariants_hold_and_nothing_is_stuck() {
-    lives(100, 120);
+    lives(256, 120);
 }
 
 #[test]
