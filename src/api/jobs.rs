@@ -17,7 +17,7 @@ use crate::api::query::{Parameter, Query};
 use crate::api::request::Request;
 use crate::api::requests::{AmendRequest, CancelRequest, RetryRequest};
 use crate::api::route::Route;
-use crate::api::{cursor, lease, reply, requests, why};
+use crate::api::{cursor, lease, payload, reply, requests, why};
 use crate::domain::command::{Answer, Command};
 use crate::domain::event::Actor;
 use crate::domain::id::{Epoch, JobId, Ordinal, Seq};
@@ -134,11 +134,13 @@ async fn submit(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, 
     let job = parse_job(&text, &ctx.kinds())?;
     let args = job.args.clone();
     let (parent, actor) = parent(&ctx, &request).await?;
+    let args = parent.is_none().then_some(vec![args]);
     let command = requests::submit(&request, &text, vec![job], parent)?;
     let receipt = ctx.handle.submit(command, actor).await?;
     let Answer::Submitted { jobs, replayed } = receipt.answer else { unreachable!("a submit answers with its jobs") };
     let [id] = jobs[..] else { unreachable!("one job was submitted") };
-    let body = if replayed { ctx.job_body(id).await? } else { fresh(&ctx, id, args).await? };
+    let mut bodies = bodies(&ctx, vec![id], args.filter(|_| !replayed)).await?;
+    let body = bodies.pop().expect("one job was submitted");
     Ok(submitted(&request, replayed, receipt.seq, &body, Some(id)))
 }
 
@@ -173,12 +175,23 @@ pub fn submitted(
     response
 }
 
-/// A job that was just submitted: its args are at hand, so that the log need not be read.
-async fn fresh(ctx: &Arc<ApiContext>, id: JobId, args: Json) -> Result<JobBody, ApiError> {
-    match ctx.handle.views().row(id)? {
-        Some(row) if !row.state.is_terminal() => Ok(row.with_payload(Some(args), None)),
-        _ => ctx.job_body(id).await,
+/// Jobs that were submitted. With `args`, those of new jobs, neither log nor disk need be read; without, and when one
+/// has ended meanwhile, they are.
+pub async fn bodies(
+    ctx: &Arc<ApiContext>,
+    jobs: Vec<JobId>,
+    args: Option<Vec<Json>>,
+) -> Result<Vec<JobBody>, ApiError> {
+    if let Some(args) = args {
+        let rows = jobs.iter().map(|&id| ctx.handle.views().row(id)).collect::<Result<Vec<_>, _>>()?;
+        let fresh = |(row, args): (Option<JobRow>, Json)| {
+            row.filter(|row| !row.state.is_terminal()).map(|row| row.with_payload(Some(args), None))
+        };
+        if let Some(bodies) = rows.into_iter().zip(args).map(fresh).collect() {
+            return Ok(bodies);
+        }
     }
+    ctx.blocking(move |ctx| jobs.into_iter().map(|id| payload::job_body(&ctx.handle, id)).collect()).await
 }
 
 async fn list(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {

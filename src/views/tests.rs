@@ -275,15 +275,15 @@ fn a_page_has_at_least_one_row_and_at_most_the_limit() {
 #[test]
 fn a_list_reaches_over_block_borders() {
     let mut world = World::new();
-    for number in 0..140_000 {
+    for number in 0..66_000 {
         let tags = if number % 65_536 == 7 { vec!["rare".into()] } else { Vec::new() };
         world.submit(New { tags, ..New::default() });
     }
     world.commit();
     let filter = JobFilter { tag: Some("rare".into()), ..JobFilter::default() };
     let ordinals: Vec<u64> = read_all(&world.views, &filter, 1).iter().map(|row| row.id.ordinal().0).collect();
-    assert_eq!(ordinals, [131_080, 65_544, 8]);
-    assert_eq!(read_all(&world.views, &JobFilter::default(), LIMIT_MAX).len(), 140_000);
+    assert_eq!(ordinals, [65_544, 8]);
+    assert_eq!(read_all(&world.views, &JobFilter::default(), LIMIT_MAX).len(), 66_000);
 }
 
 #[test]
