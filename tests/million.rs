@@ -39,11 +39,7 @@ fn many_queued_jobs_are_listed_each_once_and_are_there_after_a_kill() {
 #[test]
 #[ignore = "a soak of a minute: cargo test --release --test million -- --ignored --nocapture"]
 fn a_million_queued_jobs_fit_into_memory_and_are_listed_and_recovered_fast() {
-    let bounds = Bounds {
-        memory_bytes: 500_000_000,
-        page: Duration::from_millis(20),
-        restart: Duration::from_secs(5),
-    };
+    let bounds = Bounds { memory_bytes: 500_000_000, page: Duration::from_millis(20), restart: Duration::from_secs(5) };
     run(1_000_000, Some(bounds));
 }
 
