@@ -1,7 +1,6 @@
 //! One signal to stop, and one to read the configuration again: made from the system's signals, awaited by whoever
 //! has something to end.
 
-use std::future::Future;
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -71,14 +70,12 @@ impl Signals {
         })
     }
 
-    /// The next request.
-    pub fn next(&mut self) -> impl Future<Output = Request> {
-        async {
-            tokio::select! {
-                _ = self.terminate.recv() => Request::Stop,
-                _ = self.interrupt.recv() => Request::Stop,
-                _ = self.hangup.recv() => Request::Reload,
-            }
+    /// Waits for the next request.
+    pub async fn request(&mut self) -> Request {
+        tokio::select! {
+            _ = self.terminate.recv() => Request::Stop,
+            _ = self.interrupt.recv() => Request::Stop,
+            _ = self.hangup.recv() => Request::Reload,
         }
     }
 }

@@ -49,6 +49,12 @@ pub struct Then<'a> {
     pub outcome: Result<Answer, Refusal>,
 }
 
+impl Default for World {
+    fn default() -> World {
+        World::new()
+    }
+}
+
 impl World {
     /// A server that has just started for the first time.
     pub fn new() -> World {

@@ -257,7 +257,9 @@ mod tests {
         let now = Instant::now();
         let mut holdings = Holdings::default();
         holdings.insert(&granted(), Seq(2));
-        observe.iter().for_each(|job| drop(holdings.observe(job, now)));
+        for job in observe {
+            holdings.observe(job, now);
+        }
         holdings.take_notices().into_iter().map(|(_, notice)| notice).collect()
     }
 

@@ -121,8 +121,10 @@ impl Sessions {
             if job.is_terminal() {
                 self.previews.job_ended(job.id, now);
             }
+            // The page may be older than the lease: an answer overtakes the pages, and a job that was still queued in one
+            // is no job that was lost. What counts is what the views show by now.
             if let Some(session) = self.holder(job.id) {
-                session.observe(job);
+                session.look_at(job.id);
             }
         }
         self.previews.sweep(now);

@@ -135,13 +135,14 @@ impl Session {
         loop {
             let wanted = status.wait_for(|status| status.free > 0).await.expect(ALIVE).free;
             tokio::select! {
+                biased;
+                // More room waits for the next claim, so that this one keeps its turn.
+                less = status.wait_for(|status| status.free < wanted) => drop(less.expect(ALIVE)),
                 grants = self.sessions.parts.engine.claim(self.id, wanted) => {
                     let granted = grants?.take();
                     self.hold(&granted);
                     return Ok(granted);
                 }
-                // More room waits for the next claim, so that this one keeps its turn.
-                less = status.wait_for(|status| status.free < wanted) => drop(less.expect(ALIVE)),
             }
         }
     }

@@ -30,6 +30,9 @@ use crate::views::MemoryFinished;
 /// How long a test waits for what must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How often time passes.
+const TICK_EVERY: Duration = Duration::from_millis(10);
+
 /// The epoch of every such server.
 pub(crate) const EPOCH: Epoch = Epoch(uuid::Uuid::from_u128(0x00e0));
 
@@ -55,12 +58,20 @@ pub(crate) struct MemoryFiles {
     pub files: Mutex<HashMap<(JobId, String), Vec<u8>>>,
 }
 
+/// Lets time pass in the core.
+async fn tick(handle: Handle) {
+    let mut beats = tokio::time::interval(TICK_EVERY);
+    while handle.submit(Command::Tick, Actor::SERVER).await.is_ok() {
+        beats.tick().await;
+    }
+}
+
 impl World {
     pub async fn start() -> World {
         let log = Box::new(MemoryLog::new());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let finished = Arc::new(MemoryFinished::default());
-        let recovered = recover(&log.reader(), |_| None, finished, &|_| ()).unwrap();
+        let recovered = recover(&log.reader(), |_| None, finished, &|_| ()).expect("an empty log is recovered");
         let parts = EngineParts {
             log,
             state: recovered.state,
@@ -71,8 +82,8 @@ impl World {
         };
         let (engine, handle) = Engine::start(parts);
         let start = StartEpoch { epoch: EPOCH, reset: false, clean_shutdown: true };
-        handle.submit(Command::StartEpoch(start), Actor::SERVER).await.unwrap();
-        tokio::spawn(crate::maintenance::ticker::run(handle.clone(), clock.clone()));
+        handle.submit(Command::StartEpoch(start), Actor::SERVER).await.expect("the epoch begins");
+        tokio::spawn(tick(handle.clone()));
         let logs = Arc::new(MemoryLogs::default());
         let (catalog, catalogs) = watch::channel(Arc::new(Catalog::default()));
         let settings = Settings { lease: Millis::from_secs(30), ping: Millis::from_secs(10) };
@@ -89,21 +100,21 @@ impl World {
 
     /// Submits a job as `POST /api/jobs` would; `change` has the last word.
     pub async fn submit(&self, request: serde_json::Value, change: impl FnOnce(&mut NewJob)) -> JobId {
-        let mut job = parse_job(&request.to_string(), &Catalog::default()).unwrap();
+        let mut job = parse_job(&request.to_string(), &Catalog::default()).expect("the request is right");
         change(&mut job);
         let submit = Submit { jobs: vec![job], idempotency: None, parent: None };
-        match self.handle.submit(Command::Submit(submit), Actor::CLIENT).await.unwrap().answer {
+        match self.handle.submit(Command::Submit(submit), Actor::CLIENT).await.expect("the job is taken").answer {
             Answer::Submitted { jobs, .. } => jobs[0],
             other => panic!("a submission answers with its jobs, not {other:?}"),
         }
     }
 
     pub async fn cancel(&self, job: JobId) {
-        self.handle.submit(Command::Cancel { job, children: false }, Actor::CLIENT).await.unwrap();
+        self.handle.submit(Command::Cancel { job, children: false }, Actor::CLIENT).await.expect("the job is active");
     }
 
     pub fn job(&self, id: JobId) -> Arc<Job> {
-        self.handle.views().job(id).unwrap().expect("the job is there")
+        self.handle.views().job(id).expect("the views can be read").expect("the job is there")
     }
 
     /// Waits until something holds of a job.
@@ -152,7 +163,7 @@ impl World {
         let mut records: Vec<Record> = Vec::new();
         let mut after = Seq::ZERO;
         loop {
-            let page = log.page_after(after).unwrap();
+            let page = log.page_after(after).expect("the log can be read");
             let Some(last) = page.last() else { return records };
             after = last.seq;
             records.extend(page.into_iter().filter(|record| record.event.job() == Some(id)));

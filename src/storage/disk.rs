@@ -124,8 +124,7 @@ fn files_in(path: &Path) -> io::Result<Vec<String>> {
 /// How many bytes are free for us on the disk of `path`.
 pub fn free(path: &Path) -> io::Result<u64> {
     let disk = nix::sys::statvfs::statvfs(path)?;
-    // The widths of these numbers differ between systems.
-    #[allow(clippy::unnecessary_cast)]
+    #[allow(clippy::unnecessary_cast, reason = "the widths of these numbers differ between systems")]
     Ok(disk.blocks_available() as u64 * disk.fragment_size() as u64)
 }
 

@@ -7,10 +7,9 @@ use parking_lot::Mutex;
 
 use crate::domain::event::Record;
 use crate::domain::id::Seq;
-use crate::log::codec::DecodeError;
 use crate::log::{LogReader, ReadError};
 use crate::storage::cache::{CachedPage, Pages, Recent};
-use crate::storage::open::NEXT_STEP;
+use crate::storage::open::{NEXT_STEP, explain};
 use crate::storage::segment::name_of;
 use crate::storage::segments::Segments;
 
@@ -68,10 +67,9 @@ impl Shared {
         if let Some(page) = cached {
             return Ok(page);
         }
-        let (found, payloads) =
-            self.segments.with(seq, |segment| Ok((segment.page_with(seq)?, segment.payloads().clone())))?;
-        let (_, bytes) = found.ok_or_else(|| self.damaged(seq, "its page is missing"))?;
-        let page = CachedPage::new(bytes, payloads).map_err(|error| self.damaged(seq, &error.to_string()))?;
+        let (bytes, payloads) = self.segments.page_with(seq)?;
+        let bytes = bytes.ok_or_else(|| self.damaged(seq, "its page is missing"))?;
+        let page = CachedPage::new(bytes, payloads).map_err(|error| self.damaged(seq, &explain(&error)))?;
         if !page.holds(seq) {
             return Err(self.damaged(seq, "its page is missing"));
         }
@@ -81,12 +79,11 @@ impl Shared {
     }
 
     fn damaged(&self, seq: Seq, detail: &str) -> ReadError {
-        let place = format!("event {seq} in segment {}", name_of(self.segments.first_before(seq)));
-        ReadError::Damaged { place, detail: format!("{detail}; {NEXT_STEP}") }
-    }
-
-    fn undecodable(&self, seq: Seq, error: &DecodeError) -> ReadError {
-        self.damaged(seq, &error.to_string())
+        let segment = self.segments.first_before(seq).map(name_of).unwrap_or_default();
+        ReadError::Damaged {
+            place: format!("event {seq} in segment {segment}"),
+            detail: format!("{detail}; {NEXT_STEP}"),
+        }
     }
 }
 
@@ -105,7 +102,7 @@ impl LogReader for Shared {
             return Ok(records[place].clone());
         }
         let page = self.page_with(seq)?;
-        page.decode(seq).map_err(|error| self.undecodable(seq, &error))
+        page.decode(seq).map_err(|error| self.damaged(seq, &explain(&error)))
     }
 
     fn page_after(&self, after: Seq) -> Result<Vec<Record>, ReadError> {
@@ -122,7 +119,7 @@ impl LogReader for Shared {
         let mut payload_bytes = 0;
         for seq in page.seqs_from(from) {
             let decoded = page.decode(seq).and_then(|record| Ok((record, page.payload_bytes(seq)?)));
-            let (record, bytes) = decoded.map_err(|error| self.undecodable(seq, &error))?;
+            let (record, bytes) = decoded.map_err(|error| self.damaged(seq, &explain(&error)))?;
             records.push(record);
             payload_bytes += bytes;
             if payload_bytes > PIECE_PAYLOAD_BYTES_MAX {

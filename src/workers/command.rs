@@ -53,8 +53,9 @@ async fn serve(slot: &Slot, session: &Session) {
     session.set_slots(1);
     while session.mode() != WorkerState::Terminate {
         let granted = tokio::select! {
-            granted = session.next_jobs() => granted,
+            biased;
             () = slot.over() => return,
+            granted = session.next_jobs() => granted,
             () = session.news() => {
                 session.notices();
                 continue;

@@ -17,6 +17,8 @@ mod session_mode;
 pub mod slot;
 pub mod stdio;
 pub mod supervisor;
+#[cfg(test)]
+mod tests;
 pub mod unix;
 
 pub use slot::{RunSpec, Workshop};

@@ -76,6 +76,13 @@ impl Slot {
         let _ = self.order.clone().wait_for(|order| *order != Order::Work).await;
     }
 
+    /// Waits until it shall bring to its end what runs.
+    pub async fn retire(&self) {
+        if self.order.clone().wait_for(|order| *order == Order::Retire).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
     /// Waits until the server stops; gives the time that is left to what runs.
     pub async fn drain(&self) -> Millis {
         let mut orders = self.order.clone();

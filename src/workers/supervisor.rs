@@ -11,16 +11,19 @@ use tokio::task::JoinSet;
 
 use crate::domain::id::KindName;
 use crate::kinds::RunMode;
+use crate::workers::files::clear_scratch;
 use crate::workers::slot::{Order, RunSpec, Slot, Workshop};
 use crate::workers::{command, session_mode};
 
 /// What is kept back of the time to drain, so that the ends of killed runs can still be recorded.
 const RECORDING_TIME: Duration = Duration::from_secs(1);
 
-/// Runs the children of this server.
+/// Runs the children of this server. Dropped without a drain, it kills them.
 pub struct Supervisor {
     workshop: Workshop,
     crews: Mutex<BTreeMap<KindName, Crew>>,
+    /// The orders of slots that retire.
+    retiring: Mutex<Vec<watch::Sender<Order>>>,
     slots: Mutex<JoinSet<()>>,
 }
 
@@ -38,9 +41,15 @@ pub struct Drained {
 }
 
 impl Supervisor {
-    /// Starts the children that `specs` ask for.
+    /// Starts the children that `specs` ask for. What a former server left running was ended before, so that what its
+    /// runs left behind can go.
     pub fn start(specs: Vec<RunSpec>, workshop: Workshop) -> Supervisor {
-        let supervisor = Supervisor { workshop, crews: Mutex::default(), slots: Mutex::new(JoinSet::new()) };
+        if let Err(error) = clear_scratch(&workshop.scratch) {
+            // Every run makes a directory of its own: what is left only takes room.
+            tracing::warn!(%error, "what runs of a former server left could not be removed");
+        }
+        let slots = Mutex::new(JoinSet::new());
+        let supervisor = Supervisor { workshop, crews: Mutex::default(), retiring: Mutex::default(), slots };
         supervisor.apply(specs);
         supervisor
     }
@@ -50,15 +59,17 @@ impl Supervisor {
     pub fn apply(&self, specs: Vec<RunSpec>) {
         let mut crews = self.crews.lock();
         let mut wanted: BTreeMap<KindName, RunSpec> = specs.into_iter().map(|spec| (spec.kind.clone(), spec)).collect();
-        crews.retain(|kind, crew| {
-            let stays = wanted.get(kind) == Some(&*crew.spec);
-            if stays {
-                wanted.remove(kind);
+        let mut retiring = self.retiring.lock();
+        retiring.retain(|order| !order.is_closed());
+        for (kind, crew) in std::mem::take(&mut *crews) {
+            if wanted.get(&kind) == Some(&*crew.spec) {
+                wanted.remove(&kind);
+                crews.insert(kind, crew);
             } else {
                 crew.order.send_replace(Order::Retire);
+                retiring.push(crew.order);
             }
-            stays
-        });
+        }
         for (kind, spec) in wanted {
             crews.insert(kind, self.hire(spec));
         }
@@ -68,8 +79,11 @@ impl Supervisor {
     /// queued again. Returns when that is recorded.
     pub async fn drain(self, deadline: Duration) -> Drained {
         let within = deadline.saturating_sub(RECORDING_TIME);
-        for crew in self.crews.lock().values() {
-            crew.order.send_replace(Order::Drain { within });
+        let retiring = std::mem::take(&mut *self.retiring.lock());
+        let crews = std::mem::take(&mut *self.crews.lock());
+        let orders: Vec<_> = crews.into_values().map(|crew| crew.order).chain(retiring).collect();
+        for order in &orders {
+            order.send_replace(Order::Drain { within });
         }
         let mut slots = std::mem::take(&mut *self.slots.lock());
         let all_ended = async { while slots.join_next().await.is_some() {} };

@@ -215,7 +215,7 @@ fn test_regions(code: &str) -> Vec<Range<usize>> {
 fn test_modules(code: &str) -> Vec<String> {
     let tails = code.match_indices("#[cfg(test)]").map(|(at, found)| code[at + found.len()..].trim_start());
     tails
-        .map(|tail| tail.strip_prefix("pub ").unwrap_or(tail))
+        .map(|tail| tail.strip_prefix("pub(crate) ").or(tail.strip_prefix("pub ")).unwrap_or(tail))
         .filter_map(|tail| tail.strip_prefix("mod "))
         .filter(|tail| tail[identifier(tail).len()..].starts_with(';'))
         .map(|tail| identifier(tail).to_owned())

@@ -32,7 +32,8 @@ if "output" in args:
         file.write("made by a job")
 if "exit" in args:
     sys.exit(args["exit"])
-say(result=args.get("result"))
+# The last line, if it is JSON, is the result.
+print(json.dumps(args.get("result")), flush=True)
 "#;
 
 /// A `daybook.toml` with the kind `act`, which runs the script, and the kind `typed`, which has a schema.

@@ -189,3 +189,14 @@ fn a_large_tree_is_stopped_a_bounded_number_at_a_time_nearest_first() {
     assert_eq!(world.when(cancel_tree(top)).events.len(), 6);
     assert_eq!(world.state.jobs().count(), 0);
 }
+
+#[test]
+fn the_grace_ends_the_lease_also_when_the_timeout_lies_further_ahead() {
+    let mut world = World::new();
+    let policy = Policy { timeout: Some(Millis::from_secs(600)), grace: Millis(300), ..Policy::default() };
+    let proof = world.running(NewJob { policy, ..a_job() });
+    world.given(cancel(proof.job));
+    world.passed(Millis(300));
+    world.when(Command::Tick).then_types(&["job.cancelled"]);
+    assert_eq!(world.state.next_due(), None);
+}

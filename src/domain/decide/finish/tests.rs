@@ -357,7 +357,8 @@ fn a_completion_and_a_loss_at_the_same_time_end_the_run_once() {
 #[test]
 fn after_a_cancel_request_every_end_but_a_completion_cancels_the_job() {
     let mut world = World::new();
-    let ends: [(fn(LeaseProof) -> Command, Option<RunEnd>); 3] = [
+    type End = fn(LeaseProof) -> Command;
+    let ends: [(End, Option<RunEnd>); 3] = [
         (|proof| fail(proof, true), Some(RunEnd::Failed)),
         (|proof| fail(proof, false), Some(RunEnd::Failed)),
         (release, Some(RunEnd::Released)),

@@ -344,3 +344,18 @@ fn one_retry_revives_a_bounded_number_of_dependents() {
     world.given(Command::Tick);
     assert_eq!(to_revive(&world.state, proof.job, true).len(), REVIVED_MAX + 1);
 }
+
+#[test]
+fn a_dependent_waits_for_the_batch_that_is_retried_with_it_though_that_was_completed() {
+    let mut world = World::new();
+    let proof = world.running(a_batch(&["a"]));
+    let waiting = world.submitted(a_job_after(&[proof.job]));
+    world.given(fail(proof, false));
+    let retry = world.retry(proof.job, false, false);
+    world.given(retry);
+    let rerun = world.run(proof.job);
+    world.given(complete(rerun));
+    assert_eq!(world.state_of(waiting), StateName::Cancelled);
+    let retry = world.retry(proof.job, true, true);
+    world.when(retry).and_state(proof.job, StateName::Queued).and_state(waiting, StateName::Blocked);
+}

@@ -271,3 +271,14 @@ fn what_is_due_is_due_after_a_restart() {
     world.passed(Millis(1000));
     assert_eq!(jobs_of(&world.when(Command::Tick).events), [proof.job, job]);
 }
+
+#[test]
+fn a_fate_that_is_sealed_stays_so_when_another_dependency_completes_before_it_is_settled() {
+    let mut world = World::new();
+    let (left, right) = (world.running(a_job()), world.running(a_job()));
+    let bottom = world.submitted(a_job_after(&[left.job, right.job]));
+    world.take(fail(left, false));
+    world.take(complete(right));
+    assert_eq!(jobs_of(&settle(&mut world)), [bottom]);
+    assert_eq!(world.state_of(bottom), StateName::Cancelled);
+}

@@ -1,1 +1,0 @@
-//! A long trial of the views with millions of jobs.

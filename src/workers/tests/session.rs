@@ -1,0 +1,289 @@
+//! Mode `session`.
+
+use serde_json::json;
+
+use crate::domain::event::Event;
+use crate::domain::job::{Reason, StateName};
+
+use crate::views::row::WorkerState;
+
+use super::*;
+
+const ECHO: &str = r#"
+say({"type": "hello", "name": "echo"}, {"type": "ready", "slots": 1})
+while True:
+    frame = next_job()
+    say(about(frame, "complete", result=frame["job"]["args"]))
+"#;
+
+#[tokio::test]
+async fn a_child_that_is_started_once_runs_one_job_after_the_other() {
+    let works = Works::session(ECHO).await;
+    for number in 0..20 {
+        let id = works.submit(json!({"number": number})).await;
+        works.world.until_ended(id).await;
+        assert_eq!(works.world.result_of(id), json!({"number": number}));
+    }
+    assert_eq!(works.launches(), 1);
+}
+
+#[tokio::test]
+async fn a_child_says_how_many_jobs_it_runs_at_once_and_answers_in_any_order() {
+    let script = r#"
+say({"type": "hello"}); say({"type": "ready", "slots": 3})
+frames = [next_job() for _ in range(3)]
+say(*[about(frame, "complete", result={"of": frame["job"]["args"]["number"]}) for frame in reversed(frames)])
+next_frame()
+"#;
+    let works = Works::session(script).await;
+    let mut ids = Vec::new();
+    for number in 0..3 {
+        ids.push(works.submit(json!({"number": number})).await);
+    }
+    for (number, id) in ids.into_iter().enumerate() {
+        works.world.until_ended(id).await;
+        assert_eq!(works.world.result_of(id), json!({"of": number}));
+    }
+}
+
+#[tokio::test]
+async fn other_lines_go_into_the_log_of_every_job_that_is_held_then() {
+    let script = r#"
+print("before any job", flush=True)
+say({"type": "hello"}); say({"type": "ready", "slots": 2})
+frames = [next_job(), next_job()]
+print("for both", flush=True)
+print("a problem", file=sys.stderr, flush=True)
+say(about(frames[0], "log", lines=[{"text": "for the first"}]))
+say(about(frames[0], "complete")); 
+print('{"level": "info"}', flush=True)
+time.sleep(0.2)
+say(about(frames[1], "complete"))
+next_frame()
+"#;
+    let works = Works::session(script).await;
+    let (first, second) = (works.submit(json!({})).await, works.submit(json!({})).await);
+    works.world.until_ended(first).await;
+    works.world.until_ended(second).await;
+    let sorted = |id| {
+        let mut lines = works.logged(id);
+        lines.sort();
+        lines
+    };
+    let first = sorted(first);
+    assert!(first.contains(&"for both".to_owned()) && first.contains(&"for the first".to_owned()), "{first:?}");
+    let second = sorted(second);
+    assert!(second.contains(&"for both".to_owned()) && second.contains(&"a problem".to_owned()), "{second:?}");
+    assert!(!second.contains(&"for the first".to_owned()) && !second.contains(&"before any job".to_owned()));
+    assert!(second.contains(&"{\"level\": \"info\"}".to_owned()), "{second:?}");
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_answered_with_an_error_and_the_session_lives_on() {
+    let script = r#"
+say({"type": "hello"}); say({"type": "ready", "slots": 1})
+frame = next_job()
+say({"type": "dance"})
+first = next_frame()
+say(about(frame, "progress", percent=400))
+second = next_frame()
+say({"type": "hello"})
+third = next_frame()
+say(about(frame, "complete", result=[e["code"] for e in (first, second, third)]))
+next_frame()
+"#;
+    let works = Works::session(script).await;
+    let id = works.submit(json!({})).await;
+    works.world.until_ended(id).await;
+    assert_eq!(works.world.result_of(id), json!(["unknown_frame", "invalid_frame", "invalid_frame"]));
+}
+
+#[tokio::test]
+async fn an_exit_while_jobs_are_held_loses_each_and_the_child_is_started_again() {
+    let script = r#"
+say({"type": "hello"}); say({"type": "ready", "slots": 2})
+frames = [next_job(), next_job()]
+if os.path.exists("once"):
+    say(*[about(frame, "complete") for frame in frames]); next_frame()
+open("once", "w").close()
+print("Traceback: no memory", file=sys.stderr, flush=True)
+sys.exit(0)
+"#;
+    let works = Works::session(script).await;
+    let ids = [works.submit(json!({})).await, works.submit(json!({})).await];
+    for id in ids {
+        let ended = works.world.until_ended(id).await;
+        assert_eq!((ended.state_name(), ended.attempt, ended.lost_count), (StateName::Completed, 1, 1));
+        let lines = works.logged(id);
+        assert!(lines.contains(&"Traceback: no memory".to_owned()), "{lines:?}");
+        assert!(lines.iter().any(|line| line.contains("the run is lost")), "{lines:?}");
+    }
+    assert_eq!(works.launches(), 2);
+}
+
+#[tokio::test]
+async fn what_a_child_said_before_it_ended_counts() {
+    let script = r#"
+say({"type": "hello"}); say({"type": "ready", "slots": 1})
+frame = next_job()
+say(about(frame, "progress", percent=90), about(frame, "complete", result="said"))
+os._exit(1)
+"#;
+    let works = Works::session(script).await;
+    let id = works.submit(json!({})).await;
+    let ended = works.world.until_ended(id).await;
+    assert_eq!((ended.state_name(), ended.lost_count), (StateName::Completed, 0));
+}
+
+#[tokio::test]
+async fn a_child_that_exits_at_once_is_started_again_after_a_wait() {
+    let started = std::time::Instant::now();
+    let works = Works::start(RunMode::Session, 1, "run.sh", "exit 1", &["/bin/sh", "run.sh"]).await;
+    while works.launches() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert!(started.elapsed() >= Duration::from_secs(1), "no hot loop");
+}
+
+#[tokio::test]
+async fn a_cancel_is_about_one_job_and_the_others_go_on() {
+    let script = r#"
+say({"type": "hello"}); say({"type": "ready", "slots": 2})
+frames = {}
+while len(frames) < 2:
+    frame = next_job(); frames[frame["job"]["id"]] = frame
+    say(about(frame, "log", lines=[{"text": "ready"}]))
+told = next_frame()
+assert told["type"] == "cancel" and told["reason"] == "requested" and told["grace_s"] == 0.4, told
+frame = frames.pop(told["job_id"])
+say(about(frame, "release"))
+(other,) = frames.values()
+say(about(other, "complete"))
+next_frame()
+"#;
+    let works = Works::session(script).await;
+    let (first, second) = (works.submit(json!({})).await, works.submit(json!({})).await);
+    works.world.until_logged(first, "ready").await;
+    works.world.until_logged(second, "ready").await;
+    works.world.cancel(first).await;
+    let ended = works.world.until_ended(first).await;
+    assert_eq!(ended.ending().expect("ended").reason, Some(Reason::CancelledByRequest));
+    assert_eq!(works.world.until_ended(second).await.state_name(), StateName::Completed);
+    assert_eq!(works.launches(), 1);
+}
+
+#[tokio::test]
+async fn a_child_that_does_not_let_go_of_a_cancelled_job_is_killed_and_loses_the_others() {
+    let script = r#"
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+say({"type": "hello"}); say({"type": "ready", "slots": 2})
+while True:
+    frame = next_job()
+    if os.path.exists("again"): say(about(frame, "complete"))
+    elif frame["job"]["args"].get("last"): open("again", "w").close(); say(about(frame, "log", lines=[{"text": "ready"}]))
+"#;
+    let works = Works::session(script).await;
+    let first = works.submit(json!({})).await;
+    let second = works.submit(json!({"last": true})).await;
+    works.world.until_logged(second, "ready").await;
+    works.world.cancel(first).await;
+    assert_eq!(works.world.until_ended(first).await.state_name(), StateName::Cancelled);
+    let ended = works.world.until_ended(second).await;
+    assert_eq!((ended.state_name(), ended.lost_count), (StateName::Completed, 1));
+}
+
+#[tokio::test]
+async fn after_a_timeout_the_child_may_keep_its_other_jobs_if_it_lets_go() {
+    let script = r#"
+say({"type": "hello"}); say({"type": "ready", "slots": 1})
+first = next_job()
+told = next_frame()
+say(about(first, "release"))
+late = next_frame()
+again = next_job()
+say(about(again, "complete", result=[told["reason"], late["code"], again["attempt"]]))
+next_frame()
+"#;
+    let works = Works::session(script).await;
+    let id = works.submit_with(json!({}), |job| job.policy.timeout = Some(Millis(300))).await;
+    let ended = works.world.until_ended(id).await;
+    assert_eq!(ended.state_name(), StateName::Completed);
+    assert_eq!(works.world.result_of(id), json!(["timeout", "lease_lost", 2]));
+    assert_eq!(works.launches(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_stops_tells_its_children_and_gives_their_jobs_back() {
+    let script = r#"
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+say({"type": "hello"}); say({"type": "ready", "slots": 2})
+frames = [next_job(), next_job()]
+for frame in frames: say(about(frame, "log", lines=[{"text": "ready"}]))
+told = [next_frame(), next_frame()]
+open("told", "w").write(" ".join(frame["reason"] for frame in told))
+say(about(frames[0], "complete"))
+time.sleep(1000)
+"#;
+    let mut works = Works::session(script).await;
+    let (first, second) = (works.submit(json!({})).await, works.submit(json!({})).await);
+    works.world.until_logged(first, "ready").await;
+    works.world.until_logged(second, "ready").await;
+    assert_eq!(works.drain().await, Drained { late: 0 });
+    assert_eq!(std::fs::read_to_string(works.path("told")).expect("reads"), "shutdown shutdown");
+    assert_eq!(works.world.job(first).state_name(), StateName::Completed, "a word that still comes counts");
+    let job = works.world.job(second);
+    assert_eq!((job.state_name(), job.lost_count, job.failures), (StateName::Queued, 0, 0));
+    assert!(works.has_no_groups());
+}
+
+#[tokio::test]
+async fn a_child_that_reads_nothing_and_says_much_is_no_obstacle() {
+    let script = r#"
+say({"type": "hello"}); say({"type": "ready", "slots": 1})
+frame = next_job()
+for number in range(20000): say(about(frame, "progress", done=number, total=20000, percent=number // 200))
+say(about(frame, "complete", result="done"))
+next_frame()
+"#;
+    let works = Works::session(script).await;
+    let id = works.submit(json!({})).await;
+    let ended = works.world.until_ended(id).await;
+    assert_eq!(works.world.result_of(id), json!("done"));
+    let recorded = works.world.types_of(id).iter().filter(|name| **name == "job.progressed").count();
+    assert!(recorded < 200, "{recorded} values of progress are on record");
+    let progress = ended.extras.as_ref().expect("extras").progress.clone().expect("progress");
+    assert_eq!(progress.done, Some(19_999));
+}
+
+#[tokio::test]
+async fn a_worker_that_was_told_to_go_ends_and_another_takes_its_place() {
+    let script = r#"
+say({"type": "hello"}); say({"type": "ready", "slots": 1})
+while True:
+    frame = next_frame()
+    if frame["type"] == "terminate": sys.exit(0)
+    if frame["type"] == "job": say(about(frame, "complete", result=os.getpid()))
+"#;
+    let works = Works::session(script).await;
+    let first = works.submit(json!({})).await;
+    let session = works.world.until_ended(first).await.last_run().expect("it ran").session;
+    works.world.sessions.get(session).expect("it lives").set_mode(WorkerState::Terminate);
+    let second = works.submit(json!({})).await;
+    let ended = works.world.until_ended(second).await;
+    assert_ne!(works.world.result_of(second), works.world.result_of(first));
+    assert_eq!((ended.lost_count, works.launches()), (0, 2));
+}
+
+#[tokio::test]
+async fn the_worker_is_in_the_log_with_its_name_and_its_kind() {
+    let works = Works::session(ECHO).await;
+    let id = works.submit(json!({})).await;
+    works.world.until_ended(id).await;
+    let page = works.world.handle.log().page_after(crate::domain::id::Seq::ZERO).expect("reads");
+    let joined = page.into_iter().find_map(|record| match record.event {
+        Event::WorkerJoined(joined) => Some(joined),
+        _ => None,
+    });
+    let joined = joined.expect("a worker joined");
+    assert_eq!((&*joined.name, joined.kinds[0].as_str(), joined.kinds.len()), ("echo", "work", 1));
+}
