@@ -2,7 +2,7 @@
 //! passing (it starts, it restarts, it is overloaded) can be told from what is not. Must never print.
 
 use std::io::{BufRead, BufReader, ErrorKind};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use ureq::Agent;
@@ -55,6 +55,31 @@ pub struct Problem {
     pub document: Document,
 }
 
+impl Problem {
+    /// Whether the server still reads its log: nothing was done, and soon it will answer.
+    pub fn is_starting(&self) -> bool {
+        self.status == 503 && self.document.text("code") == Some("starting")
+    }
+}
+
+/// How long a server may read its log before a command gives up.
+const STARTING_MAX: Duration = Duration::from_secs(60);
+/// How long until it is asked again.
+const STARTING_PAUSE: Duration = Duration::from_millis(100);
+
+/// Asks again while the server still reads its log: it has done nothing yet.
+fn once_started(ask: impl Fn() -> Result<Answer, Trouble>) -> Result<Answer, Trouble> {
+    let begun = Instant::now();
+    loop {
+        match ask() {
+            Err(Trouble::Refused(problem)) if problem.is_starting() && begun.elapsed() < STARTING_MAX => {
+                std::thread::sleep(STARTING_PAUSE);
+            }
+            other => return other,
+        }
+    }
+}
+
 impl Client {
     /// A client for the server that the command line names.
     pub fn new(connection: &Connection) -> Result<Client, Failure> {
@@ -89,6 +114,10 @@ impl Client {
 
     /// Reads something.
     pub fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Answer, Trouble> {
+        once_started(|| self.get_once(path, query))
+    }
+
+    fn get_once(&self, path: &str, query: &[(&str, String)]) -> Result<Answer, Trouble> {
         let request = self.agent.get(format!("{}{path}", self.server)).header("Accept", "application/json");
         let request = query.iter().fold(request, |request, (name, value)| request.query(name, value));
         let response = self.authorised(request).config().timeout_recv_body(Some(REQUEST_MAX)).build().call();
@@ -97,6 +126,10 @@ impl Client {
 
     /// Changes something.
     pub fn post(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Result<Answer, Trouble> {
+        once_started(|| self.post_once(path, headers, body))
+    }
+
+    fn post_once(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Result<Answer, Trouble> {
         let request = self.agent.post(format!("{}{path}", self.server)).content_type("application/json");
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let response = self.authorised(request).config().timeout_recv_body(Some(REQUEST_MAX)).build();

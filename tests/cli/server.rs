@@ -3,9 +3,13 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// The binary under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_daybook");
+
+/// How long a server may read its log.
+const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// A running server.
 pub struct Server {
@@ -30,7 +34,13 @@ impl Server {
         let address = first.trim().strip_prefix("listening on http://").map(str::to_owned);
         // Whatever else it prints must not fill the pipe.
         std::thread::spawn(move || out.lines().for_each(drop));
-        Server { child, address: address.unwrap_or_else(|| panic!("the first line says the address, not {first:?}")) }
+        let address = address.unwrap_or_else(|| panic!("the first line says the address, not {first:?}"));
+        let health = format!("http://{address}/health");
+        let begun = Instant::now();
+        while ureq::get(&health).call().is_err() {
+            assert!(begun.elapsed() < READY_WITHIN, "the server becomes ready");
+        }
+        Server { child, address }
     }
 
     /// Host and port.
