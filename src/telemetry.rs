@@ -30,7 +30,8 @@ pub fn begin(filter: Option<&str>, format: LogFormat) -> Result<(), TelemetryErr
     let text = filter.unwrap_or_default();
     let directives = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
     let filter = directives.parse(text).map_err(|source| TelemetryError::Filter { filter: text.to_owned(), source })?;
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    // Colours are for people: in a file or a pipe they are garbage between the words.
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     let begun = match format {
         LogFormat::Text => builder.with_target(false).try_init(),

@@ -10,7 +10,7 @@ use warp::reply::Response;
 use crate::api::context::ApiContext;
 use crate::api::error::ApiError;
 use crate::api::filter::active_states;
-use crate::api::jobs::{SUBMIT_ERRORS, SUBMIT_HEADERS, parent, submitted};
+use crate::api::jobs::{SUBMIT_ERRORS, SUBMIT_HEADERS, bodies, parent, submitted};
 use crate::api::query::{Parameter, invalid};
 use crate::api::request::Request;
 use crate::api::requests::{Action, ActionRequest};
@@ -113,11 +113,12 @@ async fn submit(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, 
     let text = request.json().await?;
     let jobs = parse_bulk(&text, &ctx.kinds())?;
     let (parent, actor) = parent(&ctx, &request).await?;
+    // Children may have been there before, with other args than these.
+    let args = parent.is_none().then(|| jobs.iter().map(|job| job.args.clone()).collect());
     let command = requests::submit(&request, &text, jobs, parent)?;
     let receipt = ctx.handle.submit(command, actor).await.map_err(in_bulk)?;
     let Answer::Submitted { jobs, replayed } = receipt.answer else { unreachable!("a submit answers with its jobs") };
-    let read = move |ctx: &ApiContext| jobs.into_iter().map(|id| payload::job_body(&ctx.handle, id)).collect();
-    let jobs: Vec<JobBody> = ctx.blocking(read).await?;
+    let jobs = bodies(&ctx, jobs, args.filter(|_: &Vec<Json>| !replayed)).await?;
     Ok(submitted(&request, replayed, receipt.seq, &BulkAnswer { jobs }, None))
 }
 

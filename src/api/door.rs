@@ -10,7 +10,7 @@ use warp::filters::BoxedFilter;
 use warp::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN,
-    VARY,
+    VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use warp::http::{Method, StatusCode};
 use warp::reply::Response;
@@ -115,10 +115,16 @@ impl Door {
         let method = arrived.method.clone();
         let origin = arrived.headers.get(ORIGIN).cloned();
         let verdict = self.judge(&arrived.headers);
+        // Whatever is read from now on shows at least this.
+        let seq = self.context.get().map(|context| context.seq());
         let (route, answer) = self.dispatch(arrived, verdict).await;
         let mut response = answer.unwrap_or_else(|error| reply::problem(&error));
         let headers = response.headers_mut();
         headers.insert(reply::DAYBOOK_EPOCH, self.epoch.clone());
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Some(seq) = seq {
+            headers.entry(reply::DAYBOOK_SEQ).or_insert_with(|| HeaderValue::from(seq.0));
+        }
         if let Some(origin) = origin.filter(|_| verdict != Verdict::Foreign) {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);

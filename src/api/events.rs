@@ -56,7 +56,7 @@ fn trail(handle: &Handle, id: JobId, after: Seq, limit: usize) -> Result<(Vec<Pu
     let job = handle.views().job(id)?.ok_or_else(|| ApiError::job_not_found(id))?;
     let mut walked = 0;
     let mut kept: Vec<Record> = Vec::new();
-    let mut next = Some(job.seq).filter(|&seq| seq > after);
+    let mut next = Some(handle.views().last_seq(&job)).filter(|&seq| seq > after);
     while let Some(seq) = next.filter(|_| walked < TRAIL_MAX) {
         let Some(record) = read(handle, seq)? else { break };
         next = record.previous.filter(|&previous| previous > after);

@@ -24,6 +24,7 @@ use crate::domain::event::Actor;
 use crate::domain::id::JobId;
 use crate::domain::job::FileInfo;
 use crate::sessions::ports::{FILE_NAME_BYTES_MAX, is_file_name};
+use crate::sessions::reading::NewJobFile;
 
 /// The most bytes of an output file that comes over HTTP.
 pub const FILE_BYTES_MAX: usize = 4 * 1024 * 1024 * 1024;
@@ -146,36 +147,26 @@ impl Found {
     }
 }
 
-/// Reads a part of a file piece by piece, where blocking is allowed.
+/// Reads a part of a file piece by piece, where blocking is allowed. No thread waits for the reader: there are fewer
+/// threads than there may be readers, and a slow one would keep its own from everybody else.
 fn pieces(file: File, first: u64, length: u64) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync + 'static {
-    let (sender, receiver) = tokio::sync::mpsc::channel(2);
-    tokio::task::spawn_blocking(move || {
-        let outcome = send_pieces(file, first, length, &sender);
-        if let Err(error) = outcome {
-            // Nobody reads any more when this cannot be sent.
-            let _ = sender.blocking_send(Err(error));
+    stream::try_unfold((file, first, length), |(file, at, left)| async move {
+        if left == 0 {
+            return Ok(None);
         }
-    });
-    stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|piece| (piece, receiver)) })
+        let reading = tokio::task::spawn_blocking(move || read_piece(file, at, left));
+        // It ends before its time only with the server.
+        let (file, piece) = reading.await.map_err(io::Error::other)??;
+        let length = piece.len() as u64;
+        Ok(Some((piece, (file, at + length, left - length))))
+    })
 }
 
-fn send_pieces(
-    mut file: File,
-    first: u64,
-    length: u64,
-    sender: &tokio::sync::mpsc::Sender<io::Result<Bytes>>,
-) -> io::Result<()> {
-    file.seek(SeekFrom::Start(first))?;
-    let mut left = length;
-    while left > 0 {
-        let mut piece = vec![0; PIECE_BYTES.min(usize::try_from(left).unwrap_or(PIECE_BYTES))];
-        file.read_exact(&mut piece)?;
-        left -= piece.len() as u64;
-        if sender.blocking_send(Ok(piece.into())).is_err() {
-            return Ok(());
-        }
-    }
-    Ok(())
+fn read_piece(mut file: File, at: u64, left: u64) -> io::Result<(File, Bytes)> {
+    file.seek(SeekFrom::Start(at))?;
+    let mut piece = vec![0; PIECE_BYTES.min(usize::try_from(left).unwrap_or(PIECE_BYTES))];
+    file.read_exact(&mut piece)?;
+    Ok((file, piece.into()))
 }
 
 fn header(text: &str) -> HeaderValue {
@@ -204,7 +195,10 @@ async fn upload(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, 
         return Err(too_large(FILE_BYTES_MAX));
     }
     let media_type = request.header(CONTENT_TYPE.as_str()).map(str::to_owned);
-    let kept = receive(&ctx, id, name, request.stream()).await?;
+    let received = receive(&ctx, id, name, request.stream()).await?;
+    // A body may take long. Whoever lost the lease meanwhile must not replace what the next one has stored.
+    ctx.handle.submit(Command::CheckLease { proof }, Actor::CLIENT).await?;
+    let kept = ctx.blocking(move |_| received.finish().map_err(unwritable)).await?;
     let file = match media_type {
         Some(media_type) => FileInfo { media_type: media_type.into(), ..kept },
         None => kept,
@@ -223,8 +217,13 @@ fn checked_name(name: &str) -> Result<String, ApiError> {
     if is_file_name(name) { Ok(name.to_owned()) } else { Err(ApiError::new("invalid_request", detail)) }
 }
 
-/// Writes a body into a file of the job.
-async fn receive(ctx: &Arc<ApiContext>, id: JobId, name: String, mut body: BodyStream) -> Result<FileInfo, ApiError> {
+/// Writes a body into a file that is not the job's yet.
+async fn receive(
+    ctx: &Arc<ApiContext>,
+    id: JobId,
+    name: String,
+    mut body: BodyStream,
+) -> Result<Box<dyn NewJobFile>, ApiError> {
     let mut file = ctx.blocking(move |ctx| ctx.files.create(id, &name).map_err(unwritable)).await?;
     let mut length = 0;
     while let Some(chunk) = body.next().await {
@@ -235,7 +234,7 @@ async fn receive(ctx: &Arc<ApiContext>, id: JobId, name: String, mut body: BodyS
         }
         file = ctx.blocking(move |_| file.write_all(&chunk).map(|()| file).map_err(unwritable)).await?;
     }
-    ctx.blocking(move |_| file.finish().map_err(unwritable)).await
+    Ok(file)
 }
 
 #[cfg(test)]

@@ -17,11 +17,12 @@ use crate::api::query::{Parameter, Query};
 use crate::api::request::Request;
 use crate::api::requests::{AmendRequest, CancelRequest, RetryRequest};
 use crate::api::route::Route;
-use crate::api::{cursor, lease, reply, requests, why};
+use crate::api::{cursor, lease, payload, reply, requests, why};
 use crate::domain::command::{Answer, Command};
 use crate::domain::event::Actor;
 use crate::domain::id::{Epoch, JobId, Ordinal, Seq};
 use crate::domain::json::Json;
+use crate::engine::Condition;
 use crate::kinds::request::{JobRequest, parse_job};
 use crate::views::query::{JobPage, JobQuery, LIMIT_DEFAULT, LIMIT_MAX};
 use crate::views::row::{JobBody, JobRow};
@@ -133,11 +134,13 @@ async fn submit(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, 
     let job = parse_job(&text, &ctx.kinds())?;
     let args = job.args.clone();
     let (parent, actor) = parent(&ctx, &request).await?;
+    let args = parent.is_none().then_some(vec![args]);
     let command = requests::submit(&request, &text, vec![job], parent)?;
     let receipt = ctx.handle.submit(command, actor).await?;
     let Answer::Submitted { jobs, replayed } = receipt.answer else { unreachable!("a submit answers with its jobs") };
     let [id] = jobs[..] else { unreachable!("one job was submitted") };
-    let body = if replayed { ctx.job_body(id).await? } else { fresh(&ctx, id, args).await? };
+    let mut bodies = bodies(&ctx, vec![id], args.filter(|_| !replayed)).await?;
+    let body = bodies.pop().expect("one job was submitted");
     Ok(submitted(&request, replayed, receipt.seq, &body, Some(id)))
 }
 
@@ -172,12 +175,23 @@ pub fn submitted(
     response
 }
 
-/// A job that was just submitted: its args are at hand, so that the log need not be read.
-async fn fresh(ctx: &Arc<ApiContext>, id: JobId, args: Json) -> Result<JobBody, ApiError> {
-    match ctx.handle.views().row(id)? {
-        Some(row) if !row.state.is_terminal() => Ok(row.with_payload(Some(args), None)),
-        _ => ctx.job_body(id).await,
+/// Jobs that were submitted. With `args`, those of new jobs, neither log nor disk need be read; without, and when one
+/// has ended meanwhile, they are.
+pub async fn bodies(
+    ctx: &Arc<ApiContext>,
+    jobs: Vec<JobId>,
+    args: Option<Vec<Json>>,
+) -> Result<Vec<JobBody>, ApiError> {
+    if let Some(args) = args {
+        let rows = jobs.iter().map(|&id| ctx.handle.views().row(id)).collect::<Result<Vec<_>, _>>()?;
+        let fresh = |(row, args): (Option<JobRow>, Json)| {
+            row.filter(|row| !row.state.is_terminal()).map(|row| row.with_payload(Some(args), None))
+        };
+        if let Some(bodies) = rows.into_iter().zip(args).map(fresh).collect() {
+            return Ok(bodies);
+        }
     }
+    ctx.blocking(move |ctx| jobs.into_iter().map(|id| payload::job_body(&ctx.handle, id)).collect()).await
 }
 
 async fn list(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
@@ -211,21 +225,28 @@ async fn show(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiErr
     Ok(reply::read(seq, &body))
 }
 
-/// Waits until a job is terminal, or for `time_max`, or until nothing is published any more.
+/// Waits until a job is terminal, or for `time_max`, or until the server stops.
 async fn wait_for_end(ctx: &ApiContext, id: JobId, time_max: Duration) -> Result<(), ApiError> {
     let deadline = Instant::now() + time_max;
     let mut pages = ctx.handle.feed().subscribe();
+    let mut condition = ctx.handle.condition();
     loop {
         let job = ctx.handle.views().job(id)?.ok_or_else(|| ApiError::job_not_found(id))?;
         if job.is_terminal() {
             return Ok(());
         }
         loop {
-            match tokio::time::timeout_at(deadline, pages.recv()).await {
-                Ok(Ok(page)) if page.jobs.iter().any(|job| job.id == id) => break,
-                Ok(Ok(_)) => {}
-                Ok(Err(RecvError::Lagged(_))) => break,
-                Ok(Err(RecvError::Closed)) | Err(_) => return Ok(()),
+            let received = tokio::select! {
+                received = pages.recv() => received,
+                () = tokio::time::sleep_until(deadline) => return Ok(()),
+                // Whoever still waits while the server stops would be cut off without an answer.
+                _ = condition.wait_for(|condition| matches!(condition, Condition::Stopping)) => return Ok(()),
+            };
+            match received {
+                Ok(page) if page.jobs.iter().any(|job| job.id == id) => break,
+                Ok(_) => {}
+                Err(RecvError::Lagged(_)) => break,
+                Err(RecvError::Closed) => return Ok(()),
             }
         }
     }

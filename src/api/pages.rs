@@ -1,7 +1,7 @@
 //! What a browser gets at the paths of the dashboard: for now a notice. No script, and nothing from elsewhere.
 
 use warp::http::StatusCode;
-use warp::http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use warp::http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
 use warp::reply::Response;
 
 use crate::api::door::Door;
@@ -41,7 +41,6 @@ fn notice(_: &Door, _: &Request) -> Response {
     let mut response = reply::with_type(StatusCode::OK, "text/html; charset=utf-8", NOTICE);
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, POLICY);
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
 }

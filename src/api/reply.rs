@@ -4,7 +4,6 @@ use bytes::Bytes;
 use serde::Serialize;
 use warp::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
-    X_CONTENT_TYPE_OPTIONS,
 };
 use warp::http::{Response as HttpResponse, StatusCode};
 use warp::reply::Response;
@@ -69,7 +68,6 @@ pub fn sandboxed(media_type: &str, bytes: Bytes) -> Response {
 pub fn sandbox(response: &mut Response) {
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, SANDBOX);
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::task::JoinSet;
 
 use crate::app::ServeError;
@@ -20,6 +21,8 @@ use crate::views::flusher::Flusher;
 
 /// How often log lines are made durable.
 const SYNC_LOGS_EVERY: Duration = Duration::from_secs(1);
+/// How often measured spans are put into their buckets.
+const TIDY_METRICS_EVERY: Duration = Duration::from_secs(5);
 /// How often it is looked whether a snapshot is due.
 const SNAPSHOT_LOOK: Duration = Duration::from_secs(5);
 
@@ -39,6 +42,7 @@ impl Chores {
         handle: &Handle,
         clock: &Arc<dyn Clock>,
         views: &Arc<Views>,
+        metrics: PrometheusHandle,
         data: ForChores,
     ) -> Result<Chores, ServeError> {
         let flusher = Flusher::start(views.clone()).map_err(ServeError::step("start the views' thread"))?;
@@ -49,6 +53,7 @@ impl Chores {
         let directory = config.data.clone();
         tasks.spawn(disk::run(handle.clone(), config.min_free_bytes, move || storage::disk_free(&directory)));
         tasks.spawn(sync_logs(data.job_logs));
+        tasks.spawn(tidy_metrics(metrics));
         Ok(Chores { tasks, flusher, snapshots, lock: data.lock })
     }
 
@@ -77,6 +82,15 @@ async fn sync_logs(logs: Arc<storage::joblogs::JobLogs>) {
         if let Ok(Err(error)) = synced {
             tracing::warn!(%error, source = ?error.source, "log lines are not durable yet; trying again");
         }
+    }
+}
+
+/// Puts measured spans into their buckets: until then each is kept by itself, and memory would grow with the requests.
+async fn tidy_metrics(metrics: PrometheusHandle) {
+    let mut turns = tokio::time::interval(TIDY_METRICS_EVERY);
+    loop {
+        turns.tick().await;
+        metrics.run_upkeep();
     }
 }
 

@@ -11,6 +11,7 @@ pub mod verify;
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ use crate::log::AppendError;
 use crate::metrics;
 use crate::sessions::{self, Sessions, Settings};
 use crate::shutdown::{self, Request, Signals};
+use crate::storage::DirectoryLock;
 use crate::workers::orphans::{LiveGroups, end_orphans};
 use crate::workers::unix::UnixLauncher;
 use crate::workers::{RunSpec, Supervisor, Workshop};
@@ -111,14 +113,21 @@ async fn open_door(config: &Config, identity: Identity) -> Result<(Arc<Door>, So
 async fn open_data(config: &Config, clock: &Arc<dyn Clock>, door: &Arc<Door>) -> Result<Data, ServeError> {
     let (config, clock, door) = (config.clone(), clock.clone(), door.clone());
     let opened = tokio::task::spawn_blocking(move || {
-        let swept = end_orphans(&config.data.join("groups")).map_err(ServeError::step("end what was left running"))?;
-        if swept.ended > 0 {
-            tracing::warn!(groups = swept.ended, "ended what a killed server had left running");
-        }
+        end_what_was_left(&config.data)?;
         let data = data::open(&config, clock.now(), &|fraction| door.set_progress(fraction))?;
         Ok(data)
     });
     opened.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+}
+
+/// Ends what a killed server left running. Only under the directory's lock: while a server lives, what runs is its own.
+fn end_what_was_left(data: &Path) -> Result<(), ServeError> {
+    let _lock = DirectoryLock::take(data).map_err(DataError::Open)?;
+    let swept = end_orphans(&data.join("groups")).map_err(ServeError::step("end what was left running"))?;
+    if swept.ended > 0 {
+        tracing::warn!(groups = swept.ended, "ended what a killed server had left running");
+    }
+    Ok(())
 }
 
 /// Everything that runs behind the door.
@@ -152,6 +161,7 @@ impl Running {
             seed: uuid::Uuid::new_v4().as_u128() as u64,
         };
         let (engine, handle) = Engine::start(parts);
+        handle.views().set_limits(config.limits.clone());
         let start = StartEpoch { epoch: identity.epoch, reset: data.was_reset, clean_shutdown: data.clean_shutdown };
         begin_epoch(&handle, start, before).await.map_err(ServeError::Begin)?;
         let (rules, catalog, limits) = reload::Rules::new(&config);
@@ -163,7 +173,7 @@ impl Running {
             epoch: identity.epoch,
             settings: Settings { lease: config.lease, ping: crate::domain::time::Millis(config.lease.0 / 3) },
         });
-        let chores = Chores::start(&config, &handle, &clock, &data.views, data.chores)?;
+        let chores = Chores::start(&config, &handle, &clock, &data.views, metrics.clone(), data.chores)?;
         let groups = LiveGroups::open(&config.data.join("groups"), identity.epoch)
             .map_err(ServeError::step("keep a record of children"))?;
         let workshop = Workshop {
@@ -221,6 +231,7 @@ impl Running {
                 self.supervisor.apply(run_specs(&config));
                 // An engine that has ended needs no limits.
                 let _ = self.handle.set_limits(config.limits.clone());
+                self.handle.views().set_limits(config.limits.clone());
                 tracing::info!("kinds and queues were read again");
                 self.config = config;
             }

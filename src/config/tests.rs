@@ -187,3 +187,14 @@ fn a_file_that_is_named_and_missing_or_no_toml_is_an_error() {
     assert!(error.contains("/nonexistent/absent.toml"), "{error}");
     assert!(problems("listen = [\n").remove(0).contains("is not TOML"));
 }
+
+#[test]
+fn the_file_at_the_root_of_the_repository_resolves() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let config = load(&Flags::default(), &NOBODY, root).expect("resolves");
+    let names: Vec<&str> = config.catalog.kinds().map(|kind| kind.name.as_str()).collect();
+    assert_eq!(names, ["comics", "crawl", "i2v", "page", "qwen", "svi"]);
+    let i2v = config.catalog.get(&"i2v".parse().expect("a name")).expect("is listed");
+    let defaults = i2v.schema.as_ref().expect("has one").defaults();
+    assert_eq!((defaults["steps"].as_u64(), defaults["cfg"].as_f64()), (Some(8), Some(1.0)));
+}

@@ -30,6 +30,8 @@ pub fn check(state: &State) -> Check {
     for slot in state.slots() {
         check_slot(state, slot)?;
     }
+    let in_order = state.slots().map(|slot| slot.id().ordinal()).is_sorted_by(|one, next| one < next);
+    hold("J4", in_order, || "the jobs do not stand in the order of their ordinals".into())?;
     leases_are_the_running_jobs(state)?;
     keys_are_unique(state)?;
     endings_are_numbered(state)?;
@@ -65,6 +67,7 @@ fn check_slot(state: &State, slot: &Slot) -> Check {
     an_active_job_has_not_ended(job)?;
     attempts_and_losses_are_bounded(job)?;
     a_lease_has_a_live_session(state, job)?;
+    nobody_waits_for_itself(job)?;
     blocked_jobs_wait_for_something(state, job)
 }
 
@@ -112,6 +115,11 @@ pub fn leases_are_the_running_jobs(state: &State) -> Check {
     });
     let leased: BTreeSet<_> = leased.collect();
     hold("J1", running == leased, || format!("running {running:?}, leased {leased:?}"))
+}
+
+/// A job does not wait for itself.
+fn nobody_waits_for_itself(job: &Job) -> Check {
+    hold("no circles", !job.depends_on().contains(&job.id), || format!("{:?} waits for itself", job.id))
 }
 
 /// A job is blocked only while something that it waits for has not ended, or until its fate is settled; and nothing
@@ -205,3 +213,6 @@ fn the_move_is_legal(before: &Slot, record: &Record, after: &State) -> Check {
     };
     hold("J2", fits, || format!("{record:?} moved its job from {from:?} to {now:?}"))
 }
+
+#[cfg(test)]
+mod tests;

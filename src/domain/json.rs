@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::de::Error as _;
+use memchr::{memchr, memchr2};
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -25,11 +26,11 @@ impl Json {
     /// Takes a text from outside: checks that every reader can parse it, and leaves out the blanks. Numbers and the
     /// order of members stay as they were written.
     pub fn parse(text: &str) -> Result<Json, JsonError> {
-        serde_json::from_str::<serde_json::Value>(text)?;
+        serde_json::from_str::<Seen>(text)?;
         if depth(text) > JSON_DEPTH_MAX {
             return Err(JsonError::TooDeep);
         }
-        Ok(Json(compact(text).into()))
+        Ok(Json(compact(text)))
     }
 
     /// Writes a value as JSON text.
@@ -57,38 +58,107 @@ pub enum JsonError {
     TooDeep,
 }
 
-/// Walks over the bytes of a JSON text and says of each whether it is inside a string.
-fn outside_strings(text: &str) -> impl Iterator<Item = (u8, bool)> {
-    let (mut in_string, mut escaped) = (false, false);
-    text.bytes().map(move |byte| {
-        let inside = in_string;
-        if in_string {
-            in_string = escaped || byte != b'"';
-            escaped = !escaped && byte == b'\\';
-        } else {
-            in_string = byte == b'"';
+/// A value that is looked at and not kept.
+struct Seen;
+
+impl<'de> Deserialize<'de> for Seen {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Seen, D::Error> {
+        deserializer.deserialize_any(Seen)
+    }
+}
+
+impl<'de> Visitor<'de> for Seen {
+    type Value = Seen;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Seen, E> {
+        Ok(Seen)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Seen, E> {
+        Ok(Seen)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Seen, E> {
+        Ok(Seen)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Seen, E> {
+        Ok(Seen)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Seen, E> {
+        Ok(Seen)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Seen, E> {
+        Ok(Seen)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Seen, A::Error> {
+        while elements.next_element::<Seen>()?.is_some() {}
+        Ok(Seen)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Seen, A::Error> {
+        while members.next_entry::<Seen, Seen>()?.is_some() {}
+        Ok(Seen)
+    }
+}
+
+/// Cuts a JSON text into pairs: what stands before a string, and the string with its quotes.
+fn around_strings(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
         }
-        (byte, inside)
+        let (outside, from_quote) = rest.split_at(memchr(b'"', rest.as_bytes()).unwrap_or(rest.len()));
+        let (string, after) = from_quote.split_at(string_end(from_quote.as_bytes()));
+        rest = after;
+        Some((outside, string))
     })
 }
 
+/// Where the string ends that a text begins with.
+fn string_end(text: &[u8]) -> usize {
+    let mut at = 1;
+    while let Some(found) = text.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+        if text[at + found] == b'"' {
+            return at + found + 1;
+        }
+        at += found + 2;
+    }
+    text.len()
+}
+
 fn depth(text: &str) -> usize {
-    let mut deepest = 0;
-    outside_strings(text).filter(|&(_, inside)| !inside).fold(0usize, |level, (byte, _)| {
-        let level = match byte {
-            b'{' | b'[' => level + 1,
-            b'}' | b']' => level - 1,
-            _ => level,
-        };
+    let (mut level, mut deepest) = (0usize, 0);
+    for byte in around_strings(text).flat_map(|(outside, _)| outside.bytes()) {
+        match byte {
+            b'{' | b'[' => level += 1,
+            b'}' | b']' => level -= 1,
+            _ => {}
+        }
         deepest = deepest.max(level);
-        level
-    });
+    }
     deepest
 }
 
-fn compact(text: &str) -> String {
-    let kept = outside_strings(text).filter(|&(byte, inside)| inside || !byte.is_ascii_whitespace());
-    String::from_utf8(kept.map(|(byte, _)| byte).collect()).expect("leaving out ASCII blanks keeps UTF-8 whole")
+fn compact(text: &str) -> Arc<str> {
+    let is_blank = |character: char| character.is_ascii_whitespace();
+    if !around_strings(text).any(|(outside, _)| outside.contains(is_blank)) {
+        return text.into();
+    }
+    let mut kept = String::with_capacity(text.len());
+    for (outside, string) in around_strings(text) {
+        kept.extend(outside.split(is_blank));
+        kept.push_str(string);
+    }
+    kept.into()
 }
 
 impl fmt::Debug for Json {

@@ -355,5 +355,5 @@ fn whatever_happens_the_invariants_hold_and_nothing_is_stuck() {
 #[test]
 #[ignore = "a soak of some minutes; vary it with PROPTEST_RNG_SEED"]
 fn whatever_happens_the_invariants_hold_for_a_long_time() {
-    lives(5000, 300);
+    lives(2000, 250);
 }

@@ -8,11 +8,11 @@ use crate::domain::job::StateName;
 pub enum Refusal {
     #[error("there is no job {job}")]
     JobNotFound { job: JobId },
-    #[error("job {job} has ended: it is {state:?}")]
+    #[error("job {job} has ended: it is {}", state.as_str())]
     JobIsTerminal { job: JobId, state: StateName },
     #[error("job {job} is running")]
     JobIsRunning { job: JobId },
-    #[error("job {job} cannot be run again: it is {state:?}")]
+    #[error("job {job} cannot be run again: it is {}", state.as_str())]
     JobNotRetryable { job: JobId, state: StateName },
     #[error("the token does not hold the lease of job {job} any more")]
     LeaseLost { job: JobId },
@@ -60,6 +60,22 @@ impl Refusal {
             Refusal::UnknownItem { .. } => "invalid_request",
             Refusal::SessionNotFound { .. } => "session_not_found",
             Refusal::QueueNotFound { .. } => "queue_not_found",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_named_as_users_see_it() {
+        let job = JobId::from(uuid::Uuid::nil());
+        for refusal in [
+            Refusal::JobIsTerminal { job, state: StateName::Completed },
+            Refusal::JobNotRetryable { job, state: StateName::Completed },
+        ] {
+            assert!(refusal.to_string().ends_with("it is completed"), "{refusal}");
         }
     }
 }

@@ -176,7 +176,7 @@ impl Sequencer {
     }
 
     fn append_one(&mut self, batch: &mut Batch, event: Event, actor: &Actor, now: Timestamp, continues: bool) {
-        let previous = event.job().and_then(|id| self.state.slot(id)).map(last_seq);
+        let previous = event.job().and_then(|id| self.state.slot(id)).map(Slot::last_seq);
         let actor = event.own_actor().unwrap_or_else(|| actor.clone());
         batch.bytes += event.weight();
         let record = Record { seq: self.state.seq().next(), at: now, previous, actor, continues, event };
@@ -188,12 +188,5 @@ impl Sequencer {
             batch.jobs.insert(job.id, job);
         }
         batch.records.push(record);
-    }
-}
-
-fn last_seq(slot: &Slot) -> Seq {
-    match slot {
-        Slot::Active(job) => job.seq,
-        Slot::Finished(stub) => stub.late.map_or(stub.seq, |(seq, _)| seq),
     }
 }

@@ -119,7 +119,7 @@ fn is_base64(text: &str) -> bool {
         _ => 0b1111,
     };
     let last = digits.last().and_then(|&byte| value_of(byte)).unwrap_or(0);
-    bytes.len() % 4 == 0 && digits.iter().all(|&byte| value_of(byte).is_some()) && last & unused_bits == 0
+    bytes.len().is_multiple_of(4) && digits.iter().all(|&byte| value_of(byte).is_some()) && last & unused_bits == 0
 }
 
 fn value_of(digit: u8) -> Option<u8> {

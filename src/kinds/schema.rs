@@ -38,10 +38,9 @@ impl ArgsSchema {
     /// # Errors
     /// When it is of another draft, breaks the rules of its own, or refers to another document.
     pub fn compile(document: Value) -> Result<ArgsSchema, SchemaError> {
-        if let Some(draft) = document.get("$schema").and_then(Value::as_str) {
-            if Draft::Draft202012.detect(&document) != Draft::Draft202012 {
-                return Err(SchemaError::Draft(draft.to_owned()));
-            }
+        let draft = document.get("$schema").and_then(Value::as_str);
+        if let Some(draft) = draft.filter(|_| Draft::Draft202012.detect(&document) != Draft::Draft202012) {
+            return Err(SchemaError::Draft(draft.to_owned()));
         }
         let options = jsonschema::options().with_draft(Draft::Draft202012).should_validate_formats(true).offline();
         let validator = options.build(&document).map_err(|error| SchemaError::Malformed {
@@ -83,15 +82,22 @@ impl ArgsSchema {
     }
 
     fn fill(&self, schema: &Value, value: &mut Value, depth: usize) -> bool {
-        if depth == 0 {
+        depth > 0 && self.apply(schema, value, depth, &mut Vec::new())
+    }
+
+    /// Fills one value in. `applied` has the schemas that it met before: none is applied twice, or a schema that refers
+    /// to itself would be followed along every path there is.
+    fn apply<'a>(&'a self, schema: &'a Value, value: &mut Value, depth: usize, applied: &mut Vec<&'a Value>) -> bool {
+        if !(value.is_object() || value.is_array()) || applied.iter().any(|other| std::ptr::eq(*other, schema)) {
             return false;
         }
+        applied.push(schema);
         let mut filled = false;
         if let Some(referred) = self.referred(schema) {
-            filled |= self.fill(referred, value, depth - 1);
+            filled |= self.apply(referred, value, depth, applied);
         }
         for part in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
-            filled |= self.fill(part, value, depth - 1);
+            filled |= self.apply(part, value, depth, applied);
         }
         match value {
             Value::Object(members) => filled | self.fill_members(schema, members, depth - 1),
@@ -189,6 +195,7 @@ mod tests {
     fn a_schema_that_refers_to_itself_has_an_end() {
         let document = json!({"$ref": "#", "properties": {"next": {"$ref": "#", "default": {}}}});
         let nested = filled(document, json!({})).to_string();
+        assert!(nested.contains("next"));
         assert!(nested.matches("next").count() <= DEFAULTS_DEPTH_MAX, "{nested}");
     }
 

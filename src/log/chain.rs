@@ -158,6 +158,11 @@ impl<'a> Page<'a> {
         PageHash::of(self.bytes)
     }
 
+    /// The checksum in its header.
+    pub fn checksum(&self) -> u32 {
+        u32_at(self.bytes, CHECKSUM_AT)
+    }
+
     /// The seq of the first record behind the page.
     pub fn end(&self) -> Seq {
         Seq(self.first.0 + u64::from(self.count))

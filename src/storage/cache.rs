@@ -53,7 +53,7 @@ impl Recent {
 
 /// A page that was read, with the places of its frames.
 pub struct CachedPage {
-    bytes: sled::IVec,
+    bytes: Vec<u8>,
     pub first: Seq,
     frames: Vec<u32>,
     payloads: Payloads,
@@ -61,7 +61,7 @@ pub struct CachedPage {
 
 impl CachedPage {
     /// Checks a page and finds its frames. `payloads` are those of its segment.
-    pub fn new(bytes: sled::IVec, payloads: Payloads) -> Result<CachedPage, PageError> {
+    pub fn new(bytes: Vec<u8>, payloads: Payloads) -> Result<CachedPage, PageError> {
         let page = Page::parse(&bytes)?;
         let mut at = PAGE_HEADER_BYTES as u32;
         let mut frames = Vec::with_capacity(page.count as usize);

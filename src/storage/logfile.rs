@@ -131,7 +131,7 @@ impl LogFile {
     }
 
     fn count(&mut self, bytes: u64) {
-        if self.lines % INDEX_EVERY == 0 {
+        if self.lines.is_multiple_of(INDEX_EVERY) {
             self.index.push(self.bytes);
         }
         self.lines += 1;

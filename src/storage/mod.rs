@@ -2,11 +2,17 @@
 //! that knows sled.
 //!
 //! ```text
-//!   data/LOCK  ballast
+//!   data/LOCK  ballast                 held while a server runs; room for the restart after a full disk
 //!   data/log/HEAD                      how far the log has come, noted a second time
-//!   data/log/00000000000000000001/     a segment: a sled database (db, conf, snap.…, blobs/ which stays empty),
-//!                                      payloads/ with big bodies, SEALED when it is full
+//!   data/log/00000000000000000001/     a segment, named by its first seq: a sled database (db, conf, snap.…, and blobs/
+//!                                      which stays empty), payloads/ with big bodies, SEALED when it is full
+//!   data/snapshots/00000000000000004711
+//!   data/logs/7f/<job>                 log lines
+//!   data/files/<job>/<name>            what jobs leave
 //! ```
+//!
+//! A write goes `log` (encodes) → `writer` (a thread of its own) → `segment` (sled) → `sync`; a read goes `reader` →
+//! `cache` → `segments` → `segment` or `seal`. A start goes `open` → `recovery` → `trial` → `inspect`, `verify`.
 //!
 //! Nothing here decides anything about jobs. A damaged log is never opened for writing.
 
@@ -26,6 +32,7 @@ mod reader;
 mod recovery;
 pub mod reset;
 mod salvage;
+mod scan;
 mod seal;
 mod sealer;
 mod segment;

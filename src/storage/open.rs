@@ -19,6 +19,7 @@ use crate::storage::recovery::{Recovered, recover, segments_in};
 use crate::storage::reset;
 use crate::storage::salvage;
 use crate::storage::sealer::Sealer;
+use crate::storage::trial::remove_trials;
 use crate::storage::writer::Writer;
 
 /// What can be done about a damaged log. Errors end with it.
@@ -76,6 +77,8 @@ pub enum OpenError {
     Io { step: &'static str, path: PathBuf, source: io::Error },
     #[error("the disk of {} is full; free some space and start again", path.display())]
     StorageFull { path: PathBuf, source: io::Error },
+    #[error("on this system sled's flush does not sync its files, so nothing would be safe; use Linux with glibc")]
+    NotSynced,
     #[error("{} cannot be trusted: {detail}; {NEXT_STEP}", path.display())]
     HeadDamaged { path: PathBuf, detail: String },
     #[error("segment {segment} is damaged: {detail}; {NEXT_STEP}")]
@@ -104,7 +107,7 @@ impl OpenError {
         match self {
             OpenError::HeadDamaged { .. } | OpenError::SegmentDamaged { .. } => true,
             OpenError::SegmentMissing { .. } => true,
-            OpenError::Locked(_) | OpenError::Io { .. } => false,
+            OpenError::Locked(_) | OpenError::Io { .. } | OpenError::NotSynced => false,
             OpenError::StorageFull { .. } | OpenError::NoRoomToCheck { .. } => false,
         }
     }
@@ -128,6 +131,17 @@ impl DirectoryLock {
             Err((_, error)) => Err(OpenError::io("lock", &path)(error.into())),
         }
     }
+}
+
+/// An error with its causes.
+pub fn explain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 /// Opens the log in a data directory, and makes one if there is none.
@@ -162,6 +176,7 @@ struct Found {
 
 fn look(log_dir: &Path, options: &Options) -> Result<Found, OpenError> {
     let path = log_dir.join("HEAD");
+    remove_trials(log_dir).map_err(OpenError::io("clear", log_dir))?;
     let firsts = segments_in(log_dir).map_err(OpenError::io("list the segments in", log_dir))?;
     let damaged = |detail: &str| OpenError::HeadDamaged { path: path.clone(), detail: detail.into() };
     let (head_file, head) = match HeadFile::open(&path) {

@@ -7,10 +7,10 @@ use parking_lot::Mutex;
 
 use crate::domain::event::Record;
 use crate::domain::id::Seq;
-use crate::log::codec::DecodeError;
 use crate::log::{LogReader, ReadError};
 use crate::storage::cache::{CachedPage, Pages, Recent};
-use crate::storage::open::NEXT_STEP;
+use crate::storage::open::{NEXT_STEP, explain};
+use crate::storage::segment::name_of;
 use crate::storage::segments::Segments;
 
 /// When the payloads of a piece have this many bytes, the piece ends.
@@ -67,16 +67,23 @@ impl Shared {
         if let Some(page) = cached {
             return Ok(page);
         }
-        let (found, payloads) =
-            self.segments.with(seq, |segment| Ok((segment.page_with(seq)?, segment.payloads().clone())))?;
-        let (_, bytes) = found.ok_or_else(|| damaged(seq, "its page is missing"))?;
-        let page = CachedPage::new(bytes, payloads).map_err(|error| damaged(seq, &error.to_string()))?;
+        let (bytes, payloads) = self.segments.page_with(seq)?;
+        let bytes = bytes.ok_or_else(|| self.damaged(seq, "its page is missing"))?;
+        let page = CachedPage::new(bytes, payloads).map_err(|error| self.damaged(seq, &explain(&error)))?;
         if !page.holds(seq) {
-            return Err(damaged(seq, "its page is missing"));
+            return Err(self.damaged(seq, "its page is missing"));
         }
         let page = Arc::new(page);
         self.pages.lock().push(page.clone());
         Ok(page)
+    }
+
+    fn damaged(&self, seq: Seq, detail: &str) -> ReadError {
+        let segment = self.segments.first_before(seq).map(name_of).unwrap_or_default();
+        ReadError::Damaged {
+            place: format!("event {seq} in segment {segment}"),
+            detail: format!("{detail}; {NEXT_STEP}"),
+        }
     }
 }
 
@@ -95,7 +102,7 @@ impl LogReader for Shared {
             return Ok(records[place].clone());
         }
         let page = self.page_with(seq)?;
-        page.decode(seq).map_err(|error| undecodable(seq, &error))
+        page.decode(seq).map_err(|error| self.damaged(seq, &explain(&error)))
     }
 
     fn page_after(&self, after: Seq) -> Result<Vec<Record>, ReadError> {
@@ -112,7 +119,7 @@ impl LogReader for Shared {
         let mut payload_bytes = 0;
         for seq in page.seqs_from(from) {
             let decoded = page.decode(seq).and_then(|record| Ok((record, page.payload_bytes(seq)?)));
-            let (record, bytes) = decoded.map_err(|error| undecodable(seq, &error))?;
+            let (record, bytes) = decoded.map_err(|error| self.damaged(seq, &explain(&error)))?;
             records.push(record);
             payload_bytes += bytes;
             if payload_bytes > PIECE_PAYLOAD_BYTES_MAX {
@@ -121,12 +128,4 @@ impl LogReader for Shared {
         }
         Ok(records)
     }
-}
-
-fn damaged(seq: Seq, detail: &str) -> ReadError {
-    ReadError::Damaged { place: format!("event {seq}"), detail: format!("{detail}; {NEXT_STEP}") }
-}
-
-fn undecodable(seq: Seq, error: &DecodeError) -> ReadError {
-    damaged(seq, &error.to_string())
 }

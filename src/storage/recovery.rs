@@ -10,11 +10,11 @@ use crate::log::chain::ChainEnd;
 use crate::storage::disk;
 use crate::storage::head::Head;
 use crate::storage::inspect::Promise;
-use crate::storage::open::{OpenError, Options};
+use crate::storage::open::{OpenError, Options, explain};
 use crate::storage::seal::{Seal, Sealable};
 use crate::storage::segment::{Segment, SegmentError, file_of, first_of, name_of};
-use crate::storage::segments::{SEALED_CACHE_BYTES, Segments, Slot};
-use crate::storage::trial::{TrialError, may_open, start_of};
+use crate::storage::segments::{Segments, Slot};
+use crate::storage::trial::{CHECK_CACHE_BYTES, TrialError, may_open, start_of};
 use crate::storage::verify::{Contents, VerifyError, drop_torn, verify, verify_payloads};
 use crate::storage::writer::create;
 
@@ -83,10 +83,10 @@ impl<'a> Recovery<'a> {
     fn take_full(&mut self, first: Seq) -> Result<(), OpenError> {
         self.check_place(first)?;
         let dir = self.dir(first);
-        let seal = Seal::read(&dir).map_err(|error| damaged(first, error.to_string()))?;
+        let seal = Seal::read(&dir).map_err(|error| damaged(first, explain(&error)))?;
         let Some(seal) = seal else { return self.take_unsealed(first) };
         self.check_seal(first, &seal)?;
-        self.segments.push(first, &dir, Some(seal), None);
+        self.segments.push_sealed(first, &dir, seal);
         self.go_on(first, seal.end, seal.last_page);
         Ok(())
     }
@@ -103,21 +103,19 @@ impl<'a> Recovery<'a> {
         if self.end.is_some_and(|end| end != seal.start) {
             return Err(damaged(first, "it does not follow the segment before it".into()));
         }
-        let promise = seal.promise();
-        let is_kept = |witness: Promise| witness.last <= promise.last;
-        if !self.promise(first).is_none_or(is_kept) {
-            return Err(damaged(first, format!("it ends with event {}, before HEAD", promise.last)));
+        if self.promise(first).is_some_and(|promise| promise.last > seal.last()) {
+            return Err(damaged(first, format!("it ends with event {}, before HEAD", seal.last())));
         }
         Ok(())
     }
 
     /// The server ended between the roll and the seal.
     fn take_unsealed(&mut self, first: Seq) -> Result<(), OpenError> {
-        let (segment, start, contents) = self.open_checked(first, SEALED_CACHE_BYTES)?;
+        let (segment, start, contents) = self.open_checked(first, CHECK_CACHE_BYTES)?;
         let (Some(last_page), None) = (contents.last_page, contents.torn) else {
             return Err(damaged(first, "it has no proper end, but another segment follows".into()));
         };
-        let slot = self.segments.push(first, &self.dir(first), None, Some(segment));
+        let slot = self.segments.push_open(first, &self.dir(first), segment);
         self.unsealed.push((slot, Sealable { start, end: contents.end, last_page }));
         self.go_on(first, contents.end, last_page);
         Ok(())
@@ -140,7 +138,7 @@ impl<'a> Recovery<'a> {
         if let Some(last_page) = contents.last_page {
             self.go_on(first, contents.end, last_page);
         }
-        let active = self.segments.push(first, &dir, None, Some(segment));
+        let active = self.segments.push_open(first, &dir, segment);
         Ok(self.recovered(active, active_start, contents.end, file_bytes, torn_events))
     }
 
@@ -233,6 +231,7 @@ fn segment_error(first: Seq, dir: &Path, error: SegmentError) -> OpenError {
     let full = error.is_full();
     match error {
         SegmentError::Io(source) => OpenError::io("open the segment", dir)(source),
+        SegmentError::NotSynced => OpenError::NotSynced,
         error if full => OpenError::StorageFull { path: dir.to_path_buf(), source: io::Error::other(error) },
         error => damaged(first, explain(&error)),
     }
@@ -243,15 +242,4 @@ fn verify_error(first: Seq, dir: &Path, error: VerifyError) -> OpenError {
         VerifyError::Segment(error) => segment_error(first, dir, error),
         error => damaged(first, explain(&error)),
     }
-}
-
-/// An error with its causes.
-pub fn explain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -4,17 +4,14 @@
 //! Pages are found in the files without sled, by their mark, and stand only if they continue the chain. So what comes
 //! back is a sound log that ends where the first page is missing.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use memchr::memmem;
 use uuid::Uuid;
 
 use crate::domain::id::Seq;
-use crate::log::chain::{ChainEnd, PAGE_MAGIC, Page, PageError, PageHash};
+use crate::log::chain::{ChainEnd, Page, PageError};
 use crate::log::codec::{FetchPayload, PayloadRef};
 use crate::log::commit::SealedPage;
 use crate::storage::disk;
@@ -22,8 +19,9 @@ use crate::storage::head::{Head, HeadFile};
 use crate::storage::open::{OpenError, Options};
 use crate::storage::payloads::Payloads;
 use crate::storage::recovery::segments_in;
+use crate::storage::scan::{find_pages, read_page};
 use crate::storage::seal::Seal;
-use crate::storage::segment::{SLED_SEGMENT_BYTES, Segment, SegmentError, file_of, name_of};
+use crate::storage::segment::{Segment, SegmentError, file_of, name_of};
 use crate::storage::writer::create;
 
 /// How many pages are written to the new segment at once.
@@ -118,20 +116,21 @@ fn take_pages(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(end),
         file => file?,
     };
-    let found = find_pages(&file)?;
-    let Some(mut end) = end.or_else(|| start_of(first, lineage, &found)) else { return Ok(None) };
+    let found = find_pages(&file, &mut blake3::Hasher::new())?;
+    let Some(mut end) = end.or_else(|| found.before(first, lineage)) else { return Ok(None) };
     let segment = create(target, options.cache_bytes)?;
     let payloads = source.join("payloads");
     if payloads.is_dir() {
         disk::copy_dir(&payloads, &target.join("payloads"))?;
     }
     let mut waiting = Vec::new();
-    while let Some((page, next)) = next_page(&file, &found, end)? {
-        if !has_payloads(&page, segment.payloads()) {
+    while let Some(place) = found.next(&end) {
+        let bytes = read_page(&file, place)?;
+        if !has_payloads(&bytes, segment.payloads()) {
             break;
         }
-        end = next;
-        waiting.push(page);
+        waiting.push(SealedPage { first: end.next, bytes, hash: place.after.previous });
+        end = place.after;
         if waiting.len() == PAGES_AT_ONCE {
             segment.append(&std::mem::take(&mut waiting))?;
         }
@@ -144,66 +143,9 @@ fn flush(segment: &Segment, waiting: &[SealedPage]) -> Result<(), SegmentError> 
     if waiting.is_empty() { Ok(()) } else { segment.append(waiting) }
 }
 
-/// Where pages with a right checksum stand in a file, by their first seqs. sled writes each several times.
-type FoundPages = BTreeMap<Seq, Vec<Place>>;
-
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    offset: u64,
-    length: usize,
-    end: Seq,
-    before: ChainEnd,
-}
-
-fn find_pages(file: &File) -> io::Result<FoundPages> {
-    let finder = memmem::Finder::new(&PAGE_MAGIC);
-    let mut block = vec![0; SLED_SEGMENT_BYTES];
-    let mut found = FoundPages::new();
-    let length = file.metadata()?.len();
-    let mut start = 0;
-    // No page crosses the border of a block.
-    while start < length {
-        let size = block.len().min((length - start) as usize);
-        file.read_exact_at(&mut block[..size], start)?;
-        for at in finder.find_iter(&block[..size]) {
-            let Ok(page) = Page::at_start_of(&block[at..size]) else { continue };
-            let before = ChainEnd { lineage: page.lineage, next: page.first, previous: page.previous };
-            let (offset, length, end) = (start + at as u64, page.bytes().len(), page.end());
-            found.entry(page.first).or_default().push(Place { offset, length, end, before });
-        }
-        start += size as u64;
-    }
-    Ok(found)
-}
-
-/// Where the chain stands before the oldest segment.
-fn start_of(first: Seq, lineage: Option<Uuid>, found: &FoundPages) -> Option<ChainEnd> {
-    let fits = |place: &&Place| lineage.is_none_or(|lineage| place.before.lineage == lineage);
-    found.get(&first)?.iter().rev().find(fits).map(|place| place.before)
-}
-
-/// The page that continues the chain. Of two (a torn group was dropped once) the one that itself is continued, else
-/// the one that was written last.
-fn next_page(file: &File, found: &FoundPages, end: ChainEnd) -> io::Result<Option<(SealedPage, ChainEnd)>> {
-    let Some(places) = found.get(&end.next) else { return Ok(None) };
-    let mut chosen: Option<SealedPage> = None;
-    for place in places.iter().rev().filter(|place| place.before == end) {
-        let page = read_page(file, place)?;
-        if is_continued(found, place.end, &page) {
-            chosen = Some(page);
-            break;
-        }
-        chosen.get_or_insert(page);
-    }
-    let Some(chosen) = chosen else { return Ok(None) };
-    let mut next = end;
-    let followed = Page::parse(&chosen.bytes).and_then(|page| next.follow(&page));
-    Ok(followed.is_ok().then_some((chosen, next)))
-}
-
 /// Whether the big bodies of a page are there.
-fn has_payloads(page: &SealedPage, payloads: &Payloads) -> bool {
-    let references = Page::parse(&page.bytes).and_then(|page| {
+fn has_payloads(page: &[u8], payloads: &Payloads) -> bool {
+    let references = Page::parse(page).and_then(|page| {
         let wanted = page
             .frames()?
             .into_iter()
@@ -212,15 +154,4 @@ fn has_payloads(page: &SealedPage, payloads: &Payloads) -> bool {
     });
     let is_there = |reference: &PayloadRef| payloads.fetch(reference).is_ok_and(|bytes| reference.fits(&bytes));
     references.is_ok_and(|references| references.iter().flatten().all(is_there))
-}
-
-fn read_page(file: &File, place: &Place) -> io::Result<SealedPage> {
-    let mut bytes = vec![0; place.length];
-    file.read_exact_at(&mut bytes, place.offset)?;
-    let hash = PageHash::of(&bytes);
-    Ok(SealedPage { first: place.before.next, bytes, hash })
-}
-
-fn is_continued(found: &FoundPages, end: Seq, page: &SealedPage) -> bool {
-    found.get(&end).is_some_and(|places| places.iter().any(|place| place.before.previous == page.hash))
 }

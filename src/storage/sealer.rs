@@ -8,40 +8,45 @@ use std::thread::JoinHandle;
 use crate::storage::seal::Sealable;
 use crate::storage::segments::Slot;
 
+/// The way to the thread.
+pub struct Sealer {
+    work: Option<Work>,
+}
+
 /// A full segment, and what its seal has to say.
 type Full = (Arc<Slot>, Sealable);
 
-/// The way to the thread.
-pub struct Sealer {
-    work: Option<(Sender<Full>, JoinHandle<()>)>,
+struct Work {
+    segments: Sender<Full>,
+    thread: JoinHandle<()>,
 }
 
 impl Sealer {
     /// Starts the thread.
     pub fn start() -> std::io::Result<Sealer> {
-        let (sender, segments) = channel::<Full>();
+        let (segments, incoming) = channel::<Full>();
         let thread = std::thread::Builder::new().name("log-sealer".into()).spawn(move || {
-            for (slot, sealable) in segments {
+            for (slot, sealable) in incoming {
                 if let Err(error) = slot.seal(&sealable) {
                     tracing::warn!(segment = %slot.first, %error, "a segment was not sealed; the next start does it");
                 }
             }
         })?;
-        Ok(Sealer { work: Some((sender, thread)) })
+        Ok(Sealer { work: Some(Work { segments, thread }) })
     }
 
     /// Has a segment sealed that takes no more pages.
     pub fn seal(&self, slot: Arc<Slot>, sealable: Sealable) {
-        if let Some((sender, _)) = &self.work {
+        if let Some(work) = &self.work {
             // The thread ends with its sender only, unless it panicked: then the next start seals the segment.
-            let _ = sender.send((slot, sealable));
+            let _ = work.segments.send((slot, sealable));
         }
     }
 
     /// Waits until everything is sealed.
     pub fn finish(&mut self) {
-        if let Some((sender, thread)) = self.work.take() {
-            drop(sender);
+        if let Some(Work { segments, thread }) = self.work.take() {
+            drop(segments);
             let _ = thread.join();
         }
     }

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::domain::id::Seq;
-use crate::log::chain::Page;
 use crate::log::commit::SealedPage;
 use crate::storage::disk;
 use crate::storage::payloads::Payloads;
@@ -147,16 +146,6 @@ impl Segment {
             Ok(item) => item.map(|(key, value)| Ok((seq_of(&key), value))),
             Err(error) => Some(Err(error)),
         })
-    }
-
-    /// Looks every page up, as readers do, from seq `from` up to `end`.
-    pub fn visit(&self, from: Seq, end: Seq) -> Result<(), SegmentError> {
-        let mut next = from;
-        while next < end {
-            let Some((_, bytes)) = self.page_with(next)? else { break };
-            next = Page::parse(&bytes).map_or(end, |page| page.end());
-        }
-        guarded(|| self.db.flush()).map(|_| ())
     }
 
     /// The length of the database's file, in bytes.

@@ -1,5 +1,5 @@
-//! The row of segments: which one holds a seq, and which are open. The last one takes the pages; a sealed one is
-//! opened when somebody reads it, and at most two of them at a time, because sled's memory knows no bound.
+//! The row of segments: which one holds a seq, and which are open. The last one takes the pages and is sled's; the
+//! sealed ones before it are read by their seals, at most two at a time.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,16 +10,14 @@ use parking_lot::{RwLock, RwLockWriteGuard};
 
 use crate::domain::id::Seq;
 use crate::log::ReadError;
-use crate::storage::open::NEXT_STEP;
-use crate::storage::seal::{Seal, Sealable};
+use crate::storage::open::{NEXT_STEP, explain};
+use crate::storage::payloads::Payloads;
+use crate::storage::seal::{Seal, SealError, Sealable, SealedSegment};
 use crate::storage::segment::{Segment, SegmentError, name_of};
-use crate::storage::trial::{TrialError, may_open};
+use crate::storage::trial::CHECK_CACHE_BYTES;
 
 /// How many sealed segments may be open at once.
 pub const SEALED_OPEN_MAX: usize = 2;
-
-/// The cache of an open sealed segment, in bytes. sled may take several times as much.
-pub const SEALED_CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// All segments of a log.
 #[derive(Default)]
@@ -34,43 +32,56 @@ pub struct Slot {
     pub first: Seq,
     dir: PathBuf,
     seal: OnceLock<Seal>,
-    /// Whether the file was compared with its seal since the start.
-    checked: AtomicBool,
-    open: RwLock<Option<Segment>>,
+    open: RwLock<Open>,
     last_use: AtomicU64,
 }
 
+enum Open {
+    /// It takes pages, or waits for its seal.
+    Sled(Segment),
+    Sealed(SealedSegment),
+    No,
+}
+
 impl Segments {
-    /// Adds a segment at the end: a sealed one that is closed, or one that is open.
-    pub fn push(&self, first: Seq, dir: &Path, seal: Option<Seal>, open: Option<Segment>) -> Arc<Slot> {
-        let slot = Arc::new(Slot {
-            first,
-            dir: dir.to_path_buf(),
-            seal: seal.map(OnceLock::from).unwrap_or_default(),
-            checked: AtomicBool::new(false),
-            open: RwLock::new(open),
-            last_use: AtomicU64::new(0),
-        });
-        let before = self.row.write().insert(first, slot.clone());
-        assert!(before.is_none(), "two segments cannot begin at the same event");
-        slot
+    /// Adds a segment at the end that is open.
+    pub fn push_open(&self, first: Seq, dir: &Path, segment: Segment) -> Arc<Slot> {
+        self.push(first, dir, OnceLock::new(), Open::Sled(segment))
     }
 
-    /// Calls `read` with the open segment that holds a seq.
-    pub fn with<T>(&self, seq: Seq, read: impl FnOnce(&Segment) -> Result<T, SegmentError>) -> Result<T, ReadError> {
+    /// Adds a segment at the end that is sealed.
+    pub fn push_sealed(&self, first: Seq, dir: &Path, seal: Seal) -> Arc<Slot> {
+        self.push(first, dir, seal.into(), Open::No)
+    }
+
+    /// The bytes of the page that should hold a seq, and where its payloads are.
+    pub fn page_with(&self, seq: Seq) -> Result<(Option<Vec<u8>>, Payloads), ReadError> {
         let slot = self.row.read().range(..=seq).next_back().map(|(_, slot)| slot.clone());
         let slot = slot.expect("a seq between the earliest and the last lies in a segment");
         slot.last_use.store(self.uses.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
-        let result = slot.with(read, || self.make_room());
-        result.map_err(|error| slot.read_error(error))
+        let bytes = slot.page_with(seq, || self.make_room()).map_err(|error| slot.read_error(error))?;
+        Ok((bytes, Payloads::in_segment(&slot.dir)))
+    }
+
+    /// The first seq of the segment in which a seq lies.
+    pub fn first_before(&self, seq: Seq) -> Option<Seq> {
+        self.row.read().range(..=seq).next_back().map(|(first, _)| *first)
     }
 
     /// Closes all segments for good.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
         for slot in self.row.read().values() {
-            slot.open.write().take();
+            *slot.open.write() = Open::No;
         }
+    }
+
+    fn push(&self, first: Seq, dir: &Path, seal: OnceLock<Seal>, open: Open) -> Arc<Slot> {
+        let (dir, open, last_use) = (dir.to_path_buf(), RwLock::new(open), AtomicU64::new(0));
+        let slot = Arc::new(Slot { first, dir, seal, open, last_use });
+        let before = self.row.write().insert(first, slot.clone());
+        assert!(before.is_none(), "two segments cannot begin at the same event");
+        slot
     }
 
     /// Closes the sealed segments that were not used for longest, so that one more may be opened; not after the end.
@@ -81,8 +92,8 @@ impl Segments {
         let mut open: Vec<Arc<Slot>> = self.row.read().values().filter(|slot| slot.may_close()).cloned().collect();
         open.sort_by_key(|slot| slot.last_use.load(Ordering::Relaxed));
         let surplus = (open.len() + 1).saturating_sub(SEALED_OPEN_MAX);
-        for slot in &open[..surplus.min(open.len())] {
-            slot.open.write().take();
+        for slot in &open[..surplus] {
+            *slot.open.write() = Open::No;
         }
         Ok(())
     }
@@ -90,81 +101,90 @@ impl Segments {
 
 /// Why a slot could not be read.
 enum SlotError {
-    Segment(SegmentError),
-    NotAsSealed(TrialError),
+    Sled(SegmentError),
+    Sealed(SealError),
     Closed,
 }
 
-impl From<SegmentError> for SlotError {
-    fn from(error: SegmentError) -> SlotError {
-        SlotError::Segment(error)
-    }
-}
-
 impl Slot {
-    /// Closes the segment, seals it, and leaves it closed. Readers wait meanwhile.
-    pub fn seal(&self, what: &Sealable) -> Result<(), SegmentError> {
+    /// Has sled close the segment, and seals it. Readers wait meanwhile.
+    pub fn seal(&self, what: &Sealable) -> Result<(), SealError> {
         let mut open = self.open.write();
-        drop(open.take());
-        let seal = Seal::make(&self.dir, what, SEALED_CACHE_BYTES)?;
-        self.checked.store(true, Ordering::Relaxed);
-        // A segment is sealed once: by the one sealer, after its last page.
-        let _ = self.seal.set(seal);
-        Ok(())
+        if let Open::No = *open {
+            // The log was closed meanwhile.
+            return Ok(());
+        }
+        *open = Open::No;
+        match Seal::make(&self.dir, what) {
+            Ok(seal) => {
+                // A segment is sealed once: by the one sealer, after its last page.
+                let _ = self.seal.set(seal);
+                Ok(())
+            }
+            Err(error) => {
+                // It can still be read as before.
+                if let Ok(segment) = Segment::open(&self.dir, CHECK_CACHE_BYTES) {
+                    *open = Open::Sled(segment);
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Calls `write` with the segment, which is the last of the row and therefore open.
     pub fn active<T>(&self, write: impl FnOnce(&Segment) -> T) -> T {
-        write(self.open.read().as_ref().expect("the segment that takes the pages is open"))
+        match &*self.open.read() {
+            Open::Sled(segment) => write(segment),
+            Open::Sealed(_) | Open::No => panic!("the segment that takes the pages is open until the log is closed"),
+        }
     }
 
-    fn with<T>(
+    fn page_with(
         &self,
-        read: impl FnOnce(&Segment) -> Result<T, SegmentError>,
+        seq: Seq,
         make_room: impl FnOnce() -> Result<(), SlotError>,
-    ) -> Result<T, SlotError> {
-        if let Some(segment) = self.open.read().as_ref() {
-            return Ok(read(segment)?);
+    ) -> Result<Option<Vec<u8>>, SlotError> {
+        if let Some(result) = self.open.read().page_with(seq) {
+            return result;
         }
         make_room()?;
         let mut open = self.open.write();
-        if open.is_none() {
-            *open = Some(self.open_sealed()?);
+        if let (Open::No, Some(seal)) = (&*open, self.seal.get()) {
+            *open = Open::Sealed(SealedSegment::open(&self.dir, seal).map_err(SlotError::Sealed)?);
         }
         let open = RwLockWriteGuard::downgrade(open);
-        Ok(read(open.as_ref().expect("it was opened just now"))?)
-    }
-
-    fn open_sealed(&self) -> Result<Segment, SlotError> {
-        if let Some(seal) = self.seal.get() {
-            if !self.checked.load(Ordering::Relaxed) && !seal.fits(&self.dir).map_err(SegmentError::Io)? {
-                // The hash proves it whole; without it sled must be kept from destroying what is left.
-                may_open(&self.dir, self.first, Some(seal.start), &seal.promise()).map_err(SlotError::NotAsSealed)?;
-            }
-            self.checked.store(true, Ordering::Relaxed);
-        }
-        Ok(Segment::open(&self.dir, SEALED_CACHE_BYTES)?)
+        open.page_with(seq).unwrap_or(Err(SlotError::Closed))
     }
 
     fn may_close(&self) -> bool {
-        self.seal.get().is_some() && self.open.try_read().is_some_and(|open| open.is_some())
+        self.open.try_read().is_some_and(|open| matches!(*open, Open::Sealed(_)))
     }
 
     fn read_error(&self, error: SlotError) -> ReadError {
-        let place = format!("segment {}", name_of(self.first));
-        match error {
-            SlotError::NotAsSealed(error) => {
-                let detail = format!("its file is not as it was sealed: {error}; {NEXT_STEP}");
-                ReadError::Damaged { place, detail }
+        let step = "read a segment";
+        let detail = match error {
+            SlotError::Closed => return ReadError::Failed { step, source: "the log is closed".into() },
+            SlotError::Sled(SegmentError::Io(error)) => return ReadError::Failed { step, source: error.into() },
+            SlotError::Sled(error) => explain(&error),
+            SlotError::Sealed(error) => explain(&error),
+        };
+        ReadError::Damaged {
+            place: format!("segment {}", name_of(self.first)),
+            detail: format!("{detail}; {NEXT_STEP}"),
+        }
+    }
+}
+
+impl Open {
+    /// The bytes of the page; none if the segment is not open.
+    fn page_with(&self, seq: Seq) -> Option<Result<Option<Vec<u8>>, SlotError>> {
+        match self {
+            Open::Sled(segment) => {
+                let found = segment.page_with(seq).map_err(SlotError::Sled);
+                Some(found.map(|found| found.map(|(_, bytes)| bytes.to_vec())))
             }
-            SlotError::Closed => ReadError::Failed { step: "read a segment", source: "the log is closed".into() },
-            SlotError::Segment(SegmentError::Io(error)) => {
-                ReadError::Failed { step: "read a segment", source: error.into() }
-            }
-            SlotError::Segment(error) => {
-                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-                ReadError::Damaged { place, detail: format!("{error}{cause}; {NEXT_STEP}") }
-            }
+            Open::Sealed(segment) => Some(segment.page_with(seq).map_err(|error| SlotError::Sealed(error.into()))),
+            Open::No => None,
         }
     }
 }

@@ -9,8 +9,13 @@ use crate::log::chain::{ChainEnd, Page, PageError};
 use crate::storage::disk;
 use crate::storage::inspect::{Promise, Verdict, inspect};
 use crate::storage::segment::{Segment, file_of};
-use crate::storage::segments::SEALED_CACHE_BYTES;
 use crate::storage::verify::{VerifyError, verify};
+
+/// sled's cache while it opens a segment only to have it checked, in bytes.
+pub const CHECK_CACHE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The copy of segment `00…01` is `00…01.trial`.
+const TRIAL: &str = "trial";
 
 /// Why sled may not open a segment.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +39,13 @@ pub fn may_open(dir: &Path, first: Seq, before: Option<ChainEnd>, promise: &Prom
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Removes the copies that were left when the server was killed while it checked one.
+pub fn remove_trials(log_dir: &Path) -> io::Result<()> {
+    let names = disk::names_in(log_dir)?;
+    let trials = names.iter().map(|name| log_dir.join(name)).filter(|path| path.extension() == Some(TRIAL.as_ref()));
+    trials.into_iter().try_for_each(|path| disk::remove_dir(&path))
 }
 
 /// Where the chain stands before a segment. What was before the oldest one is gone: its first page is believed.
@@ -61,7 +73,7 @@ fn try_a_copy(
     promise: &Promise,
     detail: String,
 ) -> Result<(), TrialError> {
-    let copy = dir.with_extension("trial");
+    let copy = dir.with_extension(TRIAL);
     disk::remove_dir(&copy)?;
     let (needed, free) = (disk::bytes_in_files(dir)?, disk::free(dir)?);
     if needed >= free {
@@ -74,7 +86,7 @@ fn try_a_copy(
 }
 
 fn read_all(copy: &Path, first: Seq, before: Option<ChainEnd>, promise: &Promise) -> Result<(), VerifyError> {
-    let segment = Segment::open(copy, SEALED_CACHE_BYTES)?;
+    let segment = Segment::open(copy, CHECK_CACHE_BYTES)?;
     let start = start_of(&segment, first, before, promise.lineage)?;
     verify(&segment, start, Some(promise)).map(|_| ())
 }

@@ -96,7 +96,7 @@ impl SledFinished {
                 remove_all_but(&self.dir, number + 1)
             }
             Err(error) => {
-                tracing::warn!(%error, "the stored views could not be made smaller; they stay as they are");
+                tracing::warn!(?error, "the stored views could not be made smaller; they stay as they are");
                 drop(fresh);
                 remove_all_but(&self.dir, number)
             }

@@ -142,7 +142,7 @@ impl Writer {
         let first = self.end.next;
         let dir = self.log_dir.join(name_of(first));
         let segment = create(&dir, self.cache_bytes).map_err(|error| segment_failed("begin a segment", error))?;
-        let next = self.shared.segments.push(first, &dir, None, Some(segment));
+        let next = self.shared.segments.push_open(first, &dir, segment);
         let sealable = Sealable { start: self.active_start, end: self.end, last_page: self.head.last_page };
         self.sealer.seal(std::mem::replace(&mut self.active, next), sealable);
         self.active_start = self.end;

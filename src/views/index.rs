@@ -35,6 +35,8 @@ pub struct Index {
     /// Finished jobs that are not stored yet.
     pub pending: Pending,
     pub rates: Rates,
+    /// The last event of finished jobs for which a call came too late: all others ended with theirs.
+    pub late: HashMap<JobId, Seq>,
 }
 
 /// What is known of a queue.
@@ -114,8 +116,10 @@ impl Index {
             | Event::JobFailed(_)
             | Event::JobCancelled(_)
             | Event::JobRetried(_)
-            | Event::JobAmended(_)
-            | Event::JobLateResult(_) => {}
+            | Event::JobAmended(_) => {}
+            Event::JobLateResult(data) => {
+                self.late.insert(data.job, record.seq);
+            }
         }
     }
 
@@ -128,7 +132,12 @@ impl Index {
                 revived.entry(data.job).or_insert(&*data.revived);
             }
         }
-        page.jobs.iter().for_each(|job| self.put(job, revived.get(&job.id).copied()));
+        for job in &page.jobs {
+            self.put(job, revived.get(&job.id).copied());
+            if self.late.get(&job.id).is_some_and(|&late| late <= job.seq) {
+                self.late.remove(&job.id);
+            }
+        }
     }
 
     /// Shows a job as it is now. What it was before is known here while it is active; of a finished one that was
@@ -162,6 +171,9 @@ impl Index {
         let (number, place) = locate(stub.id.ordinal());
         self.blocks.entry(number).or_default().set_slot(place, Slot::Finished(stub.finish_ordinal));
         self.enter(&Entry::of_stub(stub));
+        if let Some((late, _)) = stub.late {
+            self.late.insert(stub.id, late);
+        }
     }
 
     /// Where a job is. The id itself is not compared: a finished job's is known to the store only.

@@ -6,7 +6,7 @@
 
 mod block;
 #[cfg(test)]
-pub(crate) mod conformance;
+pub mod conformance;
 mod counts;
 mod finished;
 pub mod flusher;
@@ -17,7 +17,7 @@ mod rates;
 pub mod row;
 mod search;
 #[cfg(test)]
-pub(crate) mod testing;
+pub mod testing;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -173,7 +173,15 @@ impl Views {
 
     /// The row of a job, with its live progress while it runs.
     pub fn row_of(&self, head: &Head) -> JobRow {
-        JobRow::with(&head.job, head.items, self.live(&head.job).as_deref())
+        let mut row = JobRow::with(&head.job, head.items, self.live(&head.job).as_deref());
+        row.seq = self.last_seq(&head.job);
+        row
+    }
+
+    /// The seq of a job's last event, where its trail through the log begins. A call that came too late for a finished
+    /// job is later than the end.
+    pub fn last_seq(&self, job: &Job) -> Seq {
+        self.index.read().late.get(&job.id).map_or(job.seq, |&late| late.max(job.seq))
     }
 
     fn live(&self, job: &Job) -> Option<Arc<Progress>> {

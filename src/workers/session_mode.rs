@@ -129,7 +129,7 @@ async fn attend(
     };
     let _ = stdin.outbox.try_send(session.welcome());
     let (ended, ends) = watch::channel(None);
-    let mut source = ChildSource { pipes, ended: ends, worker: slot.name() };
+    let mut source = ChildSource { pipes, ended: ends, mute_since: None, worker: slot.name() };
     let mut attending =
         Attending { slot, session: session.clone(), group, is_broken: stdin.is_broken, ended, state: State::default() };
     let end = attending.stay(&mut source, &stdin.outbox, heard).await;
@@ -269,6 +269,8 @@ async fn leave(slot: &Slot, session: &Session, exit: Exit, end: &DriveEnd) -> bo
 struct ChildSource {
     pipes: Pipes,
     ended: watch::Receiver<Option<Instant>>,
+    /// Since when it can say nothing more, because it has closed its standard output.
+    mute_since: Option<Instant>,
     worker: String,
 }
 
@@ -291,17 +293,23 @@ impl Source for ChildSource {
 }
 
 impl ChildSource {
-    /// The next lines; none when the child has ended and nothing more is expected, or both pipes are closed.
+    /// The next lines; none when the child has ended or can say nothing more, and nothing more is expected.
     async fn printed(&mut self) -> Vec<Printed> {
         let ended = *self.ended.borrow();
-        if let Some(ended) = ended {
+        if let Some(ended) = ended.or(self.mute_since) {
             return self.pipes.next_after_end(ended).await;
         }
         tokio::select! {
-            printed = self.pipes.next() => return printed,
+            printed = self.pipes.next_while_speaking() => {
+                if !printed.is_empty() {
+                    return printed;
+                }
+                // Without frames no job of it could ever end. Its last words may still be on their way in the other pipe.
+                self.mute_since = Some(Instant::now());
+            }
             _ = self.ended.wait_for(Option::is_some) => {}
         }
-        let ended = self.ended.borrow().unwrap_or_else(Instant::now);
+        let ended = self.ended.borrow().or(self.mute_since).unwrap_or_else(Instant::now);
         self.pipes.next_after_end(ended).await
     }
 

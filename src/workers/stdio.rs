@@ -49,19 +49,41 @@ impl Pipes {
     /// The next lines, at least one; none when both pipes have ended. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Vec<Printed> {
         loop {
-            let (stream, lines) = tokio::select! {
-                lines = self.stdout.next(), if !self.stdout.has_ended() => (LogStream::Stdout, lines),
-                lines = self.stderr.next(), if !self.stderr.has_ended() => (LogStream::Stderr, lines),
-                else => return Vec::new(),
-            };
-            match lines {
-                Ok(lines) if lines.is_empty() => {}
-                Ok(lines) => return lines.into_iter().map(|line| Printed { stream, line }).collect(),
-                // A pipe that cannot be read has ended for us.
-                Err(_) if stream == LogStream::Stdout => self.stdout.end(),
-                Err(_) => self.stderr.end(),
+            match self.read().await {
+                Some(printed) if printed.is_empty() => {}
+                printed => return printed.unwrap_or_default(),
             }
         }
+    }
+
+    /// The same, but none as soon as nothing more can come on standard output.
+    pub async fn next_while_speaking(&mut self) -> Vec<Printed> {
+        while !self.stdout.has_ended() {
+            match self.read().await {
+                Some(printed) if printed.is_empty() => {}
+                printed => return printed.unwrap_or_default(),
+            }
+        }
+        Vec::new()
+    }
+
+    /// What the next read of one pipe brings: nothing when that pipe has ended, none when both had before.
+    async fn read(&mut self) -> Option<Vec<Printed>> {
+        let (stream, lines) = tokio::select! {
+            lines = self.stdout.next(), if !self.stdout.has_ended() => (LogStream::Stdout, lines),
+            lines = self.stderr.next(), if !self.stderr.has_ended() => (LogStream::Stderr, lines),
+            else => return None,
+        };
+        let lines = lines.unwrap_or_else(|_| {
+            // A pipe that cannot be read has ended for us.
+            if stream == LogStream::Stdout {
+                self.stdout.end()
+            } else {
+                self.stderr.end()
+            }
+            Vec::new()
+        });
+        Some(lines.into_iter().map(|line| Printed { stream, line }).collect())
     }
 
     /// What is left in the pipes after the child has ended. It does not wait long for others that hold them open.

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::support::TestServer;
 use crate::support::worker;
 use crate::support::worker::Hold;
 
@@ -19,6 +20,21 @@ fn a_followed_log_ends_with_its_job() {
         assert_eq!(stream.headers["content-type"], "text/event-stream");
         assert!(text.contains("\"text\":\"first words\"") && text.contains("event:end"), "{text}");
     });
+}
+
+#[test]
+fn a_server_that_stops_keeps_no_waiter() {
+    let server = worker::server();
+    let id = server.submit(&json!({"kind": "remote", "args": {}}));
+    let (waiting, following) = (format!("/api/jobs/{id}?wait_s=50"), format!("/api/jobs/{id}/logs?follow"));
+    let waiting = server.send(&waiting);
+    let following = server.send(&following);
+    // A connection is served as soon as it is accepted, and connections are accepted in order.
+    server.get("/health").ok(200);
+    server.terminate();
+    let (waited, followed) = (TestServer::rest(waiting), TestServer::rest(following));
+    assert!(waited.contains("\"state\":\"queued\""), "{waited}");
+    assert!(followed.contains("event:end"), "{followed}");
 }
 
 #[test]

@@ -155,3 +155,35 @@ fn no_two_routes_have_the_same_name_or_method_and_path() {
         }
     }
 }
+
+/// A door with one route, which never answers by itself.
+fn slow_door() -> Arc<Door> {
+    let never = |_, _| std::future::pending::<Result<warp::reply::Response, error::ApiError>>();
+    let mut route = Route::new(warp::http::Method::GET, "/slow", never);
+    route.time_max = Some(std::time::Duration::from_millis(20));
+    let epoch = Epoch(uuid::Uuid::from_u128(7));
+    let identity = Identity { epoch, started_at: Timestamp::from_ms(1_000), version: "0.0.0" };
+    let gate = Gate::new(LISTEN.parse().expect("an address"), Vec::new());
+    Arc::new(Door::new(identity, gate, Table::new(vec![route])))
+}
+
+#[tokio::test]
+async fn a_request_that_takes_too_long_is_answered_all_the_same() {
+    let world = world::World::start().await;
+    let door = slow_door();
+    door.open(world.door.context().expect("is open").clone());
+    refused(&ask_at(&door, "GET", "/slow", &[]).await, 503, "request_timeout");
+}
+
+#[test]
+fn the_published_description_is_that_of_this_server() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/http/openapi.json");
+    let document = openapi::describe(&Table::new(routes()), env!("CARGO_PKG_VERSION"));
+    let text = serde_json::to_string_pretty(&document).expect("writes") + "\n";
+    if std::env::var_os("DAYBOOK_WRITE_SCHEMAS").is_some() {
+        std::fs::create_dir_all(path.parent().expect("has one")).expect("makes");
+        std::fs::write(&path, &text).expect("writes");
+    }
+    let published = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(published == text, "schemas/http is old; make it again: DAYBOOK_WRITE_SCHEMAS=1 cargo test --lib api::");
+}

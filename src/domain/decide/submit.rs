@@ -106,7 +106,12 @@ impl Plan {
 
     /// Refuses entries that wait for each other in a circle: takes away, again and again, what waits for nothing.
     fn check_circles(&self, jobs: &[NewJob]) -> Result<(), Refusal> {
-        let mut waits: Vec<BTreeSet<usize>> = jobs.iter().map(entries_waited_for).collect();
+        let fresh = (0..jobs.len()).filter(|&entry| self.is_fresh(entry));
+        let places: BTreeMap<JobId, usize> = fresh.map(|entry| (self.ids[entry], entry)).collect();
+        let mut waits: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); jobs.len()];
+        for &entry in places.values() {
+            waits[entry] = jobs[entry].depends_on.iter().filter_map(|wanted| self.place_of(&places, wanted)).collect();
+        }
         let mut waited_by: Vec<Vec<usize>> = vec![Vec::new(); jobs.len()];
         for (entry, waited) in waits.iter().enumerate() {
             waited.iter().for_each(|&other| waited_by[other].push(entry));
@@ -126,9 +131,17 @@ impl Plan {
             entry = *waits[entry].first().expect("an entry that is left waits for one that is left");
         }
         let in_circle =
-            |dependency: &Dependency| matches!(dependency, Dependency::Entry(other) if waits[entry].contains(other));
+            |wanted: &Dependency| self.place_of(&places, wanted).is_some_and(|at| waits[entry].contains(&at));
         let dependency = jobs[entry].depends_on.iter().position(in_circle);
         Err(Refusal::DependencyCycle { entry, dependency: dependency.expect("it waits for an entry in the circle") })
+    }
+
+    /// The fresh entry that a dependency leads to: entries with the same key are the same job.
+    fn place_of(&self, places: &BTreeMap<JobId, usize>, wanted: &Dependency) -> Option<usize> {
+        match *wanted {
+            Dependency::Entry(other) => places.get(&self.ids[other]).copied(),
+            Dependency::Job(_) => None,
+        }
     }
 
     fn submitted(&mut self, state: &State, now: Timestamp, entry: usize, job: NewJob) -> Result<JobSubmitted, Refusal> {
@@ -195,16 +208,6 @@ impl Plan {
         // Only the first fresh job carries the key of the request.
         Ok(Relations { parent, root, depends_on, unique_key, idempotency: self.idempotency.take() })
     }
-}
-
-fn entries_waited_for(job: &NewJob) -> BTreeSet<usize> {
-    job.depends_on
-        .iter()
-        .filter_map(|dependency| match *dependency {
-            Dependency::Entry(entry) => Some(entry),
-            Dependency::Job(_) => None,
-        })
-        .collect()
 }
 
 fn check_items(entry: usize, job: &NewJob) -> Result<(), Refusal> {

@@ -27,8 +27,8 @@ pub fn child_options() -> Options {
 
 /// The record with this number: every run writes the same.
 fn expected(seq: u64) -> Record {
-    let bytes = if seq % 301 == 0 { 30_000 } else { 50 + (seq as usize * 131) % 600 };
-    record(seq, bytes, seq % GROUP != 0)
+    let bytes = if seq.is_multiple_of(301) { 30_000 } else { 50 + (seq as usize * 131) % 600 };
+    record(seq, bytes, !seq.is_multiple_of(GROUP))
 }
 
 /// Checks that a log has what was committed, and nothing but whole groups behind it. Gives its last seq.

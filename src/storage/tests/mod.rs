@@ -44,7 +44,7 @@ pub fn fill(log: &mut dyn EventLog, count: u64) {
     let mut next = log.last().0 + 1;
     while next <= count {
         let end = (next + 20 + next % 61).min(count);
-        let size = |seq: u64| if seq % 97 == 0 { 20_000 } else { 100 + (seq as usize * 37) % 700 };
+        let size = |seq: u64| if seq.is_multiple_of(97) { 20_000 } else { 100 + (seq as usize * 37) % 700 };
         let batch: Arc<[Record]> = (next..=end).map(|seq| record(seq, size(seq), seq % 3 == 0 && seq < end)).collect();
         append(log, batch);
         next = end + 1;

@@ -93,7 +93,7 @@ pub fn newest(dir: &Path, lineage: Uuid) -> io::Result<Option<(u64, sled::Db, Me
                 return Ok(Some((number, db, meta)));
             }
             Ok(_) => tracing::warn!("the stored views belong to another log; they are built again"),
-            Err(error) => tracing::warn!(%error, "stored views could not be opened; they are built again from the log"),
+            Err(error) => tracing::warn!(?error, "stored views could not be opened; they are built again from the log"),
         }
     }
     remove_all_but(dir, 0)?;

@@ -45,7 +45,7 @@ impl Shared {
     /// Even jobs are tagged `even`, one in 100,001 `rare`.
     fn queued(&self, ordinal: u64) -> Arc<Job> {
         let at = Timestamp::from_ms(1_790_000_000_000 + ordinal as i64);
-        let tag = if ordinal % 100_001 == 0 { 2 } else { usize::from(ordinal % 2 == 0) };
+        let tag = if ordinal.is_multiple_of(100_001) { 2 } else { usize::from(ordinal.is_multiple_of(2)) };
         Arc::new(Job {
             id: JobId::new(at, Ordinal(ordinal), ordinal),
             kind: self.kinds[ordinal as usize % 5].clone(),
@@ -61,7 +61,7 @@ impl Shared {
     fn finished(&self, job: &Job, finish: u64) -> Arc<Job> {
         let ending = Ending { finished_at: job.created_at, reason: None, finish_ordinal: FinishOrdinal(finish) };
         let extras = plain_job(1, 1).extras;
-        let state = if finish % 50 == 0 { JobState::Failed(ending) } else { JobState::Completed(ending) };
+        let state = if finish.is_multiple_of(50) { JobState::Failed(ending) } else { JobState::Completed(ending) };
         Arc::new(Job { state, extras, ..job.clone() })
     }
 }

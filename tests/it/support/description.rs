@@ -35,6 +35,9 @@ impl Description {
     pub fn check(&self, method: &str, path: &str, answer: &Answer) {
         let asked = format!("{method} {path}");
         assert!(!answer.header("daybook-epoch").is_empty(), "{asked}: every answer carries the epoch");
+        if method == "GET" {
+            assert!(!answer.header("daybook-seq").is_empty(), "{asked}: every read carries the seq");
+        }
         let Some(operation) = self.operation(method, path.split('?').next().unwrap_or(path)) else {
             assert!(matches!(answer.status, 404 | 405), "{asked}: what is not described is refused");
             return;

@@ -98,6 +98,11 @@ impl TestServer {
         &self.address
     }
 
+    /// The number of its process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Where it was started.
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -110,9 +115,14 @@ impl TestServer {
         self.again()
     }
 
+    /// Asks it to end.
+    pub fn terminate(&self) {
+        kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM).expect("it runs");
+    }
+
     /// Asks it to end, waits until it has, and starts it again on the same data.
     pub fn stop_and_restart(mut self) -> TestServer {
-        kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM).expect("it runs");
+        self.terminate();
         assert!(self.child.wait().expect("it ends").success());
         self.again()
     }
@@ -164,9 +174,21 @@ impl TestServer {
     /// Sends bytes over a connection of their own, and reads until the server closes it.
     pub fn send_bytes(&self, bytes: &[u8]) -> String {
         let mut stream = TcpStream::connect(&self.address).expect("it listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         // A server that has heard enough may close before it has read everything.
         let _ = stream.write_all(bytes);
+        TestServer::rest(stream)
+    }
+
+    /// Begins a GET over a connection of its own.
+    pub fn send(&self, path: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.address).expect("it listens");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").expect("it reads");
+        stream
+    }
+
+    /// What a connection still has to say until the server closes it.
+    pub fn rest(mut stream: TcpStream) -> String {
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         let mut text = Vec::new();
         let _ = stream.read_to_end(&mut text);
         String::from_utf8_lossy(&text).into_owned()

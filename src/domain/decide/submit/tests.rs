@@ -474,3 +474,14 @@ fn a_batch_has_at_most_a_hundred_thousand_items() {
     world.when(submit(a_batch(&keys))).then_refused(Refusal::TooManyItems { entry: 0 });
     world.when(submit(a_batch(&keys[1..]))).then_types(&["job.submitted"]);
 }
+
+#[test]
+fn entries_with_the_same_key_are_one_child_and_do_not_wait_for_each_other() {
+    let mut world = World::new();
+    let parent = world.running(a_job());
+    let waiting = NewJob { unique_key: Some("page".into()), ..after_entries(&[1]) };
+    let refusal = Refusal::DependencyCycle { entry: 0, dependency: 0 };
+    world.when(submit_children(parent, [waiting.clone(), keyed("page")])).then_refused(refusal);
+    world.given(submit_children(parent, [keyed("page")]));
+    world.when(submit_children(parent, [waiting, keyed("page")])).then_nothing();
+}
