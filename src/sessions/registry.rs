@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};
@@ -12,6 +12,7 @@ use tokio::sync::{broadcast, watch};
 use crate::clock::Clock;
 use crate::domain::event::Event;
 use crate::domain::id::{Epoch, JobId, SessionId};
+use crate::domain::job::{Job, WorkerPlace};
 use crate::domain::time::Millis;
 use crate::engine::{Handle, SubmitError};
 use crate::feed::Page;
@@ -19,6 +20,9 @@ use crate::kinds::Catalog;
 use crate::sessions::ports::JobLogs;
 use crate::sessions::previews::Previews;
 use crate::sessions::session::{Joining, Session};
+
+/// How often pictures of ended jobs are looked through.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
 /// What every worker is told about time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +88,12 @@ impl Sessions {
         self.parts.epoch
     }
 
+    /// Notes that the workers which are child processes live: they do, as long as they have not ended.
+    pub fn beat_children(&self) {
+        let sessions: Vec<Arc<Session>> = self.live.lock().values().cloned().collect();
+        sessions.iter().filter(|session| session.place() == WorkerPlace::Subprocess).for_each(|session| session.beat());
+    }
+
     /// Forgets every session. The server ends: whoever still has one can only end it.
     pub fn close(&self) {
         let gone = std::mem::take(&mut *self.live.lock());
@@ -105,11 +115,6 @@ impl Sessions {
         }
     }
 
-    fn holder(&self, job: JobId) -> Option<Arc<Session>> {
-        let session = *self.holders.lock().get(&job)?;
-        self.get(session)
-    }
-
     fn hear(&self, page: &Page) {
         let now = Instant::now();
         for record in page.records.iter() {
@@ -117,17 +122,16 @@ impl Sessions {
                 self.previews.forget(retried.job);
             }
         }
-        for job in &page.jobs {
-            if job.is_terminal() {
-                self.previews.job_ended(job.id, now);
-            }
-            // The page may be older than the lease: an answer overtakes the pages, and a job that was still queued in one
-            // is no job that was lost. What counts is what the views show by now.
-            if let Some(session) = self.holder(job.id) {
-                session.look_at(job.id);
+        page.jobs.iter().filter(|job| job.is_terminal()).for_each(|job| self.previews.job_ended(job.id, now));
+        let holders = self.holders.lock();
+        let held = page.jobs.iter().filter_map(|job| Some((job, *holders.get(&job.id)?)));
+        let held: Vec<(&Arc<Job>, SessionId)> = held.collect();
+        drop(holders);
+        for (job, session) in held {
+            if let Some(session) = self.get(session) {
+                session.observe(job);
             }
         }
-        self.previews.sweep(now);
     }
 
     /// Looks at every held job itself, because some of what happened was missed.
@@ -138,9 +142,14 @@ impl Sessions {
 }
 
 async fn watch_pages(sessions: Weak<Sessions>, mut pages: broadcast::Receiver<Arc<Page>>) {
+    let mut swept_at = Instant::now();
     loop {
         let heard = pages.recv().await;
         let Some(sessions) = sessions.upgrade() else { return };
+        if swept_at.elapsed() >= SWEEP_EVERY {
+            swept_at = Instant::now();
+            sessions.previews.sweep(swept_at);
+        }
         match heard {
             Ok(page) => sessions.hear(&page),
             Err(broadcast::error::RecvError::Lagged(_)) => sessions.look_again(),

@@ -89,6 +89,11 @@ impl Session {
         self.id
     }
 
+    /// Where its worker lives.
+    pub fn place(&self) -> WorkerPlace {
+        self.place
+    }
+
     /// The answer to `hello`.
     pub fn welcome(&self) -> ServerFrame {
         let settings = self.sessions.parts.settings;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::clock::{Clock, SystemClock};
 use crate::domain::command::{Answer, Command, NewJob, StartEpoch, Submit};
@@ -50,6 +50,7 @@ pub(crate) struct World {
 pub(crate) struct MemoryLogs {
     lines: Mutex<HashMap<JobId, Vec<LogLine>>>,
     synced: Mutex<HashMap<JobId, usize>>,
+    appended: Notify,
 }
 
 /// Files in memory.
@@ -151,8 +152,12 @@ impl World {
     /// Waits until a line with this text is in the log of a job.
     pub async fn until_logged(&self, id: JobId, text: &str) {
         let waited = tokio::time::timeout(PATIENCE, async {
-            while !self.logs.texts(id).iter().any(|line| line.contains(text)) {
-                tokio::task::yield_now().await;
+            loop {
+                let appended = self.logs.appended.notified();
+                if self.logs.texts(id).iter().any(|line| line.contains(text)) {
+                    return;
+                }
+                appended.await;
             }
         });
         waited.await.unwrap_or_else(|_| panic!("{text:?} was never logged: {:?}", self.logs.texts(id)))
@@ -202,6 +207,7 @@ impl MemoryLogs {
 impl JobLogs for MemoryLogs {
     fn append(&self, job: JobId, _at: Timestamp, lines: &[LogLine]) -> io::Result<()> {
         self.lines.lock().entry(job).or_default().extend_from_slice(lines);
+        self.appended.notify_waiters();
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 //! stops.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -11,12 +11,16 @@ use tokio::task::JoinSet;
 
 use crate::domain::id::KindName;
 use crate::kinds::RunMode;
+use crate::sessions::Sessions;
 use crate::workers::files::clear_scratch;
 use crate::workers::slot::{Order, RunSpec, Slot, Workshop};
 use crate::workers::{command, session_mode};
 
 /// What is kept back of the time to drain, so that the ends of killed runs can still be recorded.
 const RECORDING_TIME: Duration = Duration::from_secs(1);
+
+/// How often it is noted that children live.
+const BEAT_EVERY: Duration = Duration::from_secs(5);
 
 /// Runs the children of this server. Dropped without a drain, it kills them.
 pub struct Supervisor {
@@ -51,6 +55,7 @@ impl Supervisor {
         let slots = Mutex::new(JoinSet::new());
         let supervisor = Supervisor { workshop, crews: Mutex::default(), retiring: Mutex::default(), slots };
         supervisor.apply(specs);
+        tokio::spawn(beat(Arc::downgrade(&supervisor.workshop.sessions)));
         supervisor
     }
 
@@ -109,5 +114,15 @@ impl Supervisor {
             }
         }
         Crew { spec, order }
+    }
+}
+
+/// Notes now and then that the children live, as long as there are sessions.
+async fn beat(sessions: Weak<Sessions>) {
+    let mut beats = tokio::time::interval(BEAT_EVERY);
+    loop {
+        beats.tick().await;
+        let Some(sessions) = sessions.upgrade() else { return };
+        sessions.beat_children();
     }
 }

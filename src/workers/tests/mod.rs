@@ -6,17 +6,17 @@ mod session;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tempfile::TempDir;
+use tokio::sync::watch;
 
 use crate::domain::command::NewJob;
 use crate::domain::id::JobId;
 use crate::domain::time::Millis;
 use crate::kinds::{RunMode, RunSettings};
-use crate::sessions::testing::{EPOCH, MemoryFiles, World};
+use crate::sessions::testing::{EPOCH, MemoryFiles, PATIENCE, World};
 use crate::workers::orphans::LiveGroups;
 use crate::workers::proc_table;
 use crate::workers::process::{LaunchError, Launched, Launcher, Program};
@@ -35,12 +35,12 @@ struct Works {
 /// Starts real processes and counts them.
 #[derive(Default)]
 struct CountingLauncher {
-    launches: AtomicUsize,
+    launches: watch::Sender<usize>,
 }
 
 impl Launcher for CountingLauncher {
     fn launch(&self, program: Program) -> BoxFuture<'static, Result<Launched, LaunchError>> {
-        self.launches.fetch_add(1, Ordering::SeqCst);
+        self.launches.send_modify(|launches| *launches += 1);
         UnixLauncher.launch(program)
     }
 }
@@ -107,7 +107,13 @@ impl Works {
     }
 
     fn launches(&self) -> usize {
-        self.launcher.launches.load(Ordering::SeqCst)
+        *self.launcher.launches.borrow()
+    }
+
+    async fn until_launched(&self, times: usize) {
+        let mut launches = self.launcher.launches.subscribe();
+        let launched = tokio::time::timeout(PATIENCE, launches.wait_for(|&launches| launches >= times)).await;
+        launched.expect("in time").expect("the launcher is there");
     }
 
     /// The number that a script has written into a file.

@@ -139,9 +139,7 @@ os._exit(1)
 async fn a_child_that_exits_at_once_is_started_again_after_a_wait() {
     let started = std::time::Instant::now();
     let works = Works::start(RunMode::Session, 1, "run.sh", "exit 1", &["/bin/sh", "run.sh"]).await;
-    while works.launches() < 2 {
-        tokio::task::yield_now().await;
-    }
+    works.until_launched(2).await;
     assert!(started.elapsed() >= Duration::from_secs(1), "no hot loop");
 }
 
