@@ -5,5 +5,6 @@ mod edges;
 mod jobs;
 mod restart;
 mod streams;
+#[allow(dead_code, reason = "the attacks of tests/attack use this support too")]
 mod support;
 mod truth;
