@@ -98,6 +98,12 @@ pub struct World {
     changed: BTreeMap<JobId, Arc<Job>>,
 }
 
+impl Default for World {
+    fn default() -> World {
+        World::new()
+    }
+}
+
 impl World {
     pub fn new() -> World {
         World::on(Arc::new(MemoryFinished::default()))
