@@ -15,7 +15,7 @@ pub const EVENTS_BETWEEN: u64 = 500_000;
 /// A server that stops writes a snapshot when so many events are not in one.
 pub const EVENTS_AT_STOP: u64 = 20_000;
 /// The most events that one merge takes: it holds the jobs that they touched in memory.
-const EVENTS_A_MERGE: u64 = 500_000;
+const EVENTS_A_MERGE: u64 = 100_000;
 
 /// Writes snapshots.
 pub struct Snapshotter {

@@ -42,7 +42,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         const MEBI: u64 = 1024 * 1024;
-        Options { segment_bytes: 128 * MEBI, cache_bytes: 64 * MEBI, ballast_bytes: 64 * MEBI, accept_data_loss: false }
+        Options { segment_bytes: 64 * MEBI, cache_bytes: 16 * MEBI, ballast_bytes: 64 * MEBI, accept_data_loss: false }
     }
 }
 
