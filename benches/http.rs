@@ -59,38 +59,25 @@ fn yardstick(directory: &Path) -> f64 {
 }
 
 async fn submits(server: &Server, in_flight: usize, count: usize, kind: &str) -> f64 {
-    let body = Arc::new(job(kind).to_string());
-    let next = Arc::new(AtomicUsize::new(0));
-    let begun = Instant::now();
-    let clients: Vec<_> = (0..in_flight)
-        .map(|_| {
-            let (address, body, next) = (server.address.clone(), body.clone(), next.clone());
-            tokio::spawn(async move {
-                let mut client = Client::connect(&address).await;
-                while next.fetch_add(1, Ordering::Relaxed) < count {
-                    assert_eq!(client.request("POST", "/api/jobs", &body).await.0, 201);
-                }
-            })
-        })
-        .collect();
-    for client in clients {
-        client.await.expect("a client");
-    }
-    count as f64 / begun.elapsed().as_secs_f64()
+    posts(server, in_flight, count, 1, "/api/jobs", job(kind).to_string()).await
 }
 
 async fn bulks(server: &Server, in_flight: usize, count: usize) -> f64 {
     let jobs: Vec<_> = (0..100).map(|_| job("idle")).collect();
-    let body = Arc::new(serde_json::json!({ "jobs": jobs }).to_string());
-    let next = Arc::new(AtomicUsize::new(0));
+    posts(server, in_flight, count, 100, "/api/jobs/bulk", serde_json::json!({ "jobs": jobs }).to_string()).await
+}
+
+/// Posts the same body until `count` jobs are submitted, `step` with each request. Gives jobs per second.
+async fn posts(server: &Server, in_flight: usize, count: usize, step: usize, path: &'static str, body: String) -> f64 {
+    let (body, next) = (Arc::new(body), Arc::new(AtomicUsize::new(0)));
     let begun = Instant::now();
     let clients: Vec<_> = (0..in_flight)
         .map(|_| {
             let (address, body, next) = (server.address.clone(), body.clone(), next.clone());
             tokio::spawn(async move {
                 let mut client = Client::connect(&address).await;
-                while next.fetch_add(100, Ordering::Relaxed) < count {
-                    assert_eq!(client.request("POST", "/api/jobs/bulk", &body).await.0, 201);
+                while next.fetch_add(step, Ordering::Relaxed) < count {
+                    assert_eq!(client.request("POST", path, &body).await.0, 201);
                 }
             })
         })
