@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use crate::domain::event::Record;
 use crate::domain::id::Seq;
 use crate::log::{LogReader, ReadError};
-use crate::storage::cache::{CachedPage, Pages, Recent};
+use crate::storage::cache::{CachedPage, Outdated, Pages, Recent};
 use crate::storage::open::{NEXT_STEP, explain};
 use crate::storage::segment::name_of;
 use crate::storage::segments::Segments;
@@ -40,10 +40,11 @@ impl Shared {
         }
     }
 
-    /// Lets readers see what has become durable.
-    pub fn publish(&self, records: Arc<[Record]>, bytes: usize, last: Seq) {
-        self.recent.lock().push(records, bytes);
+    /// Lets readers see what has become durable. Gives what is kept for them no longer.
+    pub fn publish(&self, records: Arc<[Record]>, bytes: usize, last: Seq) -> Vec<Outdated> {
+        let outdated = self.recent.lock().push(records, bytes);
         self.last.store(last.0, Ordering::Release);
+        outdated
     }
 
     fn check(&self, seq: Seq) -> Result<(), ReadError> {
