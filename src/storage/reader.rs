@@ -106,6 +106,10 @@ impl LogReader for Shared {
         page.decode(seq).map_err(|error| self.damaged(seq, &explain(&error)))
     }
 
+    fn is_at_hand(&self, seq: Seq) -> bool {
+        seq <= self.last() && self.recent(seq).is_some()
+    }
+
     fn page_after(&self, after: Seq) -> Result<Vec<Record>, ReadError> {
         let (from, last) = (after.next(), self.last());
         if from > last {
