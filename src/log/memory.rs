@@ -123,6 +123,10 @@ impl LogReader for MemoryStore {
         records.get(seq.0 as usize - 1).cloned().ok_or(ReadError::PastHead { seq, last })
     }
 
+    fn is_at_hand(&self, seq: Seq) -> bool {
+        (self.earliest()..=self.last()).contains(&seq)
+    }
+
     fn page_after(&self, after: Seq) -> Result<Vec<Record>, ReadError> {
         let records = self.records.read();
         let rest = records.get(after.0 as usize..).unwrap_or_default();

@@ -66,6 +66,9 @@ pub trait LogReader: Send + Sync {
     /// One record.
     fn record(&self, seq: Seq) -> Result<Record, ReadError>;
 
+    /// Whether the record is durable and in memory, so that to read it takes no time. It may be gone a moment later.
+    fn is_at_hand(&self, seq: Seq) -> bool;
+
     /// The durable records after `after`, as many as come cheaply in one piece (at least one, if there is one).
     /// Empty at the head. To read a range, call it again with the last seq it gave.
     fn page_after(&self, after: Seq) -> Result<Vec<Record>, ReadError>;

@@ -198,6 +198,9 @@ impl Session {
 
     pub(crate) async fn sync_logs(&self, job: JobId) {
         let logs = self.sessions.parts.logs.clone();
+        if !logs.needs_sync(job) {
+            return;
+        }
         let synced = tokio::task::spawn_blocking(move || logs.sync(job)).await.expect("a sync does not panic");
         if let Err(error) = synced {
             // The job's end counts more than its last lines.

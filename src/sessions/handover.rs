@@ -33,9 +33,21 @@ impl Session {
     pub async fn job_frame(&self, granted: &Granted) -> Result<JobFrame, HandoverError> {
         let (engine, granted) = (self.sessions.parts.engine.clone(), granted.clone());
         let expires_in_s = self.sessions.parts.settings.lease.as_secs();
+        let is_at_hand = is_at_hand(&engine, granted.job);
         let make = move || make(&engine, &granted, expires_in_s);
+        if is_at_hand {
+            return make();
+        }
         tokio::task::spawn_blocking(make).await.expect("making a job frame does not panic")
     }
+}
+
+/// Whether all that a job's frame takes is in memory, as it is when a job goes to a worker soon after it came.
+fn is_at_hand(engine: &Handle, job: JobId) -> bool {
+    engine.views().job(job).ok().flatten().is_some_and(|job| {
+        let needs_more = job.items().is_some() || job.extras.as_ref().is_some_and(|extras| extras.checkpoint.is_some());
+        !needs_more && engine.log().is_at_hand(job.submitted)
+    })
 }
 
 fn make(engine: &Handle, granted: &Granted, expires_in_s: f64) -> Result<JobFrame, HandoverError> {

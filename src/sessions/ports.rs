@@ -64,6 +64,9 @@ pub trait JobLogs: Send + Sync {
     /// Adds lines to the log of a job, in order. They are readable at once and durable after the next sync.
     fn append(&self, job: JobId, at: Timestamp, lines: &[LogLine]) -> io::Result<()>;
 
+    /// Whether lines of a job wait for a sync. Does not block.
+    fn needs_sync(&self, job: JobId) -> bool;
+
     /// Makes every line of a job durable. Without lines it does nothing.
     fn sync(&self, job: JobId) -> io::Result<()>;
 }

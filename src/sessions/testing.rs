@@ -211,6 +211,10 @@ impl JobLogs for MemoryLogs {
         Ok(())
     }
 
+    fn needs_sync(&self, job: JobId) -> bool {
+        self.synced.lock().get(&job).copied().unwrap_or(0) < self.of(job).len()
+    }
+
     fn sync(&self, job: JobId) -> io::Result<()> {
         self.synced.lock().insert(job, self.of(job).len());
         Ok(())

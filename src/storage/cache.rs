@@ -23,6 +23,9 @@ pub struct Recent {
     bytes: usize,
 }
 
+/// Records that were kept for readers, and are no more.
+pub type Outdated = Arc<[Record]>;
+
 #[derive(Debug)]
 struct Piece {
     first: Seq,
@@ -31,15 +34,19 @@ struct Piece {
 }
 
 impl Recent {
-    /// Adds a submission that is durable. What is too big to be kept empties the cache, so that it has no holes.
-    pub fn push(&mut self, records: Arc<[Record]>, bytes: usize) {
-        let Some(first) = records.first().map(|record| record.seq) else { return };
+    /// Adds a submission that is durable. What is too big to be kept empties the cache, so that it has no holes. Gives
+    /// what is kept no longer.
+    pub fn push(&mut self, records: Arc<[Record]>, bytes: usize) -> Vec<Outdated> {
+        let Some(first) = records.first().map(|record| record.seq) else { return Vec::new() };
         self.pieces.push_back(Piece { first, records, bytes });
         self.bytes += bytes;
+        let mut outdated = Vec::new();
         while self.bytes > RECENT_BYTES_MAX {
             let dropped = self.pieces.pop_front().expect("bytes are counted for pieces only");
             self.bytes -= dropped.bytes;
+            outdated.push(dropped.records);
         }
+        outdated
     }
 
     /// The piece with a seq, and the place in it.

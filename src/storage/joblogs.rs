@@ -102,6 +102,12 @@ impl JobLogs {
         files.into_iter().try_for_each(|(job, file)| file.lock().sync().map_err(failed("sync", job)))
     }
 
+    /// Whether lines of a job wait for a sync. A log that is being written at this moment counts.
+    pub fn needs_sync(&self, job: JobId) -> bool {
+        let open = self.open.lock();
+        open.files.get(&job).is_some_and(|file| file.try_lock().is_none_or(|file| file.needs_sync()))
+    }
+
     /// Makes everything durable that was appended to a job's log.
     pub fn sync_job(&self, job: JobId) -> Result<(), JobLogError> {
         let file = self.open.lock().files.get(&job).cloned();

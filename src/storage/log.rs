@@ -1,5 +1,7 @@
-//! The event log on sled: the writing half. Encodes in the caller's thread, so that the next submission is encoded
-//! while the one before is being synced by the writer's thread.
+//! The event log on sled: the writing half. Encodes and inserts in the caller's thread, so that the next submission is
+//! ready in sled's buffer while the one before is being synced by the writer's thread.
+//!
+//! It rolls to a new segment between submissions, never inside one: a torn group is always in the last segment.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -8,17 +10,24 @@ use std::thread::JoinHandle;
 use crate::domain::event::Record;
 use crate::domain::id::Seq;
 use crate::log::chain::ChainEnd;
-use crate::log::commit::commits_of;
+use crate::log::commit::{Commit, commits_of};
 use crate::log::{AppendError, EventLog, LogReader};
 use crate::storage::reader::Shared;
-use crate::storage::writer::{Submission, Task, Writer};
+use crate::storage::segment::Segment;
+use crate::storage::segments::Slot;
+use crate::storage::sync;
+use crate::storage::writer::{LastPage, Submission, Task, Writer, failed, segment_failed};
 
-/// How many submissions may be in flight: one is being synced, one waits encoded.
+/// How many submissions may be in flight: one is being synced, one waits in sled's buffer.
 const IN_FLIGHT_MAX: usize = 2;
 
 /// The log of a data directory.
 pub struct SledLog {
     shared: Arc<Shared>,
+    /// The segment that takes the pages.
+    active: Arc<Slot>,
+    /// The length of its file from which on another one begins.
+    segment_bytes: u64,
     end: ChainEnd,
     in_flight: usize,
     failed: bool,
@@ -29,19 +38,46 @@ pub struct SledLog {
 
 impl SledLog {
     /// Starts the writer's thread.
-    pub fn start(writer: Writer) -> std::io::Result<SledLog> {
+    pub fn start(writer: Writer, segment_bytes: u64) -> std::io::Result<SledLog> {
         let (tasks, incoming) = sync_channel(IN_FLIGHT_MAX);
         // Room for one more than there are submissions: the error that ends the thread must never wait.
         let (outgoing, answers) = sync_channel(IN_FLIGHT_MAX + 1);
-        let (shared, end) = (writer.shared.clone(), writer.end);
+        let (shared, active, end) = (writer.shared.clone(), writer.active.clone(), writer.end);
         let thread =
             std::thread::Builder::new().name("log-writer".into()).spawn(move || writer.run(&incoming, &outgoing))?;
         let (tasks, thread) = (Some(tasks), Some(thread));
-        Ok(SledLog { shared, end, in_flight: 0, failed: false, tasks, answers, thread })
+        Ok(SledLog { shared, active, segment_bytes, end, in_flight: 0, failed: false, tasks, answers, thread })
     }
 
     fn send(&self, task: Task) {
         let _ = self.tasks.as_ref().expect("the way to the writer is open until the log is closed").send(task);
+    }
+
+    /// Encodes records and puts them into sled's buffer: they are not durable before the writer has flushed it. None if
+    /// the writer has ended.
+    fn insert(&mut self, records: Arc<[Record]>) -> Result<Option<Submission>, AppendError> {
+        let commits = commits_of(&records, &mut self.end)
+            .map_err(|error| AppendError::Failed { step: "encode an event", source: error.into() })?;
+        let Some(slot) = self.slot_for(records[0].seq)? else { return Ok(None) };
+        let syncs_before = sync::count();
+        slot.active(|segment| commits.iter().try_for_each(|commit| insert(segment, commit)))?;
+        let bytes = commits.iter().map(bytes_of).sum();
+        let page = commits.last().and_then(|commit| commit.pages.last()).expect("a submission has a page");
+        let last_page = LastPage { first: page.first, hash: page.hash };
+        Ok(Some(Submission { records, bytes, last_page, end: self.end, syncs_before }))
+    }
+
+    /// The segment that takes a submission; a new one if the active one is big enough. All that is in flight has to be
+    /// durable before it may begin: no segment follows a torn group.
+    fn slot_for(&mut self, first: Seq) -> Result<Option<Arc<Slot>>, AppendError> {
+        let file_bytes = self.active.active(Segment::file_bytes).map_err(|error| failed("measure a segment", error))?;
+        if self.active.first != first && file_bytes >= self.segment_bytes {
+            let (begun, new) = sync_channel(1);
+            self.send(Task::Roll { first, begun });
+            let Ok(slot) = new.recv() else { return Ok(None) };
+            self.active = slot;
+        }
+        Ok(Some(self.active.clone()))
     }
 
     fn halted(&mut self, error: AppendError) -> AppendError {
@@ -62,11 +98,15 @@ impl EventLog for SledLog {
         }
         assert!(self.in_flight < IN_FLIGHT_MAX, "at most {IN_FLIGHT_MAX} submissions are in flight");
         check_group(&records, self.end.next);
-        let commits = commits_of(&records, &mut self.end)
-            .map_err(|error| self.halted(AppendError::Failed { step: "encode an event", source: error.into() }))?;
+        let inserted = self.insert(records).map_err(|error| {
+            self.send(Task::GiveUp);
+            self.halted(error)
+        })?;
         self.in_flight += 1;
         // When the writer has ended already, its error waits among the answers.
-        self.send(Task::Store(Submission { records, commits, end: self.end }));
+        if let Some(submission) = inserted {
+            self.send(Task::Store(submission));
+        }
         Ok(())
     }
 
@@ -122,6 +162,19 @@ impl Drop for SledLog {
         }
         self.shared.segments.close();
     }
+}
+
+/// The payloads are durable before the first page that names them is.
+fn insert(segment: &Segment, commit: &Commit) -> Result<(), AppendError> {
+    if let Some(pack) = &commit.pack {
+        segment.payloads().store(pack).map_err(|error| failed("write a payload file", error))?;
+    }
+    segment.insert(&commit.pages).map_err(|error| segment_failed("append to a segment", error))
+}
+
+fn bytes_of(commit: &Commit) -> usize {
+    let pages: usize = commit.pages.iter().map(|page| page.bytes.len()).sum();
+    pages + commit.pack.as_ref().map_or(0, |pack| pack.bytes.len())
 }
 
 /// The promises of the caller (L2): a bug of ours if one is broken.

@@ -94,6 +94,11 @@ impl LogFile {
         Ok(lines)
     }
 
+    /// Whether something was appended that is not durable.
+    pub fn needs_sync(&self) -> bool {
+        self.is_dirty || self.is_new
+    }
+
     /// Makes what was appended durable.
     pub fn sync(&mut self) -> io::Result<()> {
         if self.is_dirty {

@@ -11,15 +11,17 @@
 //!   data/files/<job>/<name>            what jobs leave
 //! ```
 //!
-//! A write goes `log` (encodes) → `writer` (a thread of its own) → `segment` (sled) → `sync`; a read goes `reader` →
-//! `cache` → `segments` → `segment` or `seal`. A start goes `open` → `recovery` → `trial` → `inspect`, `verify`.
+//! A write goes `log` (encodes) → `segment` → `chapters` (sled's buffer) → `writer` (a thread of its own) → `sync`; a
+//! read goes `reader` → `cache` → `segments` → `segment` or `seal`. A start goes `open` → `recovery` → `trial` → `inspect`, `verify`.
 //!
 //! Nothing here decides anything about jobs. A damaged log is never opened for writing.
 
 mod ballast;
 mod cache;
+mod chapters;
 pub mod disk;
 pub mod files;
+mod guard;
 mod head;
 mod inspect;
 pub mod joblogs;

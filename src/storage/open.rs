@@ -212,7 +212,7 @@ fn start(log_dir: &Path, found: Found, ballast: Ballast, options: &Options) -> i
         sealer.seal(slot, sealable);
     }
     let last = Seq(recovered.end.next.0 - 1);
-    SledLog::start(Writer {
+    let writer = Writer {
         shared: Arc::new(Shared::new(recovered.segments, recovered.head.earliest, last)),
         log_dir: log_dir.to_path_buf(),
         active: recovered.active,
@@ -223,8 +223,8 @@ fn start(log_dir: &Path, found: Found, ballast: Ballast, options: &Options) -> i
         is_marked: false,
         ballast,
         sealer,
-        segment_bytes: options.segment_bytes,
         cache_bytes: options.cache_bytes,
         unsynced_since: None,
-    })
+    };
+    SledLog::start(writer, options.segment_bytes)
 }

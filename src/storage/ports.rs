@@ -22,6 +22,10 @@ impl JobLogsPort for JobLogs {
         JobLogs::append(self, job, &lines).map(drop).map_err(io::Error::other)
     }
 
+    fn needs_sync(&self, job: JobId) -> bool {
+        JobLogs::needs_sync(self, job)
+    }
+
     fn sync(&self, job: JobId) -> io::Result<()> {
         self.sync_job(job).map_err(io::Error::other)
     }

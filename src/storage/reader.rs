@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use crate::domain::event::Record;
 use crate::domain::id::Seq;
 use crate::log::{LogReader, ReadError};
-use crate::storage::cache::{CachedPage, Pages, Recent};
+use crate::storage::cache::{CachedPage, Outdated, Pages, Recent};
 use crate::storage::open::{NEXT_STEP, explain};
 use crate::storage::segment::name_of;
 use crate::storage::segments::Segments;
@@ -40,10 +40,11 @@ impl Shared {
         }
     }
 
-    /// Lets readers see what has become durable.
-    pub fn publish(&self, records: Arc<[Record]>, bytes: usize, last: Seq) {
-        self.recent.lock().push(records, bytes);
+    /// Lets readers see what has become durable. Gives what is kept for them no longer.
+    pub fn publish(&self, records: Arc<[Record]>, bytes: usize, last: Seq) -> Vec<Outdated> {
+        let outdated = self.recent.lock().push(records, bytes);
         self.last.store(last.0, Ordering::Release);
+        outdated
     }
 
     fn check(&self, seq: Seq) -> Result<(), ReadError> {
@@ -103,6 +104,10 @@ impl LogReader for Shared {
         }
         let page = self.page_with(seq)?;
         page.decode(seq).map_err(|error| self.damaged(seq, &explain(&error)))
+    }
+
+    fn is_at_hand(&self, seq: Seq) -> bool {
+        seq <= self.last() && self.recent(seq).is_some()
     }
 
     fn page_after(&self, after: Seq) -> Result<Vec<Record>, ReadError> {

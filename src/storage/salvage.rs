@@ -15,13 +15,14 @@ use crate::log::chain::{ChainEnd, Page, PageError};
 use crate::log::codec::{FetchPayload, PayloadRef};
 use crate::log::commit::SealedPage;
 use crate::storage::disk;
+use crate::storage::guard::SegmentError;
 use crate::storage::head::{Head, HeadFile};
 use crate::storage::open::{OpenError, Options};
 use crate::storage::payloads::Payloads;
 use crate::storage::recovery::segments_in;
 use crate::storage::scan::{FoundPages, find_pages, read_page};
 use crate::storage::seal::Seal;
-use crate::storage::segment::{Segment, SegmentError, file_of, name_of};
+use crate::storage::segment::{Segment, file_of, name_of};
 use crate::storage::writer::create;
 
 /// How many pages are written to the new segment at once.

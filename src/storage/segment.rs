@@ -1,18 +1,19 @@
-//! One segment of the log: a sled database in a directory of its own, with pages under their first seqs, and beside it
-//! the payload files of its pages. Nothing but pages may ever be put into the database.
+//! One segment of the log: a sled database in a directory of its own, with pages under their first seqs in chapters,
+//! and beside it the payload files of its pages. Nothing but pages may ever be put into the database.
 //!
 //! sled panics on damage and destroys what it does not understand. So every call into it is guarded, and `inspect`
 //! looks at the file before sled may.
 
 use std::fs::File;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::domain::id::Seq;
 use crate::log::commit::SealedPage;
+use crate::storage::chapters::Chapters;
 use crate::storage::disk;
+use crate::storage::guard::{SegmentError, guarded};
 use crate::storage::payloads::Payloads;
 use crate::storage::sync;
 
@@ -24,35 +25,10 @@ pub const SLED_SEGMENT_BYTES: usize = 2 * 1024 * 1024;
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(10);
 const LOCK_RETRY: Duration = Duration::from_millis(2);
 
-/// Why a segment could not be opened, read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum SegmentError {
-    #[error("a file operation failed")]
-    Io(#[from] io::Error),
-    #[error("sled failed")]
-    Sled(#[source] sled::Error),
-    #[error("sled panicked: {0}")]
-    Panicked(String),
-    #[error("sled made a file in {}, which is never synced", .0.display())]
-    Blobs(PathBuf),
-    #[error("sled's flush did not sync the file: this program cannot be trusted on this system")]
-    NotSynced,
-}
-
-impl SegmentError {
-    /// Whether the disk is full.
-    pub fn is_full(&self) -> bool {
-        match self {
-            SegmentError::Io(error) | SegmentError::Sled(sled::Error::Io(error)) => disk::is_full(error),
-            SegmentError::Sled(_) | SegmentError::Panicked(_) => false,
-            SegmentError::Blobs(_) | SegmentError::NotSynced => false,
-        }
-    }
-}
-
 /// An open segment.
 pub struct Segment {
     db: sled::Db,
+    chapters: Chapters,
     /// The database's file, to know its length.
     file: File,
     dir: PathBuf,
@@ -100,52 +76,47 @@ impl Segment {
             .cache_capacity(cache_bytes);
         let db = open_when_free(&config)?;
         let file = File::open(file_of(dir))?;
-        let segment = Segment { db, file, dir: dir.to_path_buf(), payloads: Payloads::in_segment(dir) };
+        let chapters = Chapters::of(db.clone())?;
+        let segment = Segment { db, chapters, file, dir: dir.to_path_buf(), payloads: Payloads::in_segment(dir) };
         segment.check_blobs()?;
         Ok(segment)
     }
 
-    /// Makes pages durable, all or none, and only then returns.
+    /// Adds pages behind all others. They are durable after the next [`Segment::flush`], not before. A crash until then
+    /// leaves some of the first of them.
+    pub fn insert(&self, pages: &[SealedPage]) -> Result<(), SegmentError> {
+        pages.iter().try_for_each(|page| self.chapters.insert(page))
+    }
+
+    /// Makes durable what was inserted since there had been `syncs_before` real syncs, and makes sure that there was
+    /// one.
+    pub fn flush(&self, syncs_before: u64) -> Result<(), SegmentError> {
+        guarded(|| self.db.flush())?;
+        if sync::INTERPOSED && sync::count() == syncs_before { Err(SegmentError::NotSynced) } else { Ok(()) }
+    }
+
+    /// Adds pages and makes them durable.
     pub fn append(&self, pages: &[SealedPage]) -> Result<(), SegmentError> {
         let syncs = sync::count();
-        if let [page] = pages {
-            // One value is atomic by itself, and a batch would cost a second write.
-            guarded(|| self.db.insert(key_of(page.first), page.bytes.as_slice()))?;
-        } else {
-            let mut batch = sled::Batch::default();
-            pages.iter().for_each(|page| batch.insert(&key_of(page.first), page.bytes.as_slice()));
-            guarded(|| self.db.apply_batch(batch))?;
-        }
+        self.insert(pages)?;
         self.flush(syncs)
     }
 
     /// Puts one page in the place of all from it on, durably. Without one, all from `from` on are removed.
     pub fn replace_tail(&self, from: Seq, page: Option<&SealedPage>) -> Result<(), SegmentError> {
         let syncs = sync::count();
-        let mut batch = sled::Batch::default();
-        for key in self.keys_from(from)? {
-            batch.remove(&key_of(key));
-        }
-        if let Some(page) = page {
-            batch.insert(&key_of(page.first), page.bytes.as_slice());
-        }
-        guarded(|| self.db.apply_batch(batch))?;
+        self.chapters.replace_tail(from, page)?;
         self.flush(syncs)
     }
 
     /// The page with the greatest first seq up to `seq`.
     pub fn page_with(&self, seq: Seq) -> Result<Option<(Seq, sled::IVec)>, SegmentError> {
-        let found = guarded(|| self.db.get_lt(key_of(seq.next())))?;
-        Ok(found.map(|(key, value)| (seq_of(&key), value)))
+        self.chapters.page_with(seq)
     }
 
     /// All pages in order, from the one whose first seq is at least `from`.
     pub fn pages_from(&self, from: Seq) -> impl Iterator<Item = Result<(Seq, sled::IVec), SegmentError>> {
-        let mut range = self.db.range(key_of(from)..);
-        std::iter::from_fn(move || match guarded(|| range.next().transpose()) {
-            Ok(item) => item.map(|(key, value)| Ok((seq_of(&key), value))),
-            Err(error) => Some(Err(error)),
-        })
+        self.chapters.pages_from(from)
     }
 
     /// The length of the database's file, in bytes.
@@ -163,25 +134,6 @@ impl Segment {
         let blobs = self.dir.join("blobs");
         if disk::names_in(&blobs)?.is_empty() { Ok(()) } else { Err(SegmentError::Blobs(blobs)) }
     }
-
-    fn keys_from(&self, from: Seq) -> Result<Vec<Seq>, SegmentError> {
-        self.pages_from(from).map(|page| page.map(|(first, _)| first)).collect()
-    }
-
-    /// Flushes what was written since there had been `syncs_before` real syncs, and makes sure that there was one.
-    fn flush(&self, syncs_before: u64) -> Result<(), SegmentError> {
-        guarded(|| self.db.flush())?;
-        if sync::INTERPOSED && sync::count() == syncs_before { Err(SegmentError::NotSynced) } else { Ok(()) }
-    }
-}
-
-fn key_of(first: Seq) -> [u8; 8] {
-    first.0.to_be_bytes()
-}
-
-/// A key of another length cannot have been written by us; 0 is no seq, so the chain breaks there.
-fn seq_of(key: &[u8]) -> Seq {
-    Seq(key.try_into().map_or(0, u64::from_be_bytes))
 }
 
 /// sled leaves a half-written snapshot behind when it is killed while opening, and then takes it for a damaged one at
@@ -206,17 +158,6 @@ fn open_when_free(config: &sled::Config) -> Result<sled::Db, SegmentError> {
                 std::thread::sleep(LOCK_RETRY);
             }
             result => return result,
-        }
-    }
-}
-
-/// Calls sled, and turns its panics into errors.
-fn guarded<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, SegmentError> {
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(result) => result.map_err(SegmentError::Sled),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-            Err(SegmentError::Panicked(text.unwrap_or("without a message").to_string()))
         }
     }
 }

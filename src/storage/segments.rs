@@ -10,10 +10,11 @@ use parking_lot::{RwLock, RwLockWriteGuard};
 
 use crate::domain::id::Seq;
 use crate::log::ReadError;
+use crate::storage::guard::SegmentError;
 use crate::storage::open::{NEXT_STEP, explain};
 use crate::storage::payloads::Payloads;
 use crate::storage::seal::{Seal, SealError, Sealable, SealedSegment};
-use crate::storage::segment::{Segment, SegmentError, name_of};
+use crate::storage::segment::{Segment, name_of};
 use crate::storage::trial::CHECK_CACHE_BYTES;
 
 /// How many sealed segments may be open at once.

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use crate::domain::id::Seq;
 use crate::log::chain::{ChainEnd, PAGE_HEADER_BYTES, Page, PageError};
 use crate::log::commit::SealedPage;
+use crate::storage::guard::SegmentError;
 use crate::storage::inspect::Promise;
 use crate::storage::payloads::Payloads;
-use crate::storage::segment::{Segment, SegmentError};
+use crate::storage::segment::Segment;
 
 /// What a sound segment contains.
 #[derive(Debug)]

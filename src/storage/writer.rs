@@ -1,8 +1,7 @@
-//! The thread that makes submissions durable, one after the other: payloads, pages, HEAD, and only then the answer.
+//! The thread that makes submissions durable, one after the other: sled's buffer, HEAD, and only then the answer.
 //!
 //! The first error ends it (L3): nothing is retried, what is still on its way is refused, and the ballast is given up
-//! so that the next start has room. It rolls to a new segment between submissions, never inside one: a torn group is
-//! always in the last segment.
+//! so that the next start has room.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,30 +11,46 @@ use std::time::{Duration, Instant};
 use crate::domain::event::Record;
 use crate::domain::id::Seq;
 use crate::log::AppendError;
-use crate::log::chain::ChainEnd;
-use crate::log::commit::Commit;
+use crate::log::chain::{ChainEnd, PageHash};
 use crate::storage::ballast::Ballast;
+use crate::storage::cache::Outdated;
+use crate::storage::guard::SegmentError;
 use crate::storage::head::{Head, HeadFile};
 use crate::storage::reader::Shared;
 use crate::storage::seal::Sealable;
 use crate::storage::sealer::Sealer;
-use crate::storage::segment::{Segment, SegmentError, name_of};
+use crate::storage::segment::{Segment, name_of};
 use crate::storage::segments::Slot;
 
 /// How long HEAD may stay unsynced after a commit.
 pub const HEAD_SYNC_EVERY: Duration = Duration::from_secs(2);
 
-/// Records that are encoded and wait to be made durable.
+/// Records that are in sled's buffer and wait to be made durable.
 pub struct Submission {
     pub records: Arc<[Record]>,
-    pub commits: Vec<Commit>,
+    /// How much they take encoded, with their payloads.
+    pub bytes: usize,
+    pub last_page: LastPage,
     /// Where the chain ends behind them.
     pub end: ChainEnd,
+    /// How many real syncs there had been before they were inserted.
+    pub syncs_before: u64,
+}
+
+/// The page at the end of a submission.
+pub struct LastPage {
+    pub first: Seq,
+    pub hash: PageHash,
 }
 
 /// What the writer is asked to do.
 pub enum Task {
+    /// Make records durable that are in the buffer of the active segment.
     Store(Submission),
+    /// Begin a new segment, and say so when it has begun.
+    Roll { first: Seq, begun: SyncSender<Arc<Slot>> },
+    /// End, because an insert failed.
+    GiveUp,
     /// End in order.
     Close,
 }
@@ -55,7 +70,6 @@ pub struct Writer {
     pub is_marked: bool,
     pub ballast: Ballast,
     pub sealer: Sealer,
-    pub segment_bytes: u64,
     pub cache_bytes: u64,
     /// When HEAD was written first since it was synced last.
     pub unsynced_since: Option<Instant>,
@@ -80,10 +94,19 @@ impl Writer {
         loop {
             match self.next_task(tasks) {
                 Ok(Task::Store(submission)) => {
-                    let last = self.store(submission)?;
+                    let (last, outdated) = self.store(submission)?;
                     // Whoever dropped the log does not want to hear the answer.
                     let _ = answers.send(Ok(last));
-                    self.roll_if_full()?;
+                    drop(outdated);
+                }
+                Ok(Task::Roll { first, begun }) => {
+                    let slot = self.roll(first)?;
+                    let _ = begun.send(slot);
+                }
+                Ok(Task::GiveUp) => {
+                    // The disk may be full: whether the ballast could be removed changes nothing about the error.
+                    let _ = self.ballast.give_up();
+                    return Ok(());
                 }
                 Ok(Task::Close) => return self.close(),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -103,23 +126,30 @@ impl Writer {
         }
     }
 
-    fn store(&mut self, submission: Submission) -> Result<Seq, AppendError> {
-        let Submission { records, commits, end } = submission;
+    /// Makes a submission durable. Gives its last seq, and what readers need no more: to drop that takes a while.
+    fn store(&mut self, submission: Submission) -> Result<(Seq, Vec<Outdated>), AppendError> {
+        let Submission { records, bytes, last_page, end, syncs_before } = submission;
         self.mark_open()?;
-        let mut bytes = 0;
-        for commit in &commits {
-            bytes += commit.pages.iter().map(|page| page.bytes.len()).sum::<usize>();
-            bytes += commit.pack.as_ref().map_or(0, |pack| pack.bytes.len());
-            self.active.active(|segment| append(segment, commit))?;
-        }
+        let flushed = self.active.active(|segment| segment.flush(syncs_before));
+        flushed.map_err(|error| segment_failed("append to a segment", error))?;
         let last = Seq(end.next.0 - 1);
-        if let Some(page) = commits.last().and_then(|commit| commit.pages.last()) {
-            self.end = end;
-            self.head = Head { last, last_page: page.first, hash: page.hash, segment: self.active.first, ..self.head };
-            self.write_head()?;
-            self.shared.publish(records, bytes, last);
-        }
-        Ok(last)
+        self.end = end;
+        let LastPage { first: last_page, hash } = last_page;
+        self.head = Head { last, last_page, hash, segment: self.active.first, ..self.head };
+        self.write_head()?;
+        Ok((last, self.shared.publish(records, bytes, last)))
+    }
+
+    /// Begins a new segment, and has the old one sealed.
+    fn roll(&mut self, first: Seq) -> Result<Arc<Slot>, AppendError> {
+        self.sync_head()?;
+        let dir = self.log_dir.join(name_of(first));
+        let segment = create(&dir, self.cache_bytes).map_err(|error| segment_failed("begin a segment", error))?;
+        let slot = self.shared.segments.push_open(first, &dir, segment);
+        let sealable = Sealable { start: self.active_start, end: self.end, last_page: self.head.last_page };
+        self.sealer.seal(std::mem::replace(&mut self.active, slot.clone()), sealable);
+        self.active_start = self.end;
+        Ok(slot)
     }
 
     /// Writes both slots of HEAD, so that none says any more that the log was closed in order.
@@ -149,22 +179,6 @@ impl Writer {
         Ok(())
     }
 
-    /// Begins a new segment if the active one is big enough, and has the old one sealed.
-    fn roll_if_full(&mut self) -> Result<(), AppendError> {
-        if self.head.segment != self.active.first || self.head.file_bytes < self.segment_bytes {
-            return Ok(());
-        }
-        self.sync_head()?;
-        let first = self.end.next;
-        let dir = self.log_dir.join(name_of(first));
-        let segment = create(&dir, self.cache_bytes).map_err(|error| segment_failed("begin a segment", error))?;
-        let next = self.shared.segments.push_open(first, &dir, segment);
-        let sealable = Sealable { start: self.active_start, end: self.end, last_page: self.head.last_page };
-        self.sealer.seal(std::mem::replace(&mut self.active, next), sealable);
-        self.active_start = self.end;
-        Ok(())
-    }
-
     fn close(&mut self) -> Result<(), AppendError> {
         self.sealer.finish();
         self.active.active(Segment::check_blobs).map_err(|error| segment_failed("check a segment", error))?;
@@ -182,18 +196,13 @@ pub fn create(dir: &std::path::Path, cache_bytes: u64) -> Result<Segment, Segmen
     Ok(segment)
 }
 
-fn append(segment: &Segment, commit: &Commit) -> Result<(), AppendError> {
-    if let Some(pack) = &commit.pack {
-        segment.payloads().store(pack).map_err(|error| failed("write a payload file", error))?;
-    }
-    segment.append(&commit.pages).map_err(|error| segment_failed("append to a segment", error))
-}
-
-fn failed(step: &'static str, error: std::io::Error) -> AppendError {
+/// A failed operation on a file.
+pub fn failed(step: &'static str, error: std::io::Error) -> AppendError {
     segment_failed(step, SegmentError::Io(error))
 }
 
-fn segment_failed(step: &'static str, error: SegmentError) -> AppendError {
+/// A failed operation on a segment.
+pub fn segment_failed(step: &'static str, error: SegmentError) -> AppendError {
     match error {
         SegmentError::Io(error) if crate::storage::disk::is_full(&error) => AppendError::StorageFull(error),
         error if error.is_full() => {

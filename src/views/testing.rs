@@ -52,6 +52,10 @@ impl LogReader for TestLog {
         Ok(self.records.lock()[seq.0 as usize - 1].clone())
     }
 
+    fn is_at_hand(&self, seq: Seq) -> bool {
+        (self.earliest()..=self.last()).contains(&seq)
+    }
+
     fn page_after(&self, after: Seq) -> Result<Vec<Record>, ReadError> {
         *self.reads.lock() += 1;
         let records = self.records.lock();
