@@ -14,10 +14,19 @@ args = frame["job"]["args"]
 def say(**frame):
     print(json.dumps(frame), flush=True)
 
+if frame["job"]["lost_count"] < args.get("die", 0):
+    os.kill(os.getpid(), 9)
+if frame["attempt"] <= args.get("fail", 0):
+    sys.exit(3)
+
 if "log" in args:
     print(args["log"], flush=True)
 if "preview" in args:
     say(type="progress", percent=50, stage="draw", message="half", done=1, total=2, preview=args["preview"])
+if "checkpoint" in args:
+    say(type="checkpoint", data=args["checkpoint"])
+if "add" in args:
+    say(type="add_items", items=[{"key": args["add"]}])
 for item in frame["items"]:
     say(type="item", key=item["key"], state="completed", result={"seen": item["key"]})
 if "hold" in args:
