@@ -6,6 +6,7 @@ use crate::api::error::ApiError;
 use crate::api::query::{Parameter, Query, invalid};
 use crate::domain::id::{JobId, KindName, QueueName};
 use crate::domain::job::StateName;
+use crate::domain::limits::NAME_BYTES_MAX;
 use crate::kinds::fields::Fields;
 use crate::kinds::problem::Problems;
 use crate::kinds::request::TAG_BYTES_MAX;
@@ -24,8 +25,8 @@ pub const STATE: Parameter =
     Parameter::text("state", "A state, or `active` for all that are not terminal. May be repeated.")
         .one_of(STATES)
         .repeated();
-pub const KIND: Parameter = Parameter::text("kind", "Jobs of this kind.");
-pub const QUEUE: Parameter = Parameter::text("queue", "Jobs in this queue.");
+pub const KIND: Parameter = Parameter::text("kind", "Jobs of this kind.").at_most(NAME_BYTES_MAX);
+pub const QUEUE: Parameter = Parameter::text("queue", "Jobs in this queue.").at_most(NAME_BYTES_MAX);
 pub const TAG: Parameter = Parameter::text("tag", "Jobs with this tag.").at_most(TAG_BYTES_MAX);
 pub const PARENT_ID: Parameter = Parameter::text("parent_id", "Children of this job.").like("uuid");
 pub const SEARCH: Parameter =

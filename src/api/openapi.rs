@@ -14,6 +14,7 @@ use crate::api::examples;
 use crate::api::headers;
 use crate::api::query::Parameter;
 use crate::api::route::{AnswerDoc, Content, Handler, Route, Table};
+use crate::domain::limits::{FILE_NAME_BYTES_MAX, NAME_BYTES_MAX};
 
 /// Errors that every route may answer with, whatever it is for.
 const COMMON_ERRORS: &[&str] = &["invalid_query", "internal", "unreadable", "starting", "stopping", "request_timeout"];
@@ -187,14 +188,14 @@ fn parameters(route: &Route) -> Vec<Value> {
 }
 
 fn path_parameter(name: &str) -> (&'static str, Value) {
-    let text = json!({"type": "string", "minLength": 1});
+    let text = |bytes_max: usize| json!({"type": "string", "minLength": 1, "maxLength": bytes_max});
     match name {
         "id" => ("The job's id.", json!({"type": "string", "format": "uuid"})),
-        "queue" => ("The queue's name.", text),
-        "kind" => ("The kind's name.", text),
-        "name" => ("The file's name.", text),
+        "queue" => ("The queue's name.", text(NAME_BYTES_MAX)),
+        "kind" => ("The kind's name.", text(NAME_BYTES_MAX)),
+        "name" => ("The file's name.", text(FILE_NAME_BYTES_MAX)),
         "session" => ("The worker's session.", json!({"type": "string", "format": "uuid"})),
-        _ => ("What is meant.", text),
+        _ => ("What is meant.", json!({"type": "string", "minLength": 1})),
     }
 }
 

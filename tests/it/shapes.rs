@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io::BufRead;
+use std::path::Path;
 
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
@@ -49,7 +50,8 @@ fn every_event_of_a_job_is_as_it_is_described() {
 fn ran_through(server: &TestServer) -> Vec<String> {
     let hold = Hold::new(server, "through");
     let args = json!({"die": 1, "fail": 1, "preview": PICTURE, "log": "hello", "checkpoint": {"page": 17},
-        "add": "c", "hold": "through", "output": "made.txt", "result": {"n": 1}});
+        "add": "c", "hold": "through", "output": "made.txt", "result": {"n": 1}, "record": "through.jsonl",
+        "submit": {"kind": "remote", "args": {}}});
     let items = json!([{"key": "a", "args": {"n": 1}}, {"key": "b"}]);
     let job = json!({"kind": "again", "args": args, "items": items, "delay_s": 0.1, "timeout_s": 60, "tags": ["t"]});
     let id = server.submit(&job);
@@ -57,6 +59,10 @@ fn ran_through(server: &TestServer) -> Vec<String> {
     hold.let_go();
     let job = server.finished(&id);
     assert_eq!((job["state"].as_str(), &job["lost_count"], &job["attempt"]), (Some("completed"), &json!(1), &json!(2)));
+    let seen = recorded(&server.directory().join("through.jsonl"));
+    for said in ["progress", "item", "add_items", "submit", "checkpoint"] {
+        assert!(seen.contains(&format!("command-to-server {said}")), "{said} was said: {seen:?}");
+    }
     let late = [("lease-token", token.as_str()), ("content-type", "text/plain")];
     server.ask("PUT", &format!("/api/jobs/{id}/files/late.txt"), &late, b"late").refused(409, "lease_lost");
     vec![id]
@@ -115,6 +121,21 @@ fn until_it_says_something(server: &TestServer, id: &str) {
     }
 }
 
+/// The frames in a worker's record, by direction and type, each held against the schema of its direction.
+fn recorded(path: &Path) -> BTreeSet<String> {
+    let mut seen = BTreeSet::new();
+    for line in std::io::BufReader::new(std::fs::File::open(path).expect("it was written")).lines() {
+        let noted: Value = serde_json::from_str(&line.expect("reads")).expect("is JSON");
+        let (direction, frame) = (noted["direction"].as_str().expect("a text"), &noted["frame"]);
+        // What is said to be refused is in no schema.
+        if frame["type"] != "nonsense" {
+            Shapes::of_frames().check(&format!("{direction}.json"), frame);
+            seen.insert(format!("{direction} {}", frame["type"].as_str().expect("a type")));
+        }
+    }
+    seen
+}
+
 const RECORDER: &str = include_str!("../fixtures/recording_worker.py");
 
 #[test]
@@ -145,15 +166,7 @@ fn every_frame_between_server_and_session_is_as_it_is_described() {
     kill(Pid::from_raw(server.process() as i32), Signal::SIGHUP).expect("it runs");
     assert_eq!(std::fs::read_to_string(own.path().join("recorder.end")).expect("a pipe"), "terminate");
 
-    let mut seen = BTreeSet::new();
-    for line in std::io::BufReader::new(std::fs::File::open(record).expect("it was written")).lines() {
-        let noted: Value = serde_json::from_str(&line.expect("reads")).expect("is JSON");
-        let (direction, frame) = (noted["direction"].as_str().expect("a text"), &noted["frame"]);
-        if frame["type"] != "nonsense" {
-            Shapes::of_frames().check(&format!("{direction}.json"), frame);
-            seen.insert(format!("{direction} {}", frame["type"].as_str().expect("a type")));
-        }
-    }
+    let seen = recorded(&record);
     for said in [
         "hello",
         "ready",

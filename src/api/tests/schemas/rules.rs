@@ -89,6 +89,21 @@ fn silent_properties(value: &Value, place: &str, silent: &mut Vec<String>) {
 }
 
 #[test]
+fn every_operation_has_its_area_and_says_what_it_does() {
+    let document = openapi::describe(&Table::new(routes()), "0.0.0");
+    let areas: Vec<&Value> = document["tags"].as_array().expect("tags").iter().map(|tag| &tag["name"]).collect();
+    let operations = document["paths"].as_object().expect("paths").values().filter_map(Value::as_object);
+    for operation in operations.flat_map(|methods| methods.values()) {
+        let name = &operation["operationId"];
+        assert!(areas.contains(&&operation["tags"][0]), "{name} is in an area of AREAS");
+        let says = |part: &str| operation[part].as_str().is_some_and(|text| !text.is_empty());
+        assert!(says("summary") && says("description"), "{name} has a summary, and `explained` says the rest");
+        let answers = operation["responses"].as_object().expect("answers");
+        assert!(answers.values().all(|answer| answer["headers"]["Daybook-Epoch"].is_object()), "{name}");
+    }
+}
+
+#[test]
 fn no_description_speaks_of_the_inside() {
     let document = openapi::describe(&Table::new(routes()), "0.0.0");
     for text in [document.to_string()].into_iter().chain(all().iter().flatten().map(|(_, file)| file.to_string())) {
