@@ -52,7 +52,8 @@ const SHAPES: &[Shape] = &[
     shape::<JobAmended>(
         "job.amended",
         "Somebody changed a job that waits; what is `null` stayed as it was.",
-        "What came next before; a new time moves a queued job back to `scheduled`.",
+        "What came next before; a new time moves a queued job back to `scheduled`, and one that has come is followed by \
+         `job.queued` at once.",
     ),
     shape::<JobScheduled>(
         "job.scheduled",
@@ -86,7 +87,7 @@ const SHAPES: &[Shape] = &[
     shape::<JobAttemptFailed>(
         "job.attempt_failed",
         "An attempt failed or its time was up, and another will follow: the job is `retryable`.",
-        "`job.queued` with cause `retry_due` at `retry_at`.",
+        "`job.queued` with cause `retry_due` at `retry_at`, unless somebody cancels it before.",
     ),
     shape::<JobAttemptLost>(
         "job.attempt_lost",

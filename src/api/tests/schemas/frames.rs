@@ -97,7 +97,7 @@ const SERVER: &[(&str, &str)] = &[
     ("cancel", "A job shall stop; its lease ends after `grace_s` at the latest."),
     ("lost", "The lease of a job is gone: whatever is still said about it changes nothing."),
     ("quiet", "No more jobs will come; what is held may be finished."),
-    ("terminate", "The worker shall go: its stdin is closed, or its connection."),
+    ("terminate", "The worker shall end; it is ended if it takes too long."),
     ("ping", "Is it still there? Any frame is an answer."),
     ("submitted", "The answer to `submit`: the child was taken, or had been taken before."),
     ("error", "A frame changed nothing; `code` says why."),
