@@ -32,7 +32,8 @@ pub const ACTION_JOBS_MAX: usize = 10_000;
 /// How many of an action's commands are on their way at once: enough to share commits, few enough to leave room.
 const ACTION_COMMANDS_MAX: usize = 256;
 
-const STATE: Parameter = Parameter::text("state", "Items in this state: pending, completed, failed or skipped.");
+const STATE: Parameter =
+    Parameter::text("state", "Items in this state.").one_of(&["pending", "completed", "failed", "skipped"]);
 
 /// The jobs of a bulk.
 #[derive(serde::Serialize, schemars::JsonSchema)]
@@ -44,9 +45,13 @@ struct BulkAnswer {
 /// A page of the items of a job.
 #[derive(serde::Serialize, schemars::JsonSchema)]
 struct ItemList {
+    /// In the order in which they came.
     items: Vec<ItemRow>,
+    /// Where the next page begins; `null` on the last.
     next_cursor: Option<String>,
+    /// The answer shows everything up to the event with this number, if not more.
     seq: Seq,
+    /// The run of the server that answers.
     epoch: Epoch,
 }
 
@@ -57,18 +62,27 @@ struct Tree {
     root_id: JobId,
     /// In order of submission: a parent stands before its children.
     jobs: Vec<JobRow>,
+    /// Where the next page begins; `null` on the last.
     next_cursor: Option<String>,
+    /// The answer shows everything up to the event with this number, if not more.
     seq: Seq,
+    /// The run of the server that answers.
     epoch: Epoch,
 }
 
 /// What an action did, or would do.
 #[derive(serde::Serialize, schemars::JsonSchema)]
 struct ActionAnswer {
+    /// Whether nothing was done, only looked at.
     dry_run: bool,
     /// How many jobs this call looked at.
+    #[schemars(range(max = ACTION_JOBS_MAX))]
     matched: usize,
+    /// Those that were changed, or would be.
+    #[schemars(length(max = ACTION_JOBS_MAX))]
     changed: Vec<JobId>,
+    /// Those that were left as they are, or would be.
+    #[schemars(length(max = ACTION_JOBS_MAX))]
     skipped: Vec<Skipped>,
     /// Whether more jobs fit the filter: call again.
     more: bool,
@@ -77,7 +91,9 @@ struct ActionAnswer {
 /// A job that was left as it is, and why.
 #[derive(serde::Serialize, schemars::JsonSchema)]
 struct Skipped {
+    /// The job.
     id: JobId,
+    /// The code of the error that a request for this job alone is answered with.
     code: String,
 }
 
@@ -86,23 +102,37 @@ pub fn routes() -> Vec<Route> {
     vec![
         Route::new(Method::POST, "/api/jobs/bulk", submit)
             .named("submit_jobs", "Submits up to 1,000 jobs, all or nothing")
+            .explained(
+                "Entries may wait for each other: one has a `ref`, others name it as `#ref` in `depends_on`. What is \
+                 wrong is named with its entry, as in `/jobs/17/args/steps`.",
+            )
             .reads(SUBMIT_HEADERS)
             .body::<BulkRequest>(true)
             .answers::<BulkAnswer>(201, "The jobs in the order of the request.")
             .answers::<BulkAnswer>(200, "The jobs that an earlier request with this key made, as they are now.")
             .fails(SUBMIT_ERRORS),
         Route::new(Method::POST, "/api/jobs/actions", act)
-            .named("act_on_jobs", "Cancels or retries the jobs that fit a filter, one by one: 10,000 a call at most")
+            .named("act_on_jobs", "Cancels or retries the jobs that fit a filter")
+            .explained("One by one, 10,000 a call at most: it is not atomic, and `more` says whether to call again.")
             .body::<ActionRequest>(true)
             .answers::<ActionAnswer>(200, "What was done, or with dry_run would be done.")
-            .fails(&["invalid_json", "forbidden_origin", "invalid_request", "storage_failed"]),
+            .fails(&[
+                "invalid_json",
+                "forbidden_origin",
+                "body_too_large",
+                "unsupported_media_type",
+                "invalid_request",
+                "storage_failed",
+            ]),
         Route::new(Method::GET, "/api/jobs/{id}/items", items)
             .named("list_items", "Lists the items of a batch")
+            .explained("With their args, and what was reported of each. Empty for a job that is no batch.")
             .takes(&[STATE, paging::LIMIT, paging::CURSOR])
             .answers::<ItemList>(200, "A page of items in the order in which they came.")
             .fails(&["invalid_query", "job_not_found"]),
         Route::new(Method::GET, "/api/jobs/{id}/tree", tree)
             .named("get_tree", "Lists the jobs of the tree to which a job belongs")
+            .explained("The whole tree, whichever of its jobs is named.")
             .takes(&[paging::LIMIT, paging::CURSOR])
             .answers::<Tree>(200, "A page of rows in order of submission.")
             .fails(&["invalid_query", "job_not_found"]),
@@ -160,6 +190,7 @@ fn matching(handle: &Handle, asked: ActionRequest) -> Result<(Vec<(JobId, StateN
     let mut query = JobQuery { filter, before: None, limit: LIMIT_MAX };
     let mut found = Vec::new();
     loop {
+        query.limit = LIMIT_MAX.min(ACTION_JOBS_MAX - found.len());
         let page = handle.views().list(&query)?;
         found.extend(page.jobs.iter().map(|row| (row.id, row.state)));
         query.before = page.next;

@@ -112,13 +112,16 @@ pub struct ProblemBody<'a> {
     /// A name for the sort of problem: `urn:daybook:problem:` and the code.
     #[serde(rename = "type")]
     kind: String,
+    /// What sort of problem it is, for people.
     title: &'a str,
+    /// The status of the answer.
+    #[schemars(range(min = 400, max = 599))]
     status: u16,
     /// What happened in this case.
     detail: &'a str,
-    /// Stable; for programs.
+    /// What sort of problem it is, for programs: a code is never renamed, and more may come.
     code: &'a str,
-    /// The next step.
+    /// The next step, where there is one that always helps.
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<&'a str>,
     /// The job that stands in the way, or that is meant.

@@ -24,8 +24,11 @@ const TRAIL_MAX: usize = 1_000_000;
 struct EventList {
     /// In order of seq.
     events: Vec<PublishedEvent>,
+    /// Where the next page begins; `null` on the last.
     next_cursor: Option<String>,
+    /// The answer shows everything up to the event with this number, if not more.
     seq: Seq,
+    /// The run of the server that answers.
     epoch: Epoch,
 }
 
@@ -34,6 +37,10 @@ pub fn routes() -> Vec<Route> {
     vec![
         Route::new(Method::GET, "/api/jobs/{id}/events", of_job)
             .named("list_job_events", "Lists what happened to a job, from its submission on")
+            .explained(
+                "Each type of event has its schema in `schemas/events` of the sources; pass over types that you do \
+                 not know.",
+            )
             .takes(&[paging::LIMIT, paging::CURSOR])
             .answers::<EventList>(200, "A page of events in order. Without next_cursor it was the last.")
             .fails(&["invalid_query", "job_not_found"]),

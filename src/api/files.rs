@@ -32,25 +32,40 @@ pub const FILE_BYTES_MAX: usize = 4 * 1024 * 1024 * 1024;
 const PIECE_BYTES: usize = 64 * 1024;
 
 const LEASE_HEADER: &[(&str, &str)] = &[("Lease-Token", "The token of the worker that holds the job.")];
-const RANGE_HEADERS: &[(&str, &str)] =
-    &[("Range", "One range of bytes, such as bytes=0-499."), ("If-None-Match", "The ETag that is there already.")];
+const RANGE_HEADERS: &[(&str, &str)] = &[
+    ("Range", "One range of bytes, such as bytes=0-499."),
+    ("If-Range", "The ETag of the file of which a range is wanted; another file is sent whole."),
+    ("If-None-Match", "The ETag that is there already."),
+];
 
 /// The routes of this area.
 pub fn routes() -> Vec<Route> {
     vec![
         Route::new(Method::GET, "/api/jobs/{id}/preview", preview)
             .named("get_preview", "Shows the latest preview picture of a job")
+            .explained(
+                "The latest `preview` that its worker sent with its progress: kept in memory, and gone some time \
+                 after the job has ended.",
+            )
             .answer(200, "The picture.", Content::Bytes("image/*"))
             .fails(&["job_not_found", "preview_not_found"]),
         Route::new(Method::GET, "/api/jobs/{id}/files/{name}", download)
             .named("get_file", "Reads an output file")
+            .explained("Whole or in part. It is served so that no browser runs what is in it.")
             .reads(RANGE_HEADERS)
             .answer(200, "The file.", Content::Bytes("*/*"))
+            .with_headers(&["ETag", "Accept-Ranges", "Content-Disposition"])
             .answer(206, "The range of the file.", Content::Bytes("*/*"))
+            .with_headers(&["ETag", "Accept-Ranges", "Content-Disposition", "Content-Range"])
             .answer(304, "The file that is there already.", Content::Nothing)
+            .with_headers(&["ETag"])
             .fails(&["job_not_found", "file_not_found", "range_not_satisfiable"]),
         Route::new(Method::PUT, "/api/jobs/{id}/files/{name}", upload)
             .named("put_file", "Stores an output file of a running job")
+            .explained(
+                "For the worker that holds the job. A file of the same name is replaced as soon as the new one is \
+                 there as a whole; the media type is that of the request.",
+            )
             .reads(LEASE_HEADER)
             .body_of_bytes()
             .answers::<FileInfo>(201, "The file as it is kept.")
@@ -60,6 +75,8 @@ pub fn routes() -> Vec<Route> {
                 "lease_lost",
                 "body_too_large",
                 "invalid_request",
+                "overloaded",
+                "storage_low",
                 "storage_failed",
             ])
             .streams(),

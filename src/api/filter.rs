@@ -6,6 +6,7 @@ use crate::api::error::ApiError;
 use crate::api::query::{Parameter, Query, invalid};
 use crate::domain::id::{JobId, KindName, QueueName};
 use crate::domain::job::StateName;
+use crate::domain::limits::NAME_BYTES_MAX;
 use crate::kinds::fields::Fields;
 use crate::kinds::problem::Problems;
 use crate::kinds::request::TAG_BYTES_MAX;
@@ -15,36 +16,49 @@ use crate::views::query::JobFilter;
 const SEARCH_BYTES_MAX: usize = 1024;
 /// The states of which a job may still be moved.
 const ACTIVE: &str = "active";
+/// What `state` may be.
+const STATES: &[&str] =
+    &["active", "scheduled", "queued", "blocked", "running", "retryable", "completed", "failed", "cancelled"];
 
 /// The parameters of a filter.
 pub const STATE: Parameter =
-    Parameter::text("state", "A state, or `active` for all that are not terminal. May be repeated.").repeated();
-pub const KIND: Parameter = Parameter::text("kind", "Jobs of this kind.");
-pub const QUEUE: Parameter = Parameter::text("queue", "Jobs in this queue.");
-pub const TAG: Parameter = Parameter::text("tag", "Jobs with this tag.");
-pub const PARENT_ID: Parameter = Parameter::text("parent_id", "Children of this job.");
+    Parameter::text("state", "A state, or `active` for all that are not terminal. May be repeated.")
+        .one_of(STATES)
+        .repeated();
+pub const KIND: Parameter = Parameter::text("kind", "Jobs of this kind.").at_most(NAME_BYTES_MAX);
+pub const QUEUE: Parameter = Parameter::text("queue", "Jobs in this queue.").at_most(NAME_BYTES_MAX);
+pub const TAG: Parameter = Parameter::text("tag", "Jobs with this tag.").at_most(TAG_BYTES_MAX);
+pub const PARENT_ID: Parameter = Parameter::text("parent_id", "Children of this job.").like("uuid");
 pub const SEARCH: Parameter =
-    Parameter::text("q", "A text in id, kind, tags, error or the first 4 KiB of the args; case does not matter.");
+    Parameter::text("q", "A text in id, kind, tags, error or the first 4 KiB of the args; case does not matter.")
+        .at_most(SEARCH_BYTES_MAX);
 
-/// A filter in JSON, as it is published.
+/// Which jobs are meant: those that fit all that is said. Without a word of it, all.
 #[derive(Debug, schemars::JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct FilterShape {
-    /// A state or `active`, or several of them.
+    /// Jobs in this state, or in one of these.
     pub state: Option<OneOrMore>,
+    /// Jobs of this kind.
     pub kind: Option<KindName>,
+    /// Jobs in this queue.
     pub queue: Option<QueueName>,
+    /// Jobs with this tag.
+    #[schemars(length(min = 1, max = TAG_BYTES_MAX))]
     pub tag: Option<String>,
+    /// Children of this job.
     pub parent_id: Option<JobId>,
+    /// A text in id, kind, tags, error or the first 4 KiB of the args; case does not matter.
+    #[schemars(length(min = 1, max = SEARCH_BYTES_MAX))]
     pub q: Option<String>,
 }
 
-/// A text or an array of texts.
+/// A state, or several of them; `active` stands for all that are not terminal.
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(untagged)]
 pub enum OneOrMore {
-    One(String),
-    More(Vec<String>),
+    One(#[schemars(extend("enum" = STATES))] String),
+    More(#[schemars(extend("items" = { "enum": STATES, "type": "string" }))] Vec<String>),
 }
 
 /// Reads filters.

@@ -30,7 +30,8 @@ use crate::views::row::{JobBody, JobRow};
 /// The longest that a reader may wait for a job to end, in seconds.
 const WAIT_S_MAX: f64 = 50.0;
 
-const LIMIT: Parameter = Parameter::integer("limit", "Rows of a page: 1 to 500, 50 unless told.");
+const LIMIT: Parameter =
+    Parameter::integer("limit", "Rows of a page.").within(1, LIMIT_MAX as u64).or(LIMIT_DEFAULT as u64);
 const CURSOR: Parameter = Parameter::text("cursor", "The next_cursor of the page before.");
 const WAIT_S: Parameter =
     Parameter::seconds("wait_s", "Answer when the job has ended, at the latest after so long: up to 50.");
@@ -60,70 +61,95 @@ pub const SUBMIT_ERRORS: &[&str] = &[
     "storage_failed",
 ];
 
+/// The errors of a change to one job.
+const CHANGE_ERRORS: &[&str] = &[
+    "invalid_json",
+    "forbidden_origin",
+    "job_not_found",
+    "job_is_terminal",
+    "job_is_running",
+    "job_not_retryable",
+    "unique_conflict",
+    "body_too_large",
+    "unsupported_media_type",
+    "invalid_request",
+    "overloaded",
+    "storage_low",
+    "storage_failed",
+];
+
 /// A page of the list of jobs.
 #[derive(serde::Serialize, schemars::JsonSchema)]
 struct JobList {
+    /// Newest first.
     jobs: Vec<JobRow>,
     /// Where the next page begins; `null` on the last.
     next_cursor: Option<String>,
     /// The seq as of which the page was read, or earlier.
     seq: Seq,
+    /// The run of the server that answers.
     epoch: Epoch,
 }
 
 /// The routes of this area.
 pub fn routes() -> Vec<Route> {
-    const CHANGE_ERRORS: &[&str] = &[
-        "invalid_json",
-        "forbidden_origin",
-        "job_not_found",
-        "job_is_terminal",
-        "job_is_running",
-        "job_not_retryable",
-        "unique_conflict",
-        "invalid_request",
-        "overloaded",
-        "storage_low",
-        "storage_failed",
-    ];
     vec![
         Route::new(Method::POST, "/api/jobs", submit)
             .named("submit_job", "Submits a job")
+            .explained(
+                "It is durable when this answers. With an `Idempotency-Key` a request may be repeated without fear: \
+                 equal JSON is answered with the same job as it is now.",
+            )
             .reads(SUBMIT_HEADERS)
             .body::<JobRequest>(true)
             .answers::<JobBody>(201, "The job, and its Location.")
+            .with_headers(&["Location"])
             .answers::<JobBody>(200, "The job that an earlier request with this key made, as it is now.")
+            .with_headers(&["Location", "Idempotency-Replayed"])
             .fails(SUBMIT_ERRORS),
         Route::new(Method::GET, "/api/jobs", list)
             .named("list_jobs", "Lists jobs, newest first")
+            .explained(
+                "Filters stand together: a job must fit them all. A cursor stays good while jobs arrive, and after a \
+                 restart.",
+            )
             .takes(LIST)
             .answers::<JobList>(
                 200,
-                "A page of rows. A search looks at 10,000 rows a page at most, so a short page may have a next.",
+                "A page of rows. A search looks at so many rows a page at most that a short page may have a next.",
             )
             .fails(&["invalid_query"]),
         Route::new(Method::GET, "/api/jobs/{id}", show)
             .named("get_job", "Shows a job")
+            .explained("With `wait_s` it is answered as soon as the job has ended: no need to poll.")
             .takes(&[WAIT_S])
             .answers::<JobBody>(200, "The whole job.")
             .fails(&["invalid_query", "job_not_found"]),
         Route::new(Method::PATCH, "/api/jobs/{id}", amend)
             .named("amend_job", "Changes a job that waits")
+            .explained("What is left out stays as it is. A job that runs or has ended cannot be changed.")
             .body::<AmendRequest>(true)
             .answers::<JobBody>(200, "The job as it is now.")
             .fails(CHANGE_ERRORS),
         Route::new(Method::POST, "/api/jobs/{id}/cancel", cancel)
             .named("cancel_job", "Cancels a job; a running one is asked to stop")
+            .explained(
+                "A job that waits is `cancelled` at once. A running one gets `cancel_requested_at`: a completion that \
+                 still arrives wins, anything else makes it `cancelled`, and after the kind's `grace_s` its lease is \
+                 ended. Asking again changes nothing.",
+            )
             .body::<CancelRequest>(false)
             .answers::<JobBody>(200, "The job as it is now.")
             .fails(CHANGE_ERRORS),
         Route::new(Method::POST, "/api/jobs/{id}/retry", retry)
             .named("retry_job", "Queues a failed or cancelled job again, with fresh counters")
+            .explained("With `only_failed_items` also a completed batch, if it has failed or skipped items.")
             .body::<RetryRequest>(false)
             .answers::<JobBody>(200, "The job as it is now.")
             .fails(CHANGE_ERRORS),
         Route::new(Method::GET, "/api/jobs/{id}/why", why)
             .named("explain_job", "Says why a job is not running yet, or why it ended as it did")
+            .explained("A sentence for people, and the facts that it follows from for programs.")
             .answers::<why::Why>(200, "A sentence, and the facts behind it.")
             .fails(&["job_not_found"]),
     ]

@@ -31,22 +31,23 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How often a silent stream says that it is alive.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
 
-const AFTER: Parameter = Parameter::integer("after", "Lines after the one with this number; 0: from the first.");
-const FOLLOW: Parameter = Parameter {
-    name: "follow",
-    schema_type: "boolean",
-    repeats: false,
-    description: "Stream lines until the job has ended.",
-};
-const LIMIT: Parameter = Parameter::integer("limit", "Lines of a page: 1 to 1,000, 1,000 unless told.");
+const AFTER: Parameter = Parameter::integer("after", "Lines after the one with this number; 0: from the first.").or(0);
+const FOLLOW: Parameter = Parameter::flag("follow", "Stream lines until the job has ended.");
+const LIMIT: Parameter = Parameter::integer("limit", "Lines of a page.").within(1, LINES_MAX).or(LINES_MAX);
+const RESUME_HEADER: &[(&str, &str)] =
+    &[("Last-Event-ID", "The number of the last line that was seen, as a browser sends it; `after` wins.")];
 
 /// A page of log lines.
 #[derive(serde::Serialize, schemars::JsonSchema)]
 struct LogPage {
+    /// In order.
+    #[schemars(length(max = LINES_MAX))]
     lines: Vec<KeptLine>,
     /// What to ask for with `after` to go on: the number of the last line.
     next_after: u64,
+    /// The answer shows everything up to the event with this number, if not more.
     seq: Seq,
+    /// The run of the server that answers.
     epoch: Epoch,
 }
 
@@ -55,6 +56,8 @@ pub fn routes() -> Vec<Route> {
     vec![
         Route::new(Method::GET, "/api/jobs/{id}/logs", logs)
             .named("get_logs", "Shows or follows the log lines of a job")
+            .explained("A page, or with `follow` server-sent events until the job has ended.")
+            .reads(RESUME_HEADER)
             .takes(&[AFTER, LIMIT, FOLLOW])
             .answers::<LogPage>(200, "A page of lines in order.")
             .answer(

@@ -11,9 +11,11 @@ mod cursor;
 pub mod door;
 pub mod error;
 pub mod events;
+mod examples;
 pub mod files;
 pub mod filter;
 mod gauges;
+mod headers;
 pub mod jobs;
 pub mod kinds;
 mod lease;
@@ -49,16 +51,16 @@ pub fn door(identity: Identity, gate: Gate) -> Door {
 /// All routes; what is asked most stands first, because the first that fits answers.
 fn routes() -> Vec<Route> {
     let areas = [
-        jobs::routes(),
-        batches::routes(),
-        events::routes(),
-        logs::routes(),
-        files::routes(),
-        queues::routes(),
-        workers::routes(),
-        kinds::routes(),
-        system::routes(),
-        pages::routes(),
+        ("jobs", jobs::routes()),
+        ("batches", batches::routes()),
+        ("events", events::routes()),
+        ("logs", logs::routes()),
+        ("files", files::routes()),
+        ("queues", queues::routes()),
+        ("workers", workers::routes()),
+        ("kinds", kinds::routes()),
+        ("system", system::routes()),
+        ("pages", pages::routes()),
     ];
-    areas.into_iter().flatten().collect()
+    areas.into_iter().flat_map(|(area, routes)| routes.into_iter().map(|route| route.within(area))).collect()
 }

@@ -6,7 +6,8 @@ use crate::api::query::{Parameter, Query};
 use crate::views::query::LIMIT_MAX;
 
 /// How many elements a page has.
-pub const LIMIT: Parameter = Parameter::integer("limit", "Elements of a page: 1 to 500, 500 unless told.");
+pub const LIMIT: Parameter =
+    Parameter::integer("limit", "Elements of a page.").within(1, LIMIT_MAX as u64).or(LIMIT_MAX as u64);
 /// Where a page begins.
 pub const CURSOR: Parameter = Parameter::text("cursor", "The next_cursor of the page before.");
 

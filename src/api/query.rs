@@ -17,22 +17,76 @@ pub struct Parameter {
     /// Whether it may be given more than once.
     pub repeats: bool,
     pub description: &'static str,
+    /// The least and the most that a number may be.
+    pub range: Option<(u64, u64)>,
+    /// What holds when it is not given.
+    pub default: Option<u64>,
+    /// The texts that it may be; empty: any.
+    pub choices: &'static [&'static str],
+    /// The format of its text.
+    pub format: Option<&'static str>,
+    /// The most bytes of its text.
+    pub bytes_max: Option<usize>,
 }
 
 impl Parameter {
     /// A parameter that is a text.
     pub const fn text(name: &'static str, description: &'static str) -> Parameter {
-        Parameter { name, schema_type: "string", repeats: false, description }
+        Parameter::new(name, "string", description)
+    }
+
+    /// A parameter that is a yes or no.
+    pub const fn flag(name: &'static str, description: &'static str) -> Parameter {
+        Parameter::new(name, "boolean", description)
     }
 
     /// A parameter that is a whole number.
     pub const fn integer(name: &'static str, description: &'static str) -> Parameter {
-        Parameter { name, schema_type: "integer", repeats: false, description }
+        Parameter::new(name, "integer", description)
     }
 
     /// A parameter that is a number of seconds.
     pub const fn seconds(name: &'static str, description: &'static str) -> Parameter {
-        Parameter { name, schema_type: "number", repeats: false, description }
+        Parameter::new(name, "number", description)
+    }
+
+    const fn new(name: &'static str, schema_type: &'static str, description: &'static str) -> Parameter {
+        Parameter {
+            name,
+            schema_type,
+            repeats: false,
+            description,
+            range: None,
+            default: None,
+            choices: &[],
+            format: None,
+            bytes_max: None,
+        }
+    }
+
+    /// The same parameter, as a number from `min` to `max`.
+    pub const fn within(self, min: u64, max: u64) -> Parameter {
+        Parameter { range: Some((min, max)), ..self }
+    }
+
+    /// The same parameter, which is `default` when it is not given.
+    pub const fn or(self, default: u64) -> Parameter {
+        Parameter { default: Some(default), ..self }
+    }
+
+    /// The same parameter, as one of these texts.
+    pub const fn one_of(self, choices: &'static [&'static str]) -> Parameter {
+        Parameter { choices, ..self }
+    }
+
+    /// The same parameter, as a text of this format.
+    pub const fn like(self, format: &'static str) -> Parameter {
+        Parameter { format: Some(format), ..self }
+    }
+
+    /// The same parameter, as a text of at most so many bytes.
+    pub const fn at_most(self, bytes_max: usize) -> Parameter {
+        Parameter { bytes_max: Some(bytes_max), ..self }
     }
 
     /// The same parameter, which may be given more than once.

@@ -19,9 +19,13 @@ use crate::views::row::QueueRow;
 /// The queues.
 #[derive(serde::Serialize, schemars::JsonSchema)]
 struct QueueList {
+    /// By name.
     queues: Vec<QueueRow>,
+    /// Where the next page begins; `null` on the last.
     next_cursor: Option<String>,
+    /// The answer shows everything up to the event with this number, if not more.
     seq: Seq,
+    /// The run of the server that answers.
     epoch: Epoch,
 }
 
@@ -31,15 +35,21 @@ pub fn routes() -> Vec<Route> {
     vec![
         Route::new(Method::GET, "/api/queues", list)
             .named("list_queues", "Lists the queues: depth by state, age of the oldest, paused by whom")
+            .explained("A queue is there from the first job that names it, or because it is configured.")
             .takes(&[paging::LIMIT, paging::CURSOR])
             .answers::<QueueList>(200, "A page of queues by name.")
             .fails(&["invalid_query"]),
         Route::new(Method::POST, "/api/queues/{queue}/pause", pause)
-            .named("pause_queue", "Hands out no more jobs from a queue; what runs goes on")
+            .named("pause_queue", "Pauses a queue")
+            .explained(
+                "It hands out no more jobs until it is resumed, also after a restart; what runs goes on. Pausing a \
+                 paused queue changes nothing.",
+            )
             .answers::<QueueRow>(200, "The queue as it is now.")
             .fails(ERRORS),
         Route::new(Method::POST, "/api/queues/{queue}/resume", resume)
-            .named("resume_queue", "Hands out jobs from a queue again")
+            .named("resume_queue", "Resumes a queue")
+            .explained("It hands out jobs again. Resuming a queue that is not paused changes nothing.")
             .answers::<QueueRow>(200, "The queue as it is now.")
             .fails(ERRORS),
     ]

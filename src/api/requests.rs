@@ -9,7 +9,7 @@ use crate::domain::id::{JobId, QueueName, Tag};
 use crate::domain::time::Timestamp;
 use crate::kinds::fields::Fields;
 use crate::kinds::problem::Problems;
-use crate::kinds::request::{raw_json, read_priority, read_tags};
+use crate::kinds::request::{PRIORITY_MAX, TAG_BYTES_MAX, TAGS_MAX, raw_json, read_priority, read_tags};
 use crate::views::query::JobFilter;
 
 /// The most bytes of an `Idempotency-Key`.
@@ -19,11 +19,15 @@ pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 #[derive(Debug, schemars::JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct AmendRequest {
-    #[schemars(range(min = -100, max = 100))]
+    /// Higher is sooner.
+    #[schemars(range(min = -PRIORITY_MAX, max = PRIORITY_MAX))]
     pub priority: Option<i8>,
+    /// Where it waits from now on.
     pub queue: Option<QueueName>,
+    /// Not before this moment; one that has come queues it at once.
     pub scheduled_at: Option<Timestamp>,
-    #[schemars(length(max = 32))]
+    /// All its labels from now on.
+    #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_BYTES_MAX)))]
     pub tags: Option<Vec<Tag>>,
 }
 
@@ -49,6 +53,7 @@ pub struct RetryRequest {
 #[derive(Debug, schemars::JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct ActionRequest {
+    /// What to do with each.
     pub action: Action,
     /// Which jobs. Without `state`, those that the action is for.
     #[schemars(with = "FilterShape")]
@@ -62,7 +67,9 @@ pub struct ActionRequest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
+    /// Cancel it; without `state` in the filter all active jobs are meant.
     Cancel,
+    /// Queue it again; without `state` in the filter all failed and cancelled jobs are meant.
     Retry,
 }
 

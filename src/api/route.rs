@@ -58,6 +58,8 @@ pub struct AnswerDoc {
     pub status: u16,
     pub description: &'static str,
     pub content: Content,
+    /// Headers that it carries beside those of every answer.
+    pub headers: &'static [&'static str],
 }
 
 /// A method and a path, who answers them, and what they mean.
@@ -68,6 +70,10 @@ pub struct Route {
     /// The name of the operation for generated clients; none: a page, which is not part of the interface.
     pub name: Option<&'static str>,
     pub summary: &'static str,
+    /// What there is to know beside the summary.
+    pub explanation: &'static str,
+    /// The area to which it belongs.
+    pub area: &'static str,
     pub parameters: &'static [Parameter],
     /// Request headers that mean something here.
     pub headers: &'static [(&'static str, &'static str)],
@@ -102,6 +108,8 @@ impl Route {
             path,
             name: None,
             summary: "",
+            explanation: "",
+            area: "",
             parameters: &[],
             headers: &[],
             body: None,
@@ -115,6 +123,16 @@ impl Route {
     /// Names the operation and says what it does.
     pub fn named(self, name: &'static str, summary: &'static str) -> Route {
         Route { name: Some(name), summary, ..self }
+    }
+
+    /// Says what there is to know beside the summary.
+    pub fn explained(self, explanation: &'static str) -> Route {
+        Route { explanation, ..self }
+    }
+
+    /// Puts it into an area.
+    pub fn within(self, area: &'static str) -> Route {
+        Route { area, ..self }
     }
 
     /// Declares the query parameters; others are refused.
@@ -144,7 +162,16 @@ impl Route {
 
     /// Declares an answer of another sort.
     pub fn answer(mut self, status: u16, description: &'static str, content: Content) -> Route {
-        self.answers.push(AnswerDoc { status, description, content });
+        self.answers.push(AnswerDoc { status, description, content, headers: &[] });
+        self
+    }
+
+    /// Declares headers of the answer that was declared last.
+    ///
+    /// # Panics
+    /// When none was.
+    pub fn with_headers(mut self, headers: &'static [&'static str]) -> Route {
+        self.answers.last_mut().expect("an answer is declared before its headers").headers = headers;
         self
     }
 

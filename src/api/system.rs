@@ -20,27 +20,45 @@ use crate::views::row::Stats;
 /// How the server is.
 #[derive(serde::Serialize, schemars::JsonSchema)]
 #[serde(tag = "status", rename_all = "snake_case")]
+#[schemars(transform = describe_status)]
 enum Health {
+    /// It takes requests.
     Ok {
+        /// This run of the server.
         epoch: Epoch,
+        /// When it began.
         started_at: Timestamp,
         /// The last durable seq.
         seq: Seq,
+        /// The version of the server.
         version: &'static str,
     },
     /// The log is replayed.
     Starting {
         /// How much of it was: 0 to 1.
+        #[schemars(range(min = 0, max = 1))]
         progress: f64,
     },
     /// The log could not be written.
-    Halted { detail: String },
+    Halted {
+        /// What happened, and what to do about it.
+        detail: String,
+    },
+}
+
+fn describe_status(schema: &mut schemars::Schema) {
+    let variants = schema.get_mut("oneOf").and_then(serde_json::Value::as_array_mut);
+    for variant in variants.into_iter().flatten() {
+        variant["properties"]["status"]["description"] = "How the server is.".into();
+    }
 }
 
 /// Whether a session is live.
 #[derive(Default, serde::Serialize, schemars::JsonSchema)]
 struct SessionStatus {
+    /// Whether it is live, or may well be.
     valid: bool,
+    /// This run of the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     epoch: Option<Epoch>,
     /// What sort of session it is: `live` or `worker`.
@@ -49,6 +67,7 @@ struct SessionStatus {
     /// Why it is not: `NO_SESSION_ID`, `SESSION_NOT_FOUND`; or why that is not known yet: `starting`.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    /// The same for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'static str>,
 }
@@ -58,8 +77,11 @@ struct SessionStatus {
 struct StatsBody {
     #[serde(flatten)]
     stats: Stats,
+    /// When the server started.
     started_at: Timestamp,
+    /// The answer shows everything up to the event with this number, if not more.
     seq: Seq,
+    /// This run of the server.
     epoch: Epoch,
 }
 
@@ -69,22 +91,31 @@ pub fn routes() -> Vec<Route> {
     vec![
         Route::always("/health", health)
             .named("get_health", "Says how the server is")
+            .explained("Answered at any time, also while the log is replayed.")
             .answers::<Health>(200, "It takes requests.")
             .answers::<Health>(503, "It is starting, or it is halted."),
         Route::always("/api/session/status", session_status)
             .named("get_session_status", "Says whether a session is live")
+            .explained(
+                "For a worker that has lost its connection: whether its session, and so its leases, are still there.",
+            )
             .reads(SESSION_HEADER)
             .answers::<SessionStatus>(200, "The session is live.")
             .answers::<SessionStatus>(401, "There is no such session.")
             .answers::<SessionStatus>(503, "The server is starting; the session may well be live."),
         Route::new(Method::GET, "/api/stats", stats)
             .named("get_stats", "Counts and rates")
+            .explained(
+                "How many jobs are in each state, over all, by kind and by queue, and how many a second come and go.",
+            )
             .answers::<StatsBody>(200, "The numbers of now."),
         Route::new(Method::GET, "/metrics", prometheus)
             .named("get_metrics", "Metrics in the text format of Prometheus")
+            .explained("For a scraper.")
             .answer(200, "The metrics of now.", Content::Bytes("text/plain")),
         Route::always("/api/openapi.json", description)
             .named("get_openapi", "Describes this interface: OpenAPI 3.1")
+            .explained("This very document, true to this very server.")
             .answers::<serde_json::Map<String, serde_json::Value>>(200, "The description."),
     ]
 }

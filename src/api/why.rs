@@ -29,32 +29,50 @@ pub struct Why {
 /// What bears on whether a job runs.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, schemars::JsonSchema)]
 pub struct Facts {
+    /// Where it is in its life.
     pub state: StateName,
+    /// Why it ended as it did.
     pub reason: Option<Reason>,
+    /// Which program runs it.
     pub kind: KindName,
+    /// Where it waits.
     pub queue: QueueName,
+    /// The number of the present or last run, 0 before the first.
     pub attempt: u32,
+    /// Attempts that may fail before the job does.
     pub max_attempts: u32,
+    /// Runs that ended because a worker went away.
     pub lost_count: u32,
+    /// Losses that are borne; one more fails the job.
     pub max_lost: u32,
+    /// The most seconds that an attempt may run; `null`: no limit.
     pub timeout_s: Option<f64>,
+    /// When it or its next attempt will be queued.
     pub scheduled_at: Option<Timestamp>,
+    /// When it ended.
     pub finished_at: Option<Timestamp>,
+    /// When somebody asked the present or last run to stop.
     pub cancel_requested_at: Option<Timestamp>,
+    /// What the last failed attempt met.
     pub error: Option<JobError>,
+    /// Who runs it, or ran it last.
     pub worker: Option<WorkerName>,
     /// Jobs that it waits for and that are not completed: at most 20 of them.
+    #[schemars(length(max = NAMED_MAX))]
     pub waits_for: Vec<JobId>,
     /// Jobs of its queue that are handed out before it; `null` when they are too many to count.
     pub ahead: Option<u64>,
+    /// Whether its queue hands out nothing.
     pub queue_is_paused: bool,
     /// Live workers that take this kind from this queue.
     pub workers: u64,
+    /// Jobs of its kind that run now.
     pub running_of_kind: u64,
-    /// The most jobs of the kind that may run at once.
+    /// The most jobs of the kind that may run at once; `null`: no limit.
     pub kind_concurrency: Option<u32>,
+    /// Jobs from its queue that run now.
     pub running_in_queue: u64,
-    /// The most jobs from the queue that may run at once.
+    /// The most jobs from the queue that may run at once; `null`: no limit.
     pub queue_concurrency: Option<u32>,
     /// Whether the log could not be written, so that nothing moves.
     pub server_is_halted: bool,

@@ -17,9 +17,13 @@ use crate::views::row::WorkerRow;
 /// The workers.
 #[derive(serde::Serialize, schemars::JsonSchema)]
 struct WorkerList {
+    /// In the order in which they joined.
     workers: Vec<WorkerRow>,
+    /// Where the next page begins; `null` on the last.
     next_cursor: Option<String>,
+    /// The answer shows everything up to the event with this number, if not more.
     seq: Seq,
+    /// The run of the server that answers.
     epoch: Epoch,
 }
 
@@ -27,7 +31,8 @@ struct WorkerList {
 pub fn routes() -> Vec<Route> {
     vec![
         Route::new(Method::GET, "/api/workers", list)
-            .named("list_workers", "Lists the live sessions of workers: what each runs, its last beat, its state")
+            .named("list_workers", "Lists the live sessions of workers")
+            .explained("What each takes, which jobs it holds, when it was last heard of, and what it is asked to do.")
             .takes(&[paging::LIMIT, paging::CURSOR])
             .answers::<WorkerList>(200, "A page of sessions.")
             .fails(&["invalid_query"]),

@@ -8,24 +8,31 @@ use serde::{Deserialize, Serialize};
 use crate::domain::id::Seq;
 use crate::domain::job::JobError;
 use crate::domain::json::Json;
+use crate::domain::limits::ITEM_KEY_BYTES_MAX;
 
-/// The most items a job may have.
-pub const ITEMS_MAX: usize = 100_000;
+pub use crate::domain::limits::ITEMS_MAX;
 
 /// What became of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ItemState {
+    /// To be done, or to be done again.
     Pending,
+    /// Done.
     Completed,
+    /// Done in vain.
     Failed,
+    /// Left out by its worker, or never reported when the batch completed.
     Skipped,
 }
 
 /// An item as it is submitted or added.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct NewItem {
+    /// What names the item within its job.
+    #[schemars(length(min = 1, max = ITEM_KEY_BYTES_MAX))]
     pub key: Arc<str>,
+    /// What the worker needs to do it: any JSON.
     #[serde(default)]
     pub args: Option<Json>,
 }
@@ -33,9 +40,14 @@ pub struct NewItem {
 /// What a worker says of one item.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ItemReport {
+    /// What names the item within its job.
+    #[schemars(length(min = 1, max = ITEM_KEY_BYTES_MAX))]
     pub key: Arc<str>,
+    /// What became of it; never `pending`.
     pub state: ItemState,
+    /// What it gave, if its worker said so.
     pub result: Option<Json>,
+    /// What went wrong, if its worker said so.
     pub error: Option<JobError>,
 }
 
@@ -53,10 +65,20 @@ pub struct Item {
 /// How many items are in each state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ItemCounts {
+    /// All of them.
+    #[schemars(range(max = ITEMS_MAX))]
     pub total: u32,
+    /// Those that are done.
+    #[schemars(range(max = ITEMS_MAX))]
     pub completed: u32,
+    /// Those that were done in vain.
+    #[schemars(range(max = ITEMS_MAX))]
     pub failed: u32,
+    /// Those that were left out.
+    #[schemars(range(max = ITEMS_MAX))]
     pub skipped: u32,
+    /// Those that are still to be done.
+    #[schemars(range(max = ITEMS_MAX))]
     pub pending: u32,
 }
 

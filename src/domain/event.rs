@@ -13,6 +13,7 @@ use crate::domain::batch::{ItemReport, ItemState, NewItem};
 use crate::domain::id::{Epoch, JobId, KindName, QueueName, Seq, SessionId, Tag, TokenHash};
 use crate::domain::job::{FileInfo, JobError, Progress, Reason, Relations, RunEnd, WorkerPlace};
 use crate::domain::json::Json;
+use crate::domain::limits::{PRIORITY_MAX, TAG_BYTES_MAX, TAGS_MAX};
 use crate::domain::retry::Policy;
 use crate::domain::time::Timestamp;
 
@@ -33,8 +34,10 @@ pub struct Record {
 /// Who caused an event.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Actor {
+    /// What sort of actor it is.
     #[serde(rename = "type")]
     pub kind: ActorKind,
+    /// Who among them: a worker's session; `null` for a client without a name, and for the server.
     pub id: Option<Arc<str>>,
 }
 
@@ -150,7 +153,9 @@ events! {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct EpochStarted {
+    /// The run of the server that begins here.
     pub epoch: Epoch,
+    /// The run before; `null` when this is the first that the log knows.
     pub previous_epoch: Option<Epoch>,
     /// Whether the log before was dropped.
     pub reset: bool,
@@ -160,6 +165,7 @@ pub struct EpochStarted {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobSubmitted {
+    /// The job that the event is about.
     pub job: JobId,
     pub kind: KindName,
     pub queue: QueueName,
@@ -183,13 +189,17 @@ pub enum FirstState {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobQueued {
+    /// The job that the event is about.
     pub job: JobId,
+    /// Why it waits now.
     pub cause: QueuedCause,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobScheduled {
+    /// The job that the event is about.
     pub job: JobId,
+    /// When it will be queued.
     pub scheduled_at: Timestamp,
 }
 
@@ -215,6 +225,7 @@ pub enum QueuedCause {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobStarted {
+    /// The job that the event is about.
     pub job: JobId,
     pub attempt: u32,
     pub session: SessionId,
@@ -226,37 +237,49 @@ pub struct JobStarted {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobProgressed {
+    /// The job that the event is about.
     pub job: JobId,
+    /// All that is known of it; what the worker left out stayed as it was.
     pub progress: Progress,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobItemsAdded {
+    /// The job that the event is about.
     pub job: JobId,
+    /// The new ones; keys that were known already are not among them.
     pub items: Vec<NewItem>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobItemsReported {
+    /// The job that the event is about.
     pub job: JobId,
+    /// What became of each; the last report of a key wins.
     pub reports: Vec<ItemReport>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobCheckpointed {
+    /// The job that the event is about.
     pub job: JobId,
+    /// What the next attempt is handed as `checkpoint`: any JSON.
     pub data: Json,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobFileStored {
+    /// The job that the event is about.
     pub job: JobId,
+    /// The file; one of the same name was replaced.
     pub file: FileInfo,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobAttemptFailed {
+    /// The job that the event is about.
     pub job: JobId,
+    /// What went wrong, and in which attempt.
     pub error: JobError,
     /// When the next attempt may start.
     pub retry_at: Timestamp,
@@ -266,8 +289,11 @@ pub struct JobAttemptFailed {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobAttemptLost {
+    /// The job that the event is about.
     pub job: JobId,
+    /// The number of the run that was lost; the rerun has the same.
     pub attempt: u32,
+    /// How it was lost.
     pub cause: LossCause,
     /// Whether it counts towards `max_lost`.
     pub counted: bool,
@@ -291,6 +317,7 @@ pub enum LossCause {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobCancelRequested {
+    /// The job that the event is about.
     pub job: JobId,
     /// The reason that the job will have if it lets itself be stopped.
     pub reason: Reason,
@@ -300,31 +327,38 @@ pub struct JobCancelRequested {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobCompleted {
+    /// The job that the event is about.
     pub job: JobId,
+    /// What it gave: any JSON.
     pub result: Option<Json>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobFailed {
+    /// The job that the event is about.
     pub job: JobId,
+    /// Why it ended so.
     pub reason: Reason,
-    /// None when the job was lost rather than failed.
+    /// What the last attempt met; `null` when the job was lost rather than failed.
     pub error: Option<JobError>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobCancelled {
+    /// The job that the event is about.
     pub job: JobId,
+    /// Why it ended so.
     pub reason: Reason,
     /// What the worker said when it stopped, if it said something.
     pub error: Option<JobError>,
-    /// What ended the run, so that the same call may be repeated; none when nothing ran.
+    /// What ended the run, so that the same call may be repeated; `null` when nothing ran.
     pub run_ended: Option<RunEnd>,
 }
 
 /// The event carries the whole job, because the state keeps only a stub of a finished one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobRetried {
+    /// The job that the event is about.
     pub job: JobId,
     pub only_failed_items: bool,
     /// Where it goes: `queued`, or `blocked` when it waits for revived dependencies.
@@ -357,17 +391,25 @@ pub struct RevivedItem {
     pub reported: Option<Seq>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobAmended {
+    /// The job that the event is about.
     pub job: JobId,
+    /// Its priority from now on; `null`: as it was.
+    #[schemars(range(min = -PRIORITY_MAX, max = PRIORITY_MAX))]
     pub priority: Option<i8>,
+    /// Its queue from now on; `null`: as it was.
     pub queue: Option<QueueName>,
+    /// Its time from now on; `null`: as it was.
     pub scheduled_at: Option<Timestamp>,
+    /// Its tags from now on; `null`: as they were.
+    #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_BYTES_MAX)))]
     pub tags: Option<Vec<Tag>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobLateResult {
+    /// The job that the event is about.
     pub job: JobId,
     /// The call that came too late.
     pub call: LateCall,
@@ -377,40 +419,55 @@ pub struct JobLateResult {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LateCall {
+    /// The job is done.
     Complete,
+    /// The attempt failed.
     Fail,
+    /// The job is given back.
     Release,
+    /// How far it has come.
     Progress,
+    /// Log lines.
     Log,
+    /// Items that were added, or that ended.
     Items,
+    /// A note for the next attempt.
     Checkpoint,
+    /// An output file.
     File,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct QueuePaused {
+    /// The queue that hands out nothing.
     pub queue: QueueName,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct QueueResumed {
+    /// The queue that hands out jobs again.
     pub queue: QueueName,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct WorkerJoined {
+    /// The session that begins.
     pub session: SessionId,
+    /// A label for people; it need not be unique.
     pub name: Arc<str>,
     /// What it runs; empty: every kind.
     pub kinds: Vec<KindName>,
-    /// From where; none: every queue.
+    /// From where; `null`: every queue.
     pub queues: Option<Vec<QueueName>>,
+    /// Where it lives.
     pub place: WorkerPlace,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct WorkerLeft {
+    /// The session that has ended.
     pub session: SessionId,
+    /// Why it ended.
     pub cause: WorkerLeftCause,
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::domain::limits::{NAME_BYTES_MAX, SEQ_MAX};
 use crate::domain::time::Timestamp;
 
 /// The number of an event in the log: from 1, without holes, below 2^53. 0 stands before the first event.
@@ -14,6 +15,7 @@ use crate::domain::time::Timestamp;
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, schemars::JsonSchema,
 )]
 #[serde(transparent)]
+#[schemars(extend("maximum" = SEQ_MAX))]
 pub struct Seq(pub u64);
 
 impl Seq {
@@ -57,6 +59,7 @@ pub struct FinishOrdinal(pub u64);
 /// Ids therefore sort in the order of submission, and no index from id to job is needed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
+#[schemars(description = "A job's id: a UUIDv7. Ids sort in the order of submission.")]
 pub struct JobId(Uuid);
 
 const CHANCE_BITS: u32 = 34;
@@ -185,7 +188,7 @@ pub struct NameError;
 fn check_name(text: &str) -> Result<(), NameError> {
     let first_fits = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     let all_fit = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:".contains(&byte));
-    if first_fits && all_fit && text.len() <= 128 { Ok(()) } else { Err(NameError) }
+    if first_fits && all_fit && text.len() <= NAME_BYTES_MAX { Ok(()) } else { Err(NameError) }
 }
 
 macro_rules! name_newtype {
@@ -193,6 +196,11 @@ macro_rules! name_newtype {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
         #[serde(transparent)]
+        #[schemars(extend(
+            "minLength" = 1,
+            "maxLength" = NAME_BYTES_MAX,
+            "pattern" = "^[A-Za-z0-9][A-Za-z0-9._:-]*$"
+        ))]
         pub struct $name(Arc<str>);
 
         impl $name {

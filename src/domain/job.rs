@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::domain::batch::Items;
 use crate::domain::id::{FinishOrdinal, JobId, KindName, QueueName, Seq, SessionId, Tag, TokenHash};
 use crate::domain::json::Json;
+use crate::domain::limits::{
+    ERROR_CODE_BYTES_MAX, ERROR_MESSAGE_BYTES_MAX, FILE_NAME_BYTES_MAX, MESSAGE_BYTES_MAX, STAGE_BYTES_MAX,
+};
 use crate::domain::retry::Policy;
 use crate::domain::time::Timestamp;
 
@@ -123,13 +126,21 @@ pub enum JobState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StateName {
+    /// Its time has not come.
     Scheduled,
+    /// It waits for a worker.
     Queued,
+    /// It waits for other jobs.
     Blocked,
+    /// A worker runs it.
     Running,
+    /// An attempt failed; the next has a time.
     Retryable,
+    /// It ended well.
     Completed,
+    /// It ended badly.
     Failed,
+    /// It was stopped.
     Cancelled,
 }
 
@@ -221,11 +232,17 @@ pub struct EndedRun {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RunEnd {
+    /// Its worker completed it.
     Completed,
+    /// Its worker said that it failed.
     Failed,
+    /// Its worker gave it back.
     Released,
+    /// Its worker or the server went away.
     Lost,
+    /// Its time was up.
     TimedOut,
+    /// It was ended because somebody had asked it to stop.
     Cancelled,
 }
 
@@ -241,23 +258,37 @@ pub struct Ending {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
+    /// Its last attempt failed.
     AttemptsExhausted,
+    /// Its worker said that another attempt would not help.
     NotRetryable,
+    /// It was lost more often than `max_lost`.
     Lost,
+    /// The time of its last attempt was up.
     Timeout,
+    /// Somebody cancelled it.
     CancelledByRequest,
+    /// Its parent was cancelled together with its children.
     ParentCancelled,
+    /// A job that it waited for did not complete.
     DependencyFailed,
 }
 
 /// How far a job has come, as its worker says.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Progress {
-    /// 0 to 100.
+    /// How much is done, 0 to 100.
+    #[schemars(range(min = 0, max = 100))]
     pub percent: Option<f64>,
+    /// What is being done, in a word.
+    #[schemars(length(max = STAGE_BYTES_MAX))]
     pub stage: Option<Arc<str>>,
+    /// What is being done, for people.
+    #[schemars(length(max = MESSAGE_BYTES_MAX))]
     pub message: Option<Arc<str>>,
+    /// Units that are done.
     pub done: Option<u64>,
+    /// Units that there are.
     pub total: Option<u64>,
     /// The media type of the latest preview picture, which is kept in memory only.
     pub preview: Option<Arc<str>>,
@@ -266,9 +297,15 @@ pub struct Progress {
 /// What went wrong in an attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobError {
+    /// For programs: the worker's own word, or `exit_status`, `timeout` and the like of the server.
+    #[schemars(length(max = ERROR_CODE_BYTES_MAX))]
     pub code: Arc<str>,
+    /// For people.
+    #[schemars(length(max = ERROR_MESSAGE_BYTES_MAX))]
     pub message: Arc<str>,
+    /// Whatever else the worker said of it: any JSON.
     pub details: Option<Json>,
+    /// Whether another attempt may help.
     pub retryable: bool,
     /// The attempt that met it.
     pub attempt: u32,
@@ -277,6 +314,8 @@ pub struct JobError {
 /// A file that a job left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct FileInfo {
+    /// Its name; it is the last part of its path under `/api/jobs/{id}/files`.
+    #[schemars(length(min = 1, max = FILE_NAME_BYTES_MAX))]
     pub name: Arc<str>,
     /// Its media type.
     #[serde(rename = "type")]

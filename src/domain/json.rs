@@ -192,6 +192,11 @@ impl<'de> Deserialize<'de> for Json {
 }
 
 impl schemars::JsonSchema for Json {
+    // Any value at all: a name of its own would say nothing.
+    fn inline_schema() -> bool {
+        true
+    }
+
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Json".into()
     }

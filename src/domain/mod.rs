@@ -14,6 +14,7 @@ pub mod index;
 pub mod invariants;
 pub mod job;
 pub mod json;
+pub mod limits;
 pub mod pool;
 #[cfg(test)]
 mod properties;

@@ -76,11 +76,19 @@ impl schemars::JsonSchema for Timestamp {
         "Timestamp".into()
     }
 
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        if generator.contract().is_deserialize() {
+            return schemars::json_schema!({
+                "type": "string",
+                "format": "date-time",
+                "description": "A moment: RFC 3339 with any offset; kept to the millisecond."
+            });
+        }
         schemars::json_schema!({
             "type": "string",
             "format": "date-time",
-            "description": "RFC 3339, UTC, with milliseconds"
+            "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z$",
+            "description": "A moment: RFC 3339, always UTC with milliseconds and `Z`."
         })
     }
 }

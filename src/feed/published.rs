@@ -13,20 +13,28 @@ use crate::domain::event::{Actor, Event, FirstState, JobRetried, JobStarted, Job
 use crate::domain::id::{JobId, KindName, QueueName, Seq, SessionId, Tag};
 use crate::domain::job::{StateName, WorkerPlace};
 use crate::domain::json::Json;
+use crate::domain::limits::{
+    ATTEMPTS_MAX, DEPENDENCIES_MAX, ITEMS_MAX, PRIORITY_MAX, TAG_BYTES_MAX, TAGS_MAX, UNIQUE_KEY_BYTES_MAX,
+};
 use crate::domain::time::Timestamp;
 
 /// One event as it is published.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct PublishedEvent {
+    /// Its number in the log.
+    #[schemars(extend("type" = "integer", "minimum" = 1))]
     pub seq: Seq,
+    /// When it happened; never before the event with the number before.
     pub at: Timestamp,
-    /// One of the names that `schemas/events` describes.
+    /// What happened: one of the names that `schemas/events` describes. Pass over those that you do not know.
     #[serde(rename = "type")]
+    #[schemars(extend("pattern" = "^[a-z]+(\\.[a-z_]+)+$"))]
     pub event_type: &'static str,
     /// The job that the event is about; `null` for an event about a queue, a worker or the server.
     pub job_id: Option<JobId>,
+    /// Who caused it.
     pub actor: Actor,
-    /// What belongs to this type of event.
+    /// What belongs to this type of event: `schemas/events` has a file for each.
     #[schemars(with = "serde_json::Map<String, Value>")]
     pub data: Data,
 }
@@ -57,42 +65,77 @@ pub enum Data {
 /// The data of `job.submitted`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Submitted {
+    /// Which program runs it.
     pub kind: KindName,
+    /// Where it waits.
     pub queue: QueueName,
+    /// The state in which it begins: `queued`, `scheduled` or `blocked`.
     pub state: StateName,
+    /// When it will be queued; `null`: as soon as nothing else stands in the way.
     pub scheduled_at: Option<Timestamp>,
+    /// Higher is sooner.
+    #[schemars(range(min = -PRIORITY_MAX, max = PRIORITY_MAX))]
     pub priority: i8,
+    /// The JSON object that its worker gets, defaults filled in.
+    #[schemars(with = "serde_json::Map<String, Value>")]
     pub args: Json,
+    /// Its labels.
+    #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_BYTES_MAX)))]
     pub tags: Vec<Tag>,
+    /// Attempts that may fail before the job does.
+    #[schemars(range(min = 1, max = ATTEMPTS_MAX))]
     pub max_attempts: u32,
+    /// Losses that are borne; one more fails the job.
+    #[schemars(range(max = ATTEMPTS_MAX))]
     pub max_lost: u32,
+    /// The most seconds that an attempt may run; `null`: no limit.
+    #[schemars(range(min = 0.1))]
     pub timeout_s: Option<f64>,
+    /// Seconds before the attempt after the first failure; doubled after each further one, give or take a fifth.
+    #[schemars(range(min = 0))]
     pub backoff_s: f64,
+    /// The most seconds before an attempt.
+    #[schemars(range(min = 0))]
     pub backoff_max_s: f64,
+    /// The job that it is a child of.
     pub parent_id: Option<JobId>,
+    /// The top of its tree: the job itself, if it has no parent.
     pub root_id: JobId,
+    /// The jobs that must complete first.
+    #[schemars(length(max = DEPENDENCIES_MAX))]
     pub depends_on: Vec<JobId>,
+    /// The key that no second active job of the kind may have.
+    #[schemars(length(min = 1, max = UNIQUE_KEY_BYTES_MAX))]
     pub unique_key: Option<Arc<str>>,
+    /// The units of a batch; empty for a job that is none.
+    #[schemars(length(max = ITEMS_MAX))]
     pub items: Vec<NewItem>,
 }
 
 /// The data of `job.started`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Started {
+    /// The number of the run, from 1; a run after a loss or a release has the number of the one before.
+    #[schemars(range(min = 1))]
     pub attempt: u32,
+    /// The worker's session.
     pub session: SessionId,
-    /// The worker's name.
+    /// The worker's name: a label only.
     pub worker: Arc<str>,
+    /// Where the worker lives.
     pub place: WorkerPlace,
-    /// When its running time is up.
+    /// When its running time is up; `null`: never.
     pub timeout_at: Option<Timestamp>,
 }
 
 /// The data of `job.retried`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Retried {
+    /// Whether only the items are run again that failed or were skipped.
     pub only_failed_items: bool,
+    /// The state in which it begins again: `queued`, or `blocked` when it waits for revived dependencies.
     pub state: StateName,
+    /// When it will be queued; `null`: as soon as nothing else stands in the way.
     pub scheduled_at: Option<Timestamp>,
 }
 

@@ -9,14 +9,18 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use crate::domain::batch::{ITEMS_MAX, NewItem};
+use crate::domain::batch::NewItem;
 use crate::domain::command::{Dependency, NewJob, Start};
 use crate::domain::id::{JobId, KindName, QueueName, Tag};
 use crate::domain::json::Json;
+pub use crate::domain::limits::{
+    ATTEMPTS_MAX, DEPENDENCIES_MAX, ITEM_KEY_BYTES_MAX, ITEMS_MAX, PRIORITY_MAX, TAG_BYTES_MAX, TAGS_MAX,
+    UNIQUE_KEY_BYTES_MAX,
+};
 use crate::domain::retry::Policy;
 use crate::domain::time::{Millis, Timestamp};
 use crate::kinds::catalog::{Catalog, Kind, KindSettings};
-use crate::kinds::fields::{Fields, Zero, nearest};
+use crate::kinds::fields::{Fields, SECONDS_MAX, SECONDS_MIN, Zero, nearest};
 use crate::kinds::problem::{Problem, Problems, below};
 use crate::kinds::schema::ArgsSchema;
 
@@ -24,20 +28,6 @@ use crate::kinds::schema::ArgsSchema;
 pub const BULK_JOBS_MAX: usize = 1000;
 /// The most bytes that args may have.
 pub const ARGS_BYTES_MAX: usize = 12 * 1024 * 1024;
-/// Priorities go from minus this to this.
-pub const PRIORITY_MAX: i64 = 100;
-/// The most labels of a job.
-pub const TAGS_MAX: usize = 32;
-/// The most bytes of a label.
-pub const TAG_BYTES_MAX: usize = 128;
-/// The most bytes of a unique key.
-pub const UNIQUE_KEY_BYTES_MAX: usize = 512;
-/// The most jobs that a job may wait for.
-pub const DEPENDENCIES_MAX: usize = 1000;
-/// The most attempts that may be asked for.
-pub const ATTEMPTS_MAX: i64 = 1_000_000;
-/// The most bytes of an item's key.
-pub const ITEM_KEY_BYTES_MAX: usize = 4096;
 /// The most bytes of a `ref` in a bulk.
 const REF_BYTES_MAX: usize = 128;
 
@@ -45,38 +35,43 @@ const REF_BYTES_MAX: usize = 128;
 #[derive(Debug, schemars::JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct JobRequest {
+    /// Which program runs it.
     pub kind: KindName,
     /// The JSON object that the worker gets; checked against the schema of the kind.
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub args: Json,
+    /// Where it waits; the kind's queue unless told.
     pub queue: Option<QueueName>,
-    /// Higher is sooner.
-    #[schemars(range(min = -100, max = 100))]
+    /// Higher is sooner; 0 unless told.
+    #[schemars(range(min = -PRIORITY_MAX, max = PRIORITY_MAX))]
     pub priority: Option<i8>,
-    #[schemars(range(min = 1, max = 1_000_000))]
+    /// Attempts that may fail before the job does; what the kind says unless told, and that is 2 unless configured.
+    #[schemars(range(min = 1, max = ATTEMPTS_MAX))]
     pub max_attempts: Option<u32>,
     /// Not before this moment. Excludes `delay_s`.
     pub scheduled_at: Option<Timestamp>,
-    /// Not before so many seconds from now. Excludes `scheduled_at`.
-    #[schemars(rename = "delay_s", with = "Option<f64>", range(min = 0))]
+    /// Not before so many seconds from now: 0, or 0.1 and more. Excludes `scheduled_at`.
+    #[schemars(rename = "delay_s", with = "Option<f64>", range(min = 0, max = SECONDS_MAX))]
     pub delay: Option<Millis>,
-    /// Running time of one attempt, in seconds.
-    #[schemars(rename = "timeout_s", with = "Option<f64>", range(min = 0.1))]
+    /// Running time of one attempt, in seconds; what the kind says unless told, and that is no limit unless configured.
+    #[schemars(rename = "timeout_s", with = "Option<f64>", range(min = SECONDS_MIN, max = SECONDS_MAX))]
     pub timeout: Option<Millis>,
-    #[schemars(length(max = 32))]
+    /// Labels to find it by.
+    #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_BYTES_MAX)))]
     pub tags: Option<Vec<Tag>>,
-    /// Unique per kind among active jobs.
-    #[schemars(length(min = 1, max = 512))]
+    /// Unique per kind among active jobs; free again when its holder has ended.
+    #[schemars(length(min = 1, max = UNIQUE_KEY_BYTES_MAX))]
     pub unique_key: Option<Arc<str>>,
+    /// The job that it is a child of. It does not wait for its children.
     pub parent_id: Option<JobId>,
     /// Ids of jobs that must complete first; in a bulk also `#ref` of another entry.
-    #[schemars(with = "Option<Vec<String>>", length(max = 1000))]
+    #[schemars(with = "Option<Vec<String>>", length(max = DEPENDENCIES_MAX))]
     pub depends_on: Vec<DependsOn>,
-    /// The units of a batch.
-    #[schemars(with = "Option<Vec<NewItem>>", length(max = 100_000))]
+    /// The units of a batch; no two have the same key.
+    #[schemars(with = "Option<Vec<NewItem>>", length(max = ITEMS_MAX))]
     pub items: Vec<NewItem>,
-    /// In a bulk: the name by which other entries refer to this one.
-    #[schemars(rename = "ref")]
+    /// In a bulk: the name by which other entries refer to this one, as `#name`.
+    #[schemars(rename = "ref", length(min = 1, max = REF_BYTES_MAX))]
     pub reference: Option<String>,
 }
 
@@ -87,11 +82,12 @@ pub enum DependsOn {
     Ref(String),
 }
 
-/// The body of a bulk, as it is published.
+/// Jobs to submit at once.
 #[derive(Debug, schemars::JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct BulkRequest {
-    #[schemars(length(min = 1, max = 1000))]
+    /// The jobs, all or none of them.
+    #[schemars(length(min = 1, max = BULK_JOBS_MAX))]
     pub jobs: Vec<JobRequest>,
 }
 

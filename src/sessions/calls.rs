@@ -6,10 +6,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use crate::domain::batch::{ITEMS_MAX, ItemReport, ItemState, NewItem};
+use crate::domain::batch::{ItemReport, ItemState, NewItem};
 use crate::domain::job::{JobError, Progress};
 use crate::domain::json::Json;
-use crate::kinds::request::ITEM_KEY_BYTES_MAX;
+use crate::domain::limits::{
+    ERROR_CODE_BYTES_MAX, ERROR_MESSAGE_BYTES_MAX, ITEM_KEY_BYTES_MAX, ITEMS_MAX, MESSAGE_BYTES_MAX, STAGE_BYTES_MAX,
+};
+use crate::kinds::request::JobRequest;
 use crate::sessions::fields::Fields;
 use crate::sessions::frames::FrameError;
 use crate::sessions::ports::{LogLine, LogStream};
@@ -17,14 +20,8 @@ use crate::sessions::previews::{PREVIEW_BYTES_MAX, Preview};
 
 /// The most bytes of a checkpoint.
 pub const CHECKPOINT_BYTES_MAX: usize = 64 * 1024;
-/// The most bytes of a stage.
-pub const STAGE_BYTES_MAX: usize = 256;
-/// The most bytes of a progress message.
-pub const MESSAGE_BYTES_MAX: usize = 4 * 1024;
-/// The most bytes of an error's code.
-pub const ERROR_CODE_BYTES_MAX: usize = 128;
-/// The most bytes of an error's message.
-pub const ERROR_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// The most bytes of a preview as a URL: what stands before the data, and four characters for each three bytes.
+const PREVIEW_URL_BYTES_MAX: usize = "data:image/;base64,".len() + 64 + PREVIEW_BYTES_MAX.div_ceil(3) * 4;
 /// The most bytes of the `ref` of a `submit`.
 pub const REF_BYTES_MAX: usize = 1024;
 
@@ -104,13 +101,24 @@ fn limit(frame: &str, field: &str, length: usize, max: usize) -> Result<(), Fram
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProgressFields {
+    /// How much is done, 0 to 100.
     #[schemars(range(min = 0, max = 100))]
     pub percent: Option<f64>,
+    /// What is being done, in a word: at most 256 bytes.
+    #[schemars(length(max = STAGE_BYTES_MAX))]
     pub stage: Option<Arc<str>>,
+    /// What is being done, for people: at most 4 KiB.
+    #[schemars(length(max = MESSAGE_BYTES_MAX))]
     pub message: Option<Arc<str>>,
+    /// Units that are done.
     pub done: Option<u64>,
+    /// Units that there are.
     pub total: Option<u64>,
     /// A picture as a `data:image/…;base64,…` URL of at most 512 KiB, decoded.
+    #[schemars(
+        length(max = PREVIEW_URL_BYTES_MAX),
+        regex(pattern = "^data:image/[A-Za-z0-9.+-]{1,64};base64,[A-Za-z0-9+/]*={0,2}$")
+    )]
     pub preview: Option<String>,
 }
 
@@ -165,6 +173,7 @@ fn too_large(length: usize) -> FrameError {
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LogFields {
+    /// In order.
     pub lines: Vec<LineFields>,
 }
 
@@ -172,8 +181,10 @@ pub struct LogFields {
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LineFields {
+    /// Where it was printed.
     #[serde(default)]
     pub stream: LogStream,
+    /// The line, without its end.
     pub text: String,
 }
 
@@ -187,7 +198,7 @@ impl LineFields {
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckpointFields {
-    /// At most 64 KiB.
+    /// What the next attempt is handed: any JSON of at most 64 KiB.
     pub data: Json,
 }
 
@@ -206,9 +217,14 @@ impl CheckpointFields {
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ItemFields {
+    /// What names the item within its job.
+    #[schemars(length(min = 1, max = ITEM_KEY_BYTES_MAX))]
     pub key: Arc<str>,
+    /// What became of it.
     pub state: ReportedState,
+    /// What it gave: any JSON.
     pub result: Option<Json>,
+    /// What went wrong.
     pub error: Option<ErrorFields>,
 }
 
@@ -216,8 +232,11 @@ pub struct ItemFields {
 #[derive(Debug, Clone, Copy, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReportedState {
+    /// Done.
     Completed,
+    /// Done in vain.
     Failed,
+    /// Left out.
     Skipped,
 }
 
@@ -237,6 +256,8 @@ impl ItemFields {
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddItemsFields {
+    /// What there is to do.
+    #[schemars(length(max = ITEMS_MAX))]
     pub items: Vec<NewItemFields>,
 }
 
@@ -244,7 +265,10 @@ pub struct AddItemsFields {
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewItemFields {
+    /// What names the item within its job.
+    #[schemars(length(min = 1, max = ITEM_KEY_BYTES_MAX))]
     pub key: Arc<str>,
+    /// What is needed to do it: any JSON.
     pub args: Option<Json>,
 }
 
@@ -268,7 +292,8 @@ impl AddItemsFields {
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SubmitFields {
-    /// As for `POST /api/jobs`.
+    /// The child, as for `POST /api/jobs`.
+    #[schemars(with = "JobRequest")]
     pub job: Json,
 }
 
@@ -281,6 +306,7 @@ fn submit(reference: Option<Arc<str>>, request: Json) -> Result<Call, FrameError
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CompleteFields {
+    /// What it gave: any JSON.
     pub result: Option<Json>,
 }
 
@@ -293,6 +319,7 @@ pub struct ReleaseFields {}
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FailFields {
+    /// What went wrong.
     pub error: ErrorFields,
 }
 
@@ -300,9 +327,14 @@ pub struct FailFields {
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ErrorFields {
+    /// For programs: a word of the worker's own.
     #[serde(default = "failed")]
+    #[schemars(length(max = ERROR_CODE_BYTES_MAX))]
     pub code: Arc<str>,
+    /// For people: at most 64 KiB.
+    #[schemars(length(max = ERROR_MESSAGE_BYTES_MAX))]
     pub message: Arc<str>,
+    /// Whatever else there is to say of it: any JSON.
     pub details: Option<Json>,
     /// Whether another attempt may help.
     #[serde(default = "yes")]

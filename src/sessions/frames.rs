@@ -9,9 +9,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::domain::id::{Epoch, JobId, KindName, LeaseToken, QueueName, SessionId};
 use crate::domain::json::Json;
+use crate::domain::limits::ITEM_KEY_BYTES_MAX;
 use crate::kinds::Problem;
 use crate::sessions::calls::Call;
 use crate::sessions::fields::{Fields, read_frames};
+use crate::views::row::JobBody;
 
 /// The most bytes of one frame or of an array of them.
 pub const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -41,13 +43,16 @@ pub enum WorkerFrame {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hello {
-    /// A label for people; it need not be unique.
+    /// A label for people, at most 128 bytes; it need not be unique.
+    #[schemars(length(min = 1, max = NAME_BYTES_MAX))]
     pub name: Option<Arc<str>>,
     /// The kinds that it runs. Empty or absent: every kind; for a child process, the kind that it was started for.
     #[serde(default, deserialize_with = "names")]
+    #[schemars(length(max = NAMES_MAX))]
     pub kinds: Option<Vec<KindName>>,
     /// The queues that it takes jobs from; null or absent: every queue.
     #[serde(default, deserialize_with = "names")]
+    #[schemars(length(max = NAMES_MAX))]
     pub queues: Option<Vec<QueueName>>,
     /// The session that it had before its connection broke.
     pub resume: Option<Resume>,
@@ -57,7 +62,9 @@ pub struct Hello {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Resume {
+    /// The session that it had.
     pub session: SessionId,
+    /// The leases that it held and still works on.
     pub leases: Vec<LeaseRef>,
 }
 
@@ -65,7 +72,9 @@ pub struct Resume {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LeaseRef {
+    /// The job.
     pub job_id: JobId,
+    /// The token of its lease, as it came with the job.
     #[serde(deserialize_with = "token")]
     #[schemars(with = "String")]
     pub token: LeaseToken,
@@ -83,13 +92,35 @@ pub struct JobCall {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerFrame {
     /// The answer to `hello`.
-    Welcome { session: SessionId, epoch: Epoch, lease_s: f64, ping_s: f64 },
+    Welcome {
+        /// The session that the worker has from now on.
+        session: SessionId,
+        /// The run of the server.
+        epoch: Epoch,
+        /// Seconds after which a lease ends when nothing is heard from the worker.
+        #[schemars(range(min = 0))]
+        lease_s: f64,
+        /// Seconds between two pings.
+        #[schemars(range(min = 0))]
+        ping_s: f64,
+    },
     /// A job to run.
     Job(Box<JobFrame>),
     /// A job shall stop. Its lease ends after `grace_s` at the latest.
-    Cancel { job_id: JobId, reason: CancelReason, grace_s: f64 },
+    Cancel {
+        /// The job that shall stop.
+        job_id: JobId,
+        /// Why.
+        reason: CancelReason,
+        /// Seconds that are left to stop in order.
+        #[schemars(range(min = 0))]
+        grace_s: f64,
+    },
     /// The lease of a job is gone: whatever is still said about it changes nothing.
-    Lost { job_id: JobId },
+    Lost {
+        /// The job whose lease is gone.
+        job_id: JobId,
+    },
     /// No more jobs will come.
     Quiet,
     /// The worker shall go.
@@ -98,8 +129,10 @@ pub enum ServerFrame {
     Ping,
     /// A child was taken, or had been taken before.
     Submitted {
+        /// The `ref` of the `submit` that this answers.
         #[serde(rename = "ref")]
         reference: Option<Arc<str>>,
+        /// The child.
         id: JobId,
     },
     /// A frame changed nothing.
@@ -110,26 +143,37 @@ pub enum ServerFrame {
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct JobFrame {
     /// The whole job, as `GET /api/jobs/{id}` shows it.
+    #[schemars(with = "JobBody")]
     pub job: Json,
+    /// The number of this run, from 1.
+    #[schemars(range(min = 1))]
     pub attempt: u32,
-    /// Items that are still pending, up to 1,000; the rest can be asked for.
+    /// Items that are still pending, up to 1,000; the rest with `GET /api/jobs/{id}/items?state=pending`.
+    #[schemars(length(max = ITEMS_HANDED_MAX))]
     pub items: Vec<HandedItem>,
+    /// The right to run this attempt.
     pub lease: HandedLease,
-    /// What an earlier run left for this one.
+    /// What an earlier run left for this one: any JSON; `null` if none did.
     pub checkpoint: Option<Json>,
 }
 
 /// One item to do.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct HandedItem {
+    /// What names the item within its job.
+    #[schemars(length(min = 1, max = ITEM_KEY_BYTES_MAX))]
     pub key: Arc<str>,
+    /// What is needed to do it: any JSON.
     pub args: Option<Json>,
 }
 
 /// The lease that comes with a job.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct HandedLease {
+    /// The secret that proves it; send it with every frame about the job.
     pub token: Arc<str>,
+    /// Seconds after which it ends, unless something is heard from the worker.
+    #[schemars(range(min = 0))]
     pub expires_in_s: f64,
 }
 
@@ -161,7 +205,9 @@ impl CancelReason {
 pub struct ErrorFrame {
     /// Stable: programs may compare it.
     pub code: Arc<str>,
+    /// What happened, for people.
     pub detail: Arc<str>,
+    /// The job that the frame was about, if it was about one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job_id: Option<JobId>,
     /// The `ref` of the `submit` that was refused.
@@ -280,9 +326,12 @@ fn name_lease(job: Option<JobId>, token: Option<String>) -> Result<LeaseRef, Fra
     }
 }
 
-#[derive(Deserialize)]
+/// How many jobs a worker wants to hold at once.
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Slots {
+pub(crate) struct Slots {
+    /// How many jobs it wants to hold at once, until it says so again; 0: no more.
+    #[schemars(range(max = SLOTS_MAX))]
     slots: u32,
 }
 

@@ -14,15 +14,16 @@ use crate::domain::time::Timestamp;
 /// The most bytes that one log line keeps, its mark included.
 pub const LOG_LINE_BYTES_MAX: usize = 64 * 1024;
 
-/// The most bytes of the name of a job's file.
-pub const FILE_NAME_BYTES_MAX: usize = 200;
+pub use crate::domain::limits::FILE_NAME_BYTES_MAX;
 
 /// Where a log line came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LogStream {
+    /// What the worker prints.
     #[default]
     Stdout,
+    /// What the worker prints on its error stream.
     Stderr,
     /// Daybook itself says something about the run.
     System,

@@ -10,15 +10,20 @@ use serde::{Deserialize, Serialize};
 use crate::domain::id::JobId;
 use crate::domain::job::FileInfo;
 use crate::domain::time::Timestamp;
-use crate::sessions::ports::LogStream;
+use crate::sessions::ports::{LOG_LINE_BYTES_MAX, LogStream};
 
 /// One line of a job's log, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct KeptLine {
     /// Its number in the job's log, from 1, without holes.
+    #[schemars(range(min = 1))]
     pub n: u64,
+    /// When the server got it.
     pub at: Timestamp,
+    /// Where it came from.
     pub stream: LogStream,
+    /// The line, without its end; longer ones than 64 KiB are cut and marked.
+    #[schemars(length(max = LOG_LINE_BYTES_MAX))]
     pub text: Arc<str>,
 }
 

@@ -12,6 +12,10 @@ use crate::domain::event::Actor;
 use crate::domain::id::{JobId, KindName, QueueName, Seq, SessionId, Tag};
 use crate::domain::job::{FileInfo, Job, JobError, JobState, Progress, Reason, StateName, WorkerPlace};
 use crate::domain::json::Json;
+use crate::domain::limits::{
+    ATTEMPTS_MAX, DEPENDENCIES_MAX, ITEM_KEY_BYTES_MAX, MESSAGE_BYTES_MAX, PRIORITY_MAX, STAGE_BYTES_MAX,
+    TAG_BYTES_MAX, TAGS_MAX, UNIQUE_KEY_BYTES_MAX,
+};
 use crate::domain::time::Timestamp;
 
 /// Writes the two forms of a job, the row and the whole, from one list of fields, so that they cannot drift apart.
@@ -58,21 +62,33 @@ macro_rules! job_shapes {
 
 job_shapes! {
     before_args {
+        /// Its id; ids sort in the order of submission.
         id: JobId,
+        /// Which program runs it.
         kind: KindName,
+        /// Where it waits.
         queue: QueueName,
+        /// Where it is in its life.
         state: StateName,
-        /// Why the job ended as it did.
+        /// Why the job ended as it did; `null` while it is active, and when it completed.
         reason: Option<Reason>,
         /// −100 to 100; higher is sooner.
+        #[schemars(range(min = -PRIORITY_MAX, max = PRIORITY_MAX))]
         priority: i8,
     }
     before_result {
+        /// Labels to find it by.
+        #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_BYTES_MAX)))]
         tags: Vec<Tag>,
         /// The number of the present or last run, 0 before the first.
         attempt: u32,
+        /// Attempts that may fail before the job does.
+        #[schemars(range(min = 1, max = ATTEMPTS_MAX))]
         max_attempts: u32,
+        /// Runs that ended because a worker went away; they use up no attempt.
         lost_count: u32,
+        /// Losses that are borne; one more fails the job.
+        #[schemars(range(max = ATTEMPTS_MAX))]
         max_lost: u32,
         /// The latest progress of the present or last run.
         progress: Option<ProgressRow>,
@@ -84,14 +100,21 @@ job_shapes! {
     after_result {
         /// What the last failed attempt met.
         error: Option<JobError>,
+        /// The job that it is a child of.
         parent_id: Option<JobId>,
         /// The top of its tree: the job itself, if it has no parent.
         root_id: JobId,
+        /// The jobs that it waits for, or waited for.
+        #[schemars(length(max = DEPENDENCIES_MAX))]
         depends_on: Vec<JobId>,
+        /// The key that no second active job of its kind may have.
+        #[schemars(length(min = 1, max = UNIQUE_KEY_BYTES_MAX))]
         unique_key: Option<Arc<str>>,
         /// Who runs the job, or ran it last.
         worker: Option<WorkerName>,
+        /// When somebody asked the present or last run to stop.
         cancel_requested_at: Option<Timestamp>,
+        /// When it was submitted.
         created_at: Timestamp,
         /// When the job or its next attempt will be queued.
         scheduled_at: Option<Timestamp>,
@@ -99,10 +122,14 @@ job_shapes! {
         queued_at: Option<Timestamp>,
         /// When the present or last run began; `null` while the job waits in its queue for the next.
         started_at: Option<Timestamp>,
+        /// When it ended.
         finished_at: Option<Timestamp>,
+        /// When its last event happened.
         updated_at: Timestamp,
+        /// When its args, result, files and logs were removed.
         purged_at: Option<Timestamp>,
-        /// The most seconds an attempt may run.
+        /// The most seconds an attempt may run; `null`: no limit.
+        #[schemars(range(min = 0.1))]
         timeout_s: Option<f64>,
         /// The number of the job's last event.
         seq: Seq,
@@ -112,18 +139,27 @@ job_shapes! {
 /// How far a job has come.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProgressRow {
-    /// 0 to 100.
+    /// How much is done, 0 to 100.
+    #[schemars(range(min = 0, max = 100))]
     pub percent: Option<f64>,
+    /// What is being done, in a word.
+    #[schemars(length(max = STAGE_BYTES_MAX))]
     pub stage: Option<Arc<str>>,
+    /// What is being done, for people.
+    #[schemars(length(max = MESSAGE_BYTES_MAX))]
     pub message: Option<Arc<str>>,
+    /// Units that are done.
     pub done: Option<u64>,
+    /// Units that there are.
     pub total: Option<u64>,
+    /// The latest preview picture; `null` when there was none.
     pub preview: Option<Preview>,
 }
 
 /// Where the latest preview picture is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Preview {
+    /// Where to read it: a path on this server.
     pub url: String,
     /// Its media type.
     #[serde(rename = "type")]
@@ -133,6 +169,7 @@ pub struct Preview {
 /// The worker of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkerName {
+    /// Its session.
     pub session: SessionId,
     /// A label only: names need not be unique.
     pub name: Arc<str>,
@@ -141,47 +178,65 @@ pub struct WorkerName {
 /// One item of a batch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ItemRow {
+    /// What names the item within its job.
+    #[schemars(length(min = 1, max = ITEM_KEY_BYTES_MAX))]
     pub key: Arc<str>,
+    /// What is needed to do it: any JSON.
     pub args: Option<Json>,
+    /// What became of it.
     pub state: ItemState,
+    /// What it gave: any JSON.
     pub result: Option<Json>,
+    /// What went wrong.
     pub error: Option<JobError>,
 }
 
 /// A queue.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct QueueRow {
+    /// Its name.
     pub name: QueueName,
+    /// Its active jobs by state.
     pub depth: Depth,
     /// Since when the job that has waited longest is queued.
     pub oldest_queued_at: Option<Timestamp>,
     /// How many seconds that is.
+    #[schemars(range(min = 0))]
     pub oldest_age_s: Option<f64>,
+    /// Since when it hands out nothing, and by whom; `null`: it does.
     pub paused: Option<PauseRow>,
-    /// The most jobs from this queue that may run at once.
+    /// The most jobs from this queue that may run at once; `null`: no limit.
     pub concurrency: Option<u32>,
 }
 
 /// How many active jobs of a queue are in each state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Depth {
+    /// Those that wait for a worker.
     pub queued: u64,
+    /// Those whose time has not come.
     pub scheduled: u64,
+    /// Those that wait for other jobs.
     pub blocked: u64,
+    /// Those that a worker runs.
     pub running: u64,
+    /// Those that wait for their next attempt.
     pub retryable: u64,
 }
 
 /// A pause: since when, and by whom.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PauseRow {
+    /// Since when.
     pub at: Timestamp,
+    /// Who paused it.
     pub by: Actor,
 }
 
 /// A worker's session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkerRow {
+    /// Its id, as the server issued it.
     pub session: SessionId,
     /// A label only: names need not be unique.
     pub name: Arc<str>,
@@ -189,10 +244,13 @@ pub struct WorkerRow {
     pub kinds: Vec<KindName>,
     /// From where; `null`: every queue.
     pub queues: Option<Vec<QueueName>>,
+    /// Where it lives.
     pub place: WorkerPlace,
+    /// What it is asked to do.
     pub state: WorkerState,
     /// The jobs whose lease it holds, in order of submission.
     pub jobs: Vec<JobId>,
+    /// When it began.
     pub joined_at: Timestamp,
     /// When it was last heard of.
     pub last_beat_at: Timestamp,
@@ -216,46 +274,65 @@ pub enum WorkerState {
 pub struct Stats {
     /// All jobs that are kept, by state.
     pub jobs: StateCounts,
+    /// The same for each kind.
     pub kinds: Vec<KindStats>,
+    /// The same for each queue.
     pub queues: Vec<QueueStats>,
-    /// Live sessions.
+    /// Live sessions of workers.
     pub workers: u64,
+    /// What happened per second.
     pub rates: RateTable,
 }
 
 /// How many jobs are in each state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct StateCounts {
+    /// Those whose time has not come.
     pub scheduled: u64,
+    /// Those that wait for a worker.
     pub queued: u64,
+    /// Those that wait for other jobs.
     pub blocked: u64,
+    /// Those that a worker runs.
     pub running: u64,
+    /// Those that wait for their next attempt.
     pub retryable: u64,
+    /// Those that ended well.
     pub completed: u64,
+    /// Those that ended badly.
     pub failed: u64,
+    /// Those that were stopped.
     pub cancelled: u64,
 }
 
 /// The jobs of one kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct KindStats {
+    /// The kind.
     pub kind: KindName,
+    /// How many of its jobs are in each state.
     pub jobs: StateCounts,
 }
 
 /// The jobs of one queue.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct QueueStats {
+    /// The queue.
     pub queue: QueueName,
+    /// How many of its jobs are in each state.
     pub jobs: StateCounts,
 }
 
 /// What happened per second.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct RateTable {
+    /// Jobs that were submitted.
     pub submitted: Rate,
+    /// Runs that began.
     pub started: Rate,
+    /// Jobs that completed.
     pub completed: Rate,
+    /// Jobs that failed.
     pub failed: Rate,
 }
 
@@ -263,8 +340,10 @@ pub struct RateTable {
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Rate {
     /// Over the last minute.
+    #[schemars(range(min = 0))]
     pub per_second_1m: f64,
     /// Over the last five minutes.
+    #[schemars(range(min = 0))]
     pub per_second_5m: f64,
 }
 

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use serde_json::{Value, json};
 
 use super::Answer;
+use super::shapes::Shapes;
 
 /// The description, and which of its operations were seen to be true.
 pub struct Description {
@@ -48,7 +49,19 @@ impl Description {
             let name = operation["operationId"].as_str().expect("a name").to_owned();
             self.seen.lock().expect("nobody panicked").insert(name);
         }
+        self.check_headers(&asked, response, answer);
         self.check_content(&asked, response, answer);
+    }
+
+    fn check_headers(&self, asked: &str, response: &Value, answer: &Answer) {
+        for name in response["headers"].as_object().into_iter().flat_map(|headers| headers.keys()) {
+            let header = &self.document["components"]["headers"][name];
+            let given = answer.header(name);
+            assert!(
+                !given.is_empty() || header["required"] == false,
+                "{asked}: the header {name} is there as described"
+            );
+        }
     }
 
     fn check_content(&self, asked: &str, response: &Value, answer: &Answer) {
@@ -62,7 +75,10 @@ impl Description {
         let shape = exact.or_else(|| described.iter().find(|(range, _)| fits(range)).map(|(_, shape)| shape));
         let shape = shape.unwrap_or_else(|| panic!("{asked}: the media type {essence:?} is described"));
         if essence.ends_with("json") {
-            self.check_shape(asked, &shape["schema"], &answer.json());
+            let body = answer.json();
+            self.check_shape(asked, &shape["schema"], &body);
+            let events = body["events"].as_array().into_iter().flatten();
+            events.for_each(|event| Shapes::of_events().check_event(event));
         }
     }
 

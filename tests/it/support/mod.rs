@@ -1,6 +1,7 @@
 //! A real server in a directory of its own, and a client that checks each answer against `/api/openapi.json`.
 
 mod description;
+pub mod shapes;
 pub mod worker;
 
 use std::io::{BufRead, BufReader, Read, Write};

@@ -11,13 +11,32 @@ import json, os, sys
 frame = json.loads(sys.stdin.readline())
 args = frame["job"]["args"]
 
+def note(direction, frame):
+    if "record" in args:
+        with open(args["record"], "a") as file:
+            file.write(json.dumps({"direction": direction, "frame": frame}) + "\n")
+
 def say(**frame):
+    note("command-to-server", frame)
     print(json.dumps(frame), flush=True)
+
+note("server-to-worker", frame)
+
+if frame["job"]["lost_count"] < args.get("die", 0):
+    os.kill(os.getpid(), 9)
+if frame["attempt"] <= args.get("fail", 0):
+    sys.exit(3)
 
 if "log" in args:
     print(args["log"], flush=True)
 if "preview" in args:
     say(type="progress", percent=50, stage="draw", message="half", done=1, total=2, preview=args["preview"])
+if "checkpoint" in args:
+    say(type="checkpoint", data=args["checkpoint"])
+if "submit" in args:
+    say(type="submit", ref="child", job=args["submit"])
+if "add" in args:
+    say(type="add_items", items=[{"key": args["add"]}])
 for item in frame["items"]:
     say(type="item", key=item["key"], state="completed", result={"seen": item["key"]})
 if "hold" in args:
