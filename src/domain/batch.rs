@@ -12,6 +12,9 @@ use crate::domain::json::Json;
 /// The most items a job may have.
 pub const ITEMS_MAX: usize = 100_000;
 
+/// The most keys that the text of a refusal names, when items are reported that a job does not have.
+pub const UNKNOWN_ITEMS_NAMED_MAX: usize = 10;
+
 /// What became of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]

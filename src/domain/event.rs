@@ -385,6 +385,7 @@ pub enum LateCall {
     Items,
     Checkpoint,
     File,
+    Submit,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -12,6 +12,7 @@ pub mod fields;
 pub mod frames;
 mod handover;
 pub mod holdings;
+mod items;
 pub mod ports;
 pub mod previews;
 pub mod reading;
@@ -21,6 +22,7 @@ pub mod session;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+pub mod troubles;
 
 pub use carry::End;
 pub use handover::HandoverError;

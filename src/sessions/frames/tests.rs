@@ -79,7 +79,7 @@ fn what_is_said_of_a_job_is_understood() {
 
     let added = call(json!({"type": "add_items", "items": [{"key": "a"}, {"key": "b", "args": [1]}]}));
     let item = |key: &str, args| NewItem { key: key.into(), args };
-    assert_eq!(added, Call::AddItems(vec![item("a", None), item("b", Some(Json::of(&json!([1]))))]));
+    assert_eq!(added, Call::AddItems(vec![vec![item("a", None), item("b", Some(Json::of(&json!([1]))))]]));
 
     let reported = call(json!({"type": "item", "key": "a", "state": "failed", "result": null,
         "error": {"code": "bad_zip", "message": "no archive"}}));
