@@ -14,6 +14,7 @@ pub mod proc_table;
 pub mod process;
 pub mod restart;
 mod session_mode;
+mod session_source;
 pub mod slot;
 pub mod stdio;
 pub mod supervisor;
