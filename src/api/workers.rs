@@ -12,12 +12,15 @@ use crate::api::request::Request;
 use crate::api::route::Route;
 use crate::api::{paging, reply};
 use crate::domain::id::{Epoch, Seq};
+use crate::sessions::troubles::Trouble;
 use crate::views::row::WorkerRow;
 
 /// The workers.
 #[derive(serde::Serialize, schemars::JsonSchema)]
 struct WorkerList {
     workers: Vec<WorkerRow>,
+    /// Worker processes that are not there although they should be, and when each is started again; on every page.
+    restarting: Vec<Trouble>,
     next_cursor: Option<String>,
     seq: Seq,
     epoch: Epoch,
@@ -37,5 +40,6 @@ pub fn routes() -> Vec<Route> {
 async fn list(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
     let seq = ctx.seq();
     let page = paging::cut(&request.query, "workers", ctx.handle.views().workers())?;
-    Ok(reply::read(seq, &WorkerList { workers: page.rows, next_cursor: page.next, seq, epoch: ctx.identity.epoch }))
+    let (restarting, epoch) = (ctx.sessions.troubles().list(), ctx.identity.epoch);
+    Ok(reply::read(seq, &WorkerList { workers: page.rows, restarting, next_cursor: page.next, seq, epoch }))
 }
