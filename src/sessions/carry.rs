@@ -16,6 +16,7 @@ use crate::sessions::bursts::{Burst, gather};
 use crate::sessions::calls::{Call, ProgressCall, merge_progress};
 use crate::sessions::frames::{ErrorFrame, FrameError, JobCall, LeaseRef, ServerFrame};
 use crate::sessions::ports::LogLine;
+use crate::sessions::secrets::hide;
 use crate::sessions::session::Session;
 
 /// A request for a child that is larger than this is understood on a thread of its own.
@@ -198,9 +199,14 @@ impl Session {
         Ok(ServerFrame::Submitted { reference, id: jobs[0] })
     }
 
-    async fn append(&self, job: JobId, lines: Vec<LogLine>) -> std::io::Result<()> {
+    async fn append(&self, job: JobId, mut lines: Vec<LogLine>) -> std::io::Result<()> {
         if lines.is_empty() {
             return Ok(());
+        }
+        for line in &mut lines {
+            if let Some(text) = hide(&line.text, |word| self.desk.lock().holdings.has_token(word)) {
+                line.text = text.into();
+            }
         }
         let (logs, at) = (self.sessions.parts.logs.clone(), self.sessions.parts.clock.now());
         let append = move || logs.append(job, at, &lines);

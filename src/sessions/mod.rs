@@ -17,6 +17,7 @@ pub mod ports;
 pub mod previews;
 pub mod reading;
 pub mod registry;
+mod secrets;
 pub mod session;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -345,6 +345,17 @@ async fn a_cancel_that_comes_with_the_grant_is_not_missed() {
 }
 
 #[tokio::test]
+async fn the_token_of_a_lease_never_comes_into_a_log() {
+    let world = World::start().await;
+    let session = remote(&world, 1).await;
+    let id = world.submit(job(), unchanged).await;
+    let granted = one(&session).await;
+    let text = format!("DAYBOOK_LEASE_TOKEN={}", granted.token.reveal());
+    say(&session, &granted, json!({"type": "log", "lines": [{"text": text}]})).await;
+    assert_eq!(world.logs.texts(id), ["DAYBOOK_LEASE_TOKEN=[lease token]"]);
+}
+
+#[tokio::test]
 async fn a_timeout_reaches_the_worker_and_what_it_says_then_is_refused() {
     let world = World::start().await;
     let session = remote(&world, 1).await;

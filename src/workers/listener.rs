@@ -90,7 +90,7 @@ impl<'a> Listener<'a> {
                     match call {
                         Ok(call) => said.calls.push(call),
                         Err(error) => {
-                            said.lines.push(complaint(&error));
+                            said.lines.push(error.line());
                             said.errors.push(*error);
                         }
                     }
@@ -103,7 +103,7 @@ impl<'a> Listener<'a> {
     /// not read at all loses its answers and nothing else.
     async fn answer(&self, answers: Vec<ServerFrame>) {
         let errors = answers.iter().filter_map(|answer| match answer {
-            ServerFrame::Error(error) if error.job_id.is_some() => Some(complaint(error)),
+            ServerFrame::Error(error) if error.job_id.is_some() => Some(error.line()),
             _ => None,
         });
         let lines: Vec<LogLine> = errors.collect();
@@ -122,14 +122,6 @@ struct Said {
     lines: Vec<LogLine>,
     calls: Vec<Call>,
     errors: Vec<ErrorFrame>,
-}
-
-fn complaint(error: &ErrorFrame) -> LogLine {
-    let mut text = format!("a line was not carried out: {}: {}", error.code, error.detail);
-    for problem in &error.errors {
-        text.push_str(&format!("; {}: {}", problem.pointer, problem.message));
-    }
-    LogLine::system(&text)
 }
 
 fn last_words(line: &LogLine) -> Option<Arc<str>> {

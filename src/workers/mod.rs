@@ -5,6 +5,7 @@
 //! job before the process group that ran it is dead. Start reading at [`supervisor`].
 
 mod command;
+pub mod file_limit;
 pub mod files;
 pub mod lines;
 mod listener;

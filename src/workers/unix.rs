@@ -25,6 +25,7 @@ use tokio::net::unix::pipe;
 use tokio::process::{ChildStderr, ChildStdout};
 use tokio::sync::{oneshot, watch};
 
+use crate::workers::file_limit;
 use crate::workers::proc_table;
 use crate::workers::process::{Exit, Group, LaunchError, Launched, Launcher, Program, Readable, StopSignal, Writable};
 
@@ -187,14 +188,19 @@ fn spawn(program: &Program) -> Result<Child, LaunchError> {
     }
     command.envs(program.env.iter().map(|(key, value)| (key, value)));
     let server = std::process::id();
-    // SAFETY: between fork and exec only async-signal-safe calls are made (setsid, prctl, getppid), and nothing is
-    // allocated: errors are made from the plain error number.
-    unsafe { command.pre_exec(move || prepare(server)) };
+    let files = file_limit::of_children();
+    // SAFETY: between fork and exec only async-signal-safe calls are made (setsid, prctl, getppid, setrlimit), and
+    // nothing is allocated: errors are made from the plain error number.
+    unsafe { command.pre_exec(move || prepare(server, files)) };
     command.spawn().map_err(|source| explain(name, source))
 }
 
-/// Runs in the child before the program: a session of its own, and death with the server.
-fn prepare(server: u32) -> io::Result<()> {
+/// Runs in the child before the program: a session of its own, death with the server, and a limit of open files as
+/// programs expect it.
+fn prepare(server: u32, files: Option<libc::rlimit>) -> io::Result<()> {
+    if let Some(files) = files {
+        file_limit::set(&files)?;
+    }
     nix::unistd::setsid().map_err(raw)?;
     #[cfg(target_os = "linux")]
     {

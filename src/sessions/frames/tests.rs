@@ -122,6 +122,15 @@ fn an_array_holds_several_frames_and_each_stands_for_itself() {
 }
 
 #[test]
+fn what_is_no_frame_in_an_array_takes_nothing_with_it() {
+    let frames = parse_worker_frames(r#"[7, {"type":"pong"}, "x", {"type":"ready","slots":1}]"#);
+    assert!(frames[0].is_err() && frames[2].is_err() && frames[1].is_ok() && frames[3].is_ok(), "{frames:?}");
+    assert!(looks_like_frames(r#"[7, {"type":"pong"}]"#) && !looks_like_frames("[1, 2]"));
+    let numbers = format!("[{{\"type\":\"pong\"}},{}]", vec!["7"; 1000].join(","));
+    assert_eq!(parse_worker_frames(&numbers).len(), 1, "an array of something else is refused as a whole");
+}
+
+#[test]
 fn a_frame_that_is_wrong_is_answered_with_what_is_wrong() {
     let about = |rest: &str| format!(r#"{{"job_id":"{JOB}","token":"t",{rest}}}"#);
     let cases = [
