@@ -1,6 +1,7 @@
 //! Carries out what workers say of their jobs: each call becomes a command, and its outcome an answer. The same for
 //! every transport.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::join_all;
@@ -45,6 +46,7 @@ impl Session {
             talk.push((lease, calls));
         }
         let mut answers = self.carry_out(talk).await;
+        self.note_errors(&answers).await;
         let leases: Vec<LeaseRef> = ends.iter().map(|(lease, _)| lease.clone()).collect();
         let ended = self.end_runs(ends).await;
         let refused = leases.iter().zip(ended).filter_map(|(lease, ended)| Some(about(lease, explain(ended.err()?))));
@@ -97,6 +99,22 @@ impl Session {
     pub async fn note(&self, job: JobId, lines: Vec<LogLine>) {
         if let Err(error) = self.append(job, lines).await {
             tracing::warn!(%job, %error, "log lines were not kept");
+        }
+    }
+
+    /// What is wrong with what a worker says of a job that it holds stands in the job's log too: few programs tell what
+    /// they were answered.
+    pub(crate) async fn note_errors(&self, answers: &[ServerFrame]) {
+        let mut lines: BTreeMap<JobId, Vec<LogLine>> = BTreeMap::new();
+        for answer in answers {
+            if let ServerFrame::Error(error) = answer
+                && let Some(job) = error.job_id.filter(|&job| self.holds(job))
+            {
+                lines.entry(job).or_default().push(error.line());
+            }
+        }
+        for (job, lines) in lines {
+            self.note(job, lines).await;
         }
     }
 

@@ -3,13 +3,11 @@
 //! Takes what the worker says a burst at a time, gives it jobs while it has room, and tells it what it has to know. It
 //! reads only when what was read before is carried out: a worker that says too much waits in its own pipe.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::domain::id::JobId;
 use crate::domain::job::JobError;
 use crate::engine::{Granted, SubmitError};
 use crate::sessions::carry::End;
@@ -90,24 +88,9 @@ pub async fn take_in(session: &Session, heard: Vec<Heard>, outbox: &Outbox) -> R
             Err(error) => answers.push(ServerFrame::Error(*error)),
         }
     }
+    session.note_errors(&answers).await;
     answers.extend(session.receive(calls).await);
-    note_errors(session, &answers).await;
     send(outbox, answers).await
-}
-
-/// What is wrong with what a worker says of a job that it holds stands in the job's log too.
-async fn note_errors(session: &Session, answers: &[ServerFrame]) {
-    let mut lines: BTreeMap<JobId, Vec<LogLine>> = BTreeMap::new();
-    for answer in answers {
-        if let ServerFrame::Error(error) = answer
-            && let Some(job) = error.job_id.filter(|&job| session.holds(job))
-        {
-            lines.entry(job).or_default().push(error.line());
-        }
-    }
-    for (job, lines) in lines {
-        session.note(job, lines).await;
-    }
 }
 
 /// Hands granted jobs to the worker. One that cannot be read fails its attempt, so that it is seen and not dealt out

@@ -174,7 +174,7 @@ pub struct ErrorFrame {
 }
 
 impl ErrorFrame {
-    /// What a job's log says of it: few programs tell what they were answered.
+    /// What a job's log says of it.
     pub fn line(&self) -> LogLine {
         let mut text = format!("a frame was not carried out: {}: {}", self.code, self.detail);
         for problem in &self.errors {

@@ -177,6 +177,8 @@ async fn one_unknown_item_does_not_take_the_others_with_it() {
     .await;
     let [ServerFrame::Error(error)] = &answers[..] else { panic!("{answers:?}") };
     assert!(error.detail.contains("nobody") && error.job_id == Some(id), "{error:?}");
+    let logged = world.logs.texts(id);
+    assert!(logged.len() == 1 && logged[0].contains("has no item \"nobody\""), "{logged:?}");
     let counts = world.job(id).items().unwrap().counts();
     assert_eq!((counts.completed, counts.skipped, counts.pending), (1, 1, 0));
 }
