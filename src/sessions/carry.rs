@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 
 use crate::domain::command::{Answer, Command, LeaseProof, Lose, Submit};
-use crate::domain::event::{LossCause, QueuedCause};
+use crate::domain::event::{LateCall, LossCause, QueuedCause};
 use crate::domain::id::JobId;
 use crate::domain::job::{FileInfo, JobError};
 use crate::domain::json::Json;
@@ -187,7 +187,7 @@ impl Session {
     async fn log(&self, lease: &LeaseRef, lines: Vec<LogLine>) -> Result<(), ErrorFrame> {
         let is_live = self.desk.lock().holdings.is_live(lease.job_id, &lease.token);
         if !is_live {
-            self.ask(Command::CheckLease { proof: proof(lease) }).await.map_err(explain)?;
+            self.ask(Command::CheckLease { proof: proof(lease), call: LateCall::Log }).await.map_err(explain)?;
         }
         let appended = self.append(lease.job_id, lines).await;
         appended.map_err(|error| FrameError::new("log_not_kept", error.to_string()).into())

@@ -46,11 +46,14 @@ async fn say(session: &Session, granted: &Granted, frames: serde_json::Value) ->
 }
 
 fn codes(answers: &[ServerFrame]) -> Vec<&str> {
-    let code = |answer| match answer {
-        &ServerFrame::Error(ref error) => &*error.code,
-        other => panic!("{other:?}"),
-    };
     answers.iter().map(code).collect()
+}
+
+fn code(answer: &ServerFrame) -> &str {
+    match answer {
+        ServerFrame::Error(error) => &error.code,
+        other => panic!("{other:?}"),
+    }
 }
 
 async fn one(session: &Session) -> Granted {

@@ -101,8 +101,10 @@ async fn introduce(slot: &Slot, group: &mut Box<dyn Group>, pipes: &mut Pipes) -
             printed = pipes.next(), if !pipes.have_ended() => printed,
             () = group.exited() => {
                 let rest = pipes.next_after_end(Instant::now()).await;
-                let lines = rest.iter().map(Printed::log_line).inspect(|line| tell_server(&worker, line));
-                let last_words = lines.filter_map(|line| words_of(&line)).last().or(last_words);
+                for line in rest.iter().map(Printed::log_line) {
+                    tell_server(&worker, &line);
+                    last_words = words_of(&line).or(last_words);
+                }
                 let words = last_words.map(|words| format!(": {words}")).unwrap_or_default();
                 return Err(format!("ended before it said hello{words}"));
             }

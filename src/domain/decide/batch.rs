@@ -65,11 +65,11 @@ pub fn store_file(state: &State, proof: LeaseProof, file: FileInfo) -> Decision 
     }
 }
 
-/// Says whether a token holds, for log lines, which are not history.
-pub fn check_lease(state: &State, proof: LeaseProof) -> Decision {
+/// Says whether a token holds, for what is not history: log lines, the bytes of a file.
+pub fn check_lease(state: &State, proof: LeaseProof, call: LateCall) -> Decision {
     match leased(state, proof) {
         Ok((job, _)) => Decision::done(Answer::Job(job.id), Vec::new()),
-        Err(refusal) => late(state, proof, LateCall::Log, refusal),
+        Err(refusal) => late(state, proof, call, refusal),
     }
 }
 

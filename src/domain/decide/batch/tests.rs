@@ -219,8 +219,8 @@ fn a_file_with_a_stale_token_is_refused() {
 fn a_token_that_holds_is_confirmed_without_an_event() {
     let mut world = World::new();
     let proof = world.running(a_job());
-    world.when(Command::CheckLease { proof }).then_nothing();
-    let late = Command::CheckLease { proof: stale(proof) };
+    world.when(Command::CheckLease { proof, call: LateCall::Log }).then_nothing();
+    let late = Command::CheckLease { proof: stale(proof), call: LateCall::Log };
     world.when(late).then_refused_as_late(proof.job, LateCall::Log);
 }
 
