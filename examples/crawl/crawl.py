@@ -3,7 +3,9 @@
 Runs in mode "command". The crawl fetches nothing itself: it submits a page, waits for its result, submits what that
 links to. Pages run side by side, but their results are read in the order of submission, so the walk is the same each
 time. A rerun after a kill therefore asks for the same children by the same keys, and the server gives it those that
-are there. Must never submit one page twice, nor a page of another site.
+are there. A page that cannot be had is told in the result; the start page is another matter: without it there is no
+walk, so the attempt fails, and the next one tries that page anew. Must never submit one page twice in one attempt, nor
+a page of another site.
 """
 
 import hashlib
@@ -24,11 +26,24 @@ TERMINAL = ("completed", "failed", "cancelled")
 def handle(job):
     start = _checked_start(job.args["url"])
     walk = Walk(job, site_of(start))
+    walk.starts.add(start)
     walk.add(start, 0)
     for url, depth, child in walk.pages:        # grows while we go through it
-        page = _wait(job, child)
-        walk.note(url, depth, page)
+        row = _wait(job, child)
+        if url in walk.starts:
+            row = _started(job, walk, url, row)
+        walk.note(url, depth, row["result"] if row["state"] == "completed" else None)
     return walk.summary()
+
+
+def _started(job, walk, url, row):
+    """The start page's job, which must be completed. What an earlier attempt could not fetch is asked for again."""
+    if row["state"] != "completed" and (job.attempt or 1) > 1:
+        row = _wait(job, walk.submit(url, f"{_key(url)}#{job.attempt}"))    # no URL that we visit has a fragment
+    if row["state"] == "completed":
+        return row
+    reason = (row.get("error") or {}).get("message") or f"its job is {row['state']}"
+    raise JobFailed("start_unreachable", f"the start page {url} could not be fetched (job {row['id']}): {reason}")
 
 
 def _checked_start(url):
@@ -43,11 +58,11 @@ def _checked_start(url):
 
 
 def _wait(job, child):
-    """The page's result, or None when its job ended otherwise."""
+    """The page's job when it has ended."""
     while True:
         row = job.server.get(f"/api/jobs/{child}", wait_s=WAIT_S)
         if row["state"] in TERMINAL:
-            return row["result"] if row["state"] == "completed" else None
+            return row
 
 
 class Walk:
@@ -57,6 +72,7 @@ class Walk:
         self._job, self._site, self._seen = job, site, set()
         self._depth_max, self._pages_max = job.args["max_depth"], job.args["max_pages"]
         self.pages, self._failed, self._broken, self._left_out, self._done = [], [], [], set(), 0
+        self.starts = set()         # the start page, and where it is redirected to
 
     def add(self, url, depth):
         """Submit a page of this site that is new, as long as the limits allow."""
@@ -66,14 +82,18 @@ class Walk:
             self._left_out.add(url)
             return
         self._seen.add(url)
-        child = self._job.submit({"kind": "page", "args": {"url": url}, "unique_key": _key(url)})
-        self.pages.append((url, depth, child))
+        self.pages.append((url, depth, self.submit(url, _key(url))))
+
+    def submit(self, url, key):
+        return self._job.submit({"kind": "page", "args": {"url": url}, "unique_key": key})
 
     def note(self, url, depth, page):
         self._done += 1
         if page is None:
             self._failed.append(url)
         elif page["redirect"]:
+            if url in self.starts:
+                self.starts.add(page["redirect"])
             self.add(page["redirect"], depth)       # the same page by another name, so no deeper
         else:
             self._follow(url, depth, page)

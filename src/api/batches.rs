@@ -142,7 +142,7 @@ pub fn routes() -> Vec<Route> {
 async fn submit(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, ApiError> {
     let text = request.json().await?;
     let jobs = parse_bulk(&text, &ctx.kinds())?;
-    let (parent, actor) = parent(&ctx, &request).await?;
+    let (parent, actor) = parent(&ctx, &request)?;
     // Children may have been there before, with other args than these.
     let args = parent.is_none().then(|| jobs.iter().map(|job| job.args.clone()).collect());
     let command = requests::submit(&request, &text, jobs, parent)?;

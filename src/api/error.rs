@@ -229,7 +229,7 @@ fn job_of(refusal: &Refusal) -> Option<JobId> {
         | Refusal::IdempotencyMismatch { job }
         | Refusal::UnknownDependency { job, .. }
         | Refusal::UnknownParent { job, .. }
-        | Refusal::UnknownItem { job, .. } => Some(job),
+        | Refusal::UnknownItems { job, .. } => Some(job),
         Refusal::DependencyCycle { .. }
         | Refusal::TooManyDependencies { .. }
         | Refusal::TooManyItems { .. }
@@ -257,7 +257,7 @@ fn pointer_of(refusal: &Refusal, base: impl Fn(usize) -> String) -> Option<Strin
         | Refusal::JobNotRetryable { .. }
         | Refusal::LeaseLost { .. }
         | Refusal::IdempotencyMismatch { .. }
-        | Refusal::UnknownItem { .. }
+        | Refusal::UnknownItems { .. }
         | Refusal::SessionNotFound { .. }
         | Refusal::QueueNotFound { .. } => None,
     }
@@ -328,7 +328,7 @@ mod tests {
             Refusal::TooManyDependencies { entry: 0 },
             Refusal::TooManyItems { entry: 0 },
             Refusal::DuplicateItem { entry: 0, item: 5, key: "k".into() },
-            Refusal::UnknownItem { job, key: "k".into() },
+            Refusal::UnknownItems { job, keys: vec!["k".into()] },
             Refusal::SessionNotFound { session: crate::domain::id::SessionId(uuid::Uuid::nil()) },
             Refusal::QueueNotFound { queue: "q".parse().expect("a name") },
         ]

@@ -67,10 +67,16 @@ fn answers_about_the_server() -> Vec<(&'static str, Value)> {
         ("StatsBody", stats(started_at)),
         ("QueueRow", queue()),
         ("QueueList", list("queues", queue())),
-        ("WorkerList", list("workers", worker())),
+        ("WorkerList", worker_list()),
         ("KindBody", kind()),
         ("KindList", list("kinds", kind())),
     ]
+}
+
+fn worker_list() -> Value {
+    let mut page = list("workers", worker());
+    page["restarting"] = json!([]);
+    page
 }
 
 fn list(name: &str, one: Value) -> Value {
@@ -125,7 +131,7 @@ fn why() -> Value {
             "state": "queued", "reason": null, "kind": "img.resize", "queue": "images", "attempt": 0, "max_attempts": 2,
             "lost_count": 0, "max_lost": 5, "timeout_s": 600, "scheduled_at": null, "finished_at": null,
             "cancel_requested_at": null, "error": null, "worker": null, "waits_for": [], "ahead": 3,
-            "queue_is_paused": false, "workers": 1, "running_of_kind": 1, "kind_concurrency": 2, "running_in_queue": 1,
+            "queue_is_paused": false, "workers": 1, "restarting": [], "running_of_kind": 1, "kind_concurrency": 2, "running_in_queue": 1,
             "queue_concurrency": null, "server_is_halted": false
         }
     })

@@ -20,7 +20,7 @@ use crate::api::request::{BodyStream, Request, too_large};
 use crate::api::route::{Content, Route};
 use crate::api::{range, reply};
 use crate::domain::command::{Command, LeaseProof};
-use crate::domain::event::Actor;
+use crate::domain::event::{Actor, LateCall};
 use crate::domain::id::JobId;
 use crate::domain::job::FileInfo;
 use crate::sessions::ports::{FILE_NAME_BYTES_MAX, is_file_name};
@@ -207,14 +207,14 @@ async fn upload(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, 
     let name = checked_name(request.param("name"))?;
     let missing = || ApiError::new("lease_lost", "send the Lease-Token of the worker that holds the job");
     let proof = LeaseProof { job: id, token: request.lease_token().ok_or_else(missing)? };
-    ctx.handle.submit(Command::CheckLease { proof }, Actor::CLIENT).await?;
+    ctx.handle.submit(Command::CheckLease { proof, call: LateCall::File }, Actor::CLIENT).await?;
     if request.declared_length().is_some_and(|length| length > FILE_BYTES_MAX as u64) {
         return Err(too_large(FILE_BYTES_MAX));
     }
     let media_type = request.header(CONTENT_TYPE.as_str()).map(str::to_owned);
     let received = receive(&ctx, id, name, request.stream()).await?;
     // A body may take long. Whoever lost the lease meanwhile must not replace what the next one has stored.
-    ctx.handle.submit(Command::CheckLease { proof }, Actor::CLIENT).await?;
+    ctx.handle.submit(Command::CheckLease { proof, call: LateCall::File }, Actor::CLIENT).await?;
     let kept = ctx.blocking(move |_| received.finish().map_err(unwritable)).await?;
     let file = match media_type {
         Some(media_type) => FileInfo { media_type: media_type.into(), ..kept },

@@ -159,7 +159,7 @@ async fn submit(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, 
     let text = request.json().await?;
     let job = parse_job(&text, &ctx.kinds())?;
     let args = job.args.clone();
-    let (parent, actor) = parent(&ctx, &request).await?;
+    let (parent, actor) = parent(&ctx, &request)?;
     let args = parent.is_none().then_some(vec![args]);
     let command = requests::submit(&request, &text, vec![job], parent)?;
     let receipt = ctx.handle.submit(command, actor).await?;
@@ -171,12 +171,12 @@ async fn submit(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, 
 }
 
 /// The lease that a submission is made under, and who makes it.
-pub async fn parent(
-    ctx: &Arc<ApiContext>,
+pub fn parent(
+    ctx: &ApiContext,
     request: &Request,
 ) -> Result<(Option<crate::domain::command::LeaseProof>, Actor), ApiError> {
     let Some(token) = request.lease_token() else { return Ok((None, Actor::CLIENT)) };
-    let (proof, actor) = ctx.blocking(move |ctx| lease::find(ctx, token)).await?;
+    let (proof, actor) = lease::find(ctx, token)?;
     Ok((Some(proof), actor))
 }
 

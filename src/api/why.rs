@@ -9,6 +9,7 @@ use crate::domain::id::{JobId, KindName, QueueName};
 use crate::domain::job::{Job, JobError, Reason, StateName};
 use crate::domain::time::Timestamp;
 use crate::engine::Condition;
+use crate::sessions::troubles::Trouble;
 use crate::views::query::{JobFilter, JobQuery, LIMIT_MAX};
 use crate::views::row::{JobRow, WorkerName};
 
@@ -66,6 +67,8 @@ pub struct Facts {
     pub queue_is_paused: bool,
     /// Live workers that take this kind from this queue.
     pub workers: u64,
+    /// Processes of this kind that are not there although they should be: at most 20 of them.
+    pub restarting: Vec<Trouble>,
     /// Jobs of its kind that run now.
     pub running_of_kind: u64,
     /// The most jobs of the kind that may run at once; `null`: no limit.
@@ -101,12 +104,16 @@ fn gather(ctx: &ApiContext, row: JobRow, job: &Job) -> Result<Facts, ApiError> {
     let workers = workers.count() as u64;
     let running_of_kind =
         views.stats(now).kinds.into_iter().find(|it| it.kind == row.kind).map_or(0, |it| it.jobs.running);
+    let mut restarting = ctx.sessions.troubles().list();
+    restarting.retain(|trouble| trouble.kind == row.kind);
+    restarting.truncate(NAMED_MAX);
     let ahead = if row.state == StateName::Queued { count_ahead(ctx, &row)? } else { None };
     Ok(Facts {
         waits_for: open_dependencies(ctx, job)?,
         ahead,
         queue_is_paused: queue.as_ref().is_some_and(|queue| queue.paused.is_some()),
         workers,
+        restarting,
         running_of_kind,
         kind_concurrency: limits.kinds.get(&row.kind).copied(),
         running_in_queue: queue.map_or(0, |queue| queue.depth.running),
@@ -203,6 +210,9 @@ fn queued(facts: &Facts) -> String {
     if facts.queue_is_paused {
         return format!("The queue {queue} is paused: nothing is handed out from it until somebody resumes it.");
     }
+    if let Some(trouble) = facts.restarting.first().filter(|_| facts.restarting.len() as u64 >= facts.workers) {
+        return stuck(kind, trouble);
+    }
     if facts.workers == 0 {
         return format!("No worker that takes the kind {kind} from the queue {queue} is there now.");
     }
@@ -221,6 +231,12 @@ fn queued(facts: &Facts) -> String {
         Some(ahead) => format!("{} of the queue {queue} come before it, and {workers}.", jobs(ahead)),
         None => format!("Many jobs of the queue {queue} wait with it, and {workers}."),
     }
+}
+
+fn stuck(kind: &KindName, trouble: &Trouble) -> String {
+    let Trouble { name, detail, faults, next_start_at, .. } = trouble;
+    let times = if *faults > 1 { format!(", {faults} times in a row") } else { String::new() };
+    format!("No worker runs the kind {kind} now: {name} {detail}{times}. It is started again at {next_start_at}.")
 }
 
 fn running(facts: &Facts) -> String {
@@ -321,6 +337,7 @@ mod tests {
             ahead: Some(3),
             queue_is_paused: false,
             workers: 2,
+            restarting: Vec::new(),
             running_of_kind: 0,
             kind_concurrency: None,
             running_in_queue: 0,
@@ -344,6 +361,18 @@ mod tests {
         assert_eq!(
             said(Facts { workers: 0, ..queued.clone() }),
             "No worker that takes the kind resize from the queue images is there now."
+        );
+        let trouble = Trouble {
+            name: "resize/1".into(),
+            kind: "resize".parse().expect("a name"),
+            detail: "ended before it said hello (exit status 1)".to_owned(),
+            faults: 3,
+            next_start_at: Timestamp::from_ms(1_000),
+        };
+        assert_eq!(
+            said(Facts { workers: 0, restarting: vec![trouble], ..queued.clone() }),
+            "No worker runs the kind resize now: resize/1 ended before it said hello (exit status 1), 3 times in a row. \
+             It is started again at 1970-01-01T00:00:01.000Z."
         );
         assert_eq!(
             said(Facts { workers: 0, queue_is_paused: true, ..queued }),

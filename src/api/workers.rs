@@ -12,6 +12,7 @@ use crate::api::request::Request;
 use crate::api::route::Route;
 use crate::api::{paging, reply};
 use crate::domain::id::{Epoch, Seq};
+use crate::sessions::troubles::Trouble;
 use crate::views::row::WorkerRow;
 
 /// The workers.
@@ -19,6 +20,8 @@ use crate::views::row::WorkerRow;
 struct WorkerList {
     /// In the order in which they joined.
     workers: Vec<WorkerRow>,
+    /// Worker processes that are not there although they should be, and when each is started again; on every page.
+    restarting: Vec<Trouble>,
     /// Where the next page begins; `null` on the last.
     next_cursor: Option<String>,
     /// The answer shows everything up to the event with this number, if not more.
@@ -42,5 +45,6 @@ pub fn routes() -> Vec<Route> {
 async fn list(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
     let seq = ctx.seq();
     let page = paging::cut(&request.query, "workers", ctx.handle.views().workers())?;
-    Ok(reply::read(seq, &WorkerList { workers: page.rows, next_cursor: page.next, seq, epoch: ctx.identity.epoch }))
+    let (restarting, epoch) = (ctx.sessions.troubles().list(), ctx.identity.epoch);
+    Ok(reply::read(seq, &WorkerList { workers: page.rows, restarting, next_cursor: page.next, seq, epoch }))
 }

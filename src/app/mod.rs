@@ -35,6 +35,7 @@ use crate::metrics;
 use crate::sessions::{self, Sessions, Settings};
 use crate::shutdown::{self, Request, Signals};
 use crate::storage::DirectoryLock;
+use crate::workers::file_limit;
 use crate::workers::orphans::{LiveGroups, end_orphans};
 use crate::workers::unix::UnixLauncher;
 use crate::workers::{RunSpec, Supervisor, Workshop};
@@ -70,6 +71,9 @@ impl ServeError {
 /// Runs the server until a signal ends it. The first line on stdout says where it listens.
 pub async fn serve(config: Config) -> Result<(), ServeError> {
     let signals = Signals::listen().map_err(ServeError::step("listen to signals"))?;
+    if let Err(error) = file_limit::raise() {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let identity =
         Identity { epoch: Epoch(uuid::Uuid::now_v7()), started_at: clock.now(), version: env!("CARGO_PKG_VERSION") };

@@ -275,6 +275,17 @@ fn workers_are_listed_with_what_they_run() {
 }
 
 #[test]
+fn workers_that_are_started_again_are_told_on_stderr() {
+    let trouble = r#"{"name":"comics/1","kind":"comics","detail":"ended (exit status 1)","faults":3,
+        "next_start_at":"2026-11-22T05:00:00.000Z"}"#;
+    let list = json(200, &format!(r#"{{"workers":[],"restarting":[{trouble}]}}"#));
+    let (code, out, err) = Server::answering([list]).run("workers");
+    assert_eq!((code, out.as_str()), (0, ""));
+    let expected = "comics/1 ended (exit status 1), 3 times in a row; it is started again at 2026-11-22T05:00:00.000Z";
+    assert!(err.contains(expected), "{err}");
+}
+
+#[test]
 fn status_is_0_only_if_the_server_takes_jobs() {
     let health =
         json(200, r#"{"status":"ok","epoch":"e1","started_at":"2026-11-22T05:00:00.000Z","seq":17,"version":"0.1.0"}"#);

@@ -13,9 +13,15 @@ const KINDS_CHARS_MAX: usize = 40;
 
 /// Prints the workers.
 pub fn run(asked: &mut Asked<'_>) -> Result<(), Stop> {
-    let workers = asked.client.get("/api/workers", &[])?.document.list("workers");
+    let answer = asked.client.get("/api/workers", &[])?.document;
+    let workers = answer.list("workers");
+    let restarting = answer.list("restarting");
+    restarting.iter().for_each(|trouble| asked.console.say(&trouble_of(trouble)));
     if asked.json {
         return workers.iter().try_for_each(|worker| asked.console.data(&worker.line()));
+    }
+    if workers.is_empty() && !restarting.is_empty() {
+        return Ok(());
     }
     if workers.is_empty() {
         asked.console.say("no workers: a kind with a [kinds.NAME.run] section in daybook.toml starts some");
@@ -25,6 +31,16 @@ pub fn run(asked: &mut Asked<'_>) -> Result<(), Stop> {
     let rows: Vec<[String; 7]> = workers.iter().map(|worker| row_of(worker, now)).collect();
     let headings = ["SESSION", "NAME", "PLACE", "STATE", "KINDS", "LAST BEAT", "JOBS"];
     table(headings, &rows, |cell, _, _| cell).iter().try_for_each(|line| asked.console.data(line))
+}
+
+/// A worker that is not in the list: why, and until when.
+fn trouble_of(trouble: &Document) -> String {
+    let text = |path: &str| trouble.text(path).map(printable).unwrap_or_default();
+    let times = match trouble.count("faults") {
+        Some(faults) if faults > 1 => format!(", {faults} times in a row"),
+        _ => String::new(),
+    };
+    format!("{} {}{times}; it is started again at {}", text("name"), text("detail"), text("next_start_at"))
 }
 
 fn row_of(worker: &Document, now: Timestamp) -> [String; 7] {

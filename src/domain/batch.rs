@@ -12,6 +12,9 @@ use crate::domain::limits::ITEM_KEY_BYTES_MAX;
 
 pub use crate::domain::limits::ITEMS_MAX;
 
+/// The most keys that the text of a refusal names, when items are reported that a job does not have.
+pub const UNKNOWN_ITEMS_NAMED_MAX: usize = 10;
+
 /// What became of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]

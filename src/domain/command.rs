@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::batch::{ItemReport, NewItem};
-use crate::domain::event::{LossCause, QueuedCause, WorkerLeftCause};
+use crate::domain::event::{LateCall, LossCause, QueuedCause, WorkerLeftCause};
 use crate::domain::id::{Epoch, JobId, KindName, QueueName, SessionId, Tag, TokenHash};
 use crate::domain::job::{FileInfo, Job, JobError, Progress, WorkerPlace};
 use crate::domain::json::Json;
@@ -42,6 +42,8 @@ pub enum Command {
     /// Asks whether a token still holds; for what is not history, such as log lines.
     CheckLease {
         proof: LeaseProof,
+        /// What it is asked for: the evidence, if it does not.
+        call: LateCall,
     },
     Complete {
         proof: LeaseProof,

@@ -435,6 +435,7 @@ pub enum LateCall {
     Checkpoint,
     /// An output file.
     File,
+    Submit,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -13,7 +13,7 @@ use crate::domain::command::{
     Amend, Answer, Claim, Command, Dependency, IdempotencyKey, LeaseProof, NewJob, Start, Submit,
 };
 use crate::domain::decide::Chance;
-use crate::domain::event::{Event, LossCause, QueuedCause, WorkerLeftCause};
+use crate::domain::event::{Event, LateCall, LossCause, QueuedCause, WorkerLeftCause};
 use crate::domain::evolve::evolve;
 use crate::domain::id::{JobId, Ordinal, SessionId};
 use crate::domain::job::{FileInfo, Progress, StateName};
@@ -197,7 +197,8 @@ impl Life {
             10 => Command::Checkpoint { proof, data: Json::from_checked("{}") },
             _ => {
                 let file = FileInfo { name: "f".into(), media_type: "text/plain".into(), size: 1 };
-                if dice.one_in(2) { Command::CheckLease { proof } } else { Command::StoreFile { proof, file } }
+                let check = Command::CheckLease { proof, call: LateCall::Log };
+                if dice.one_in(2) { check } else { Command::StoreFile { proof, file } }
             }
         };
         self.take(command);

@@ -1,5 +1,6 @@
 //! The domain's no: stable, expected, safe to show. Status codes are given in `api::error`, not here.
 
+use crate::domain::batch::UNKNOWN_ITEMS_NAMED_MAX;
 use crate::domain::id::{JobId, QueueName, SessionId};
 use crate::domain::job::StateName;
 
@@ -32,8 +33,9 @@ pub enum Refusal {
     TooManyItems { entry: usize },
     #[error("two items have the key {key:?}")]
     DuplicateItem { entry: usize, item: usize, key: String },
-    #[error("job {job} has no item {key:?}")]
-    UnknownItem { job: JobId, key: String },
+    /// All reported keys that are not known, each once.
+    #[error("job {job} has no item {}", listed(keys))]
+    UnknownItems { job: JobId, keys: Vec<String> },
     #[error("there is no session {session}")]
     SessionNotFound { session: SessionId },
     #[error("there is no queue {queue}")]
@@ -57,16 +59,34 @@ impl Refusal {
             Refusal::UnknownParent { .. } => "invalid_request",
             Refusal::TooManyItems { .. } => "invalid_request",
             Refusal::DuplicateItem { .. } => "invalid_request",
-            Refusal::UnknownItem { .. } => "invalid_request",
+            Refusal::UnknownItems { .. } => "invalid_request",
             Refusal::SessionNotFound { .. } => "session_not_found",
             Refusal::QueueNotFound { .. } => "queue_not_found",
         }
     }
 }
 
+fn listed(keys: &[String]) -> String {
+    let named: Vec<String> = keys.iter().take(UNKNOWN_ITEMS_NAMED_MAX).map(|key| format!("{key:?}")).collect();
+    match keys.len() - named.len() {
+        0 => named.join(", "),
+        more => format!("{}, nor {more} more that were reported", named.join(", ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn unknown_items_are_named_up_to_a_limit_and_the_others_counted() {
+        let text = |count: usize| {
+            let keys = (0..count).map(|number| number.to_string()).collect();
+            Refusal::UnknownItems { job: JobId::from(uuid::Uuid::nil()), keys }.to_string()
+        };
+        assert!(text(1).ends_with("has no item \"0\""), "{}", text(1));
+        assert!(text(25).ends_with("\"9\", nor 15 more that were reported"), "{}", text(25));
+    }
 
     #[test]
     fn a_state_is_named_as_users_see_it() {

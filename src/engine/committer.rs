@@ -12,7 +12,7 @@ use crate::domain::command::Answer;
 use crate::engine::handle::{Condition, Grants, Message, Shared};
 use crate::engine::receipt::{Granted, Receipt, SubmitError};
 use crate::engine::runner::ReceiptReply;
-use crate::engine::sequencer::Batch;
+use crate::engine::sequencer::{Batch, LiveProgress};
 use crate::feed::{Hub, Page};
 use crate::log::{AppendError, EventLog};
 use crate::views::{ViewError, Views};
@@ -92,8 +92,8 @@ impl Committer {
     /// Lets everybody know. The views may run out of room for ended jobs: then this page is told, and no other.
     fn tell(&self, durable: InFlight) -> Result<(), ViewError> {
         let shown = durable.page.as_ref().map_or(Ok(()), |page| self.views.apply(page));
-        for (job, progress) in durable.overlays {
-            self.views.overlay(job, progress);
+        for (job, token, progress) in durable.overlays {
+            self.views.overlay(job, token, progress);
         }
         let seq = self.views.position();
         durable.replies.into_iter().for_each(|reply| reply.send(seq));
@@ -128,7 +128,7 @@ impl Committer {
 
 struct InFlight {
     page: Option<Arc<Page>>,
-    overlays: Vec<(crate::domain::id::JobId, Arc<crate::domain::job::Progress>)>,
+    overlays: Vec<LiveProgress>,
     replies: Vec<Reply>,
 }
 

@@ -69,10 +69,12 @@ impl Overlay {
     }
 
     fn progressed(&mut self, batch: &mut Batch, state: &State, data: JobProgressed, now: Timestamp) -> Option<Event> {
-        let recorded_at = state.active(data.job).and_then(|job| job.extras.as_ref()?.progress_at);
+        let job = state.active(data.job);
+        let recorded_at = job.and_then(|job| job.extras.as_ref()?.progress_at);
         let due = recorded_at.map_or(now, |at| at.plus(RECORD_EVERY));
         let progress = Arc::new(data.progress.clone());
-        batch.overlays.push((data.job, progress.clone()));
+        let run = job.and_then(|job| job.run());
+        batch.overlays.extend(run.map(|run| (data.job, run.lease.token, progress.clone())));
         if due <= now {
             self.waiting.remove(&data.job);
             return Some(data.into());

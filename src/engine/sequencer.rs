@@ -11,7 +11,7 @@ use crate::domain::decide::retry::to_revive;
 use crate::domain::decide::{Chance, Context, Decision, decide};
 use crate::domain::event::{Actor, Event, Record};
 use crate::domain::evolve::evolve;
-use crate::domain::id::{JobId, Ordinal, Seq};
+use crate::domain::id::{JobId, Ordinal, Seq, TokenHash};
 use crate::domain::job::{Job, Progress, WorkerPlace};
 use crate::domain::queue::Limits;
 use crate::domain::refusal::Refusal;
@@ -36,10 +36,13 @@ pub struct Batch {
     /// The jobs that were changed, as they are now.
     pub jobs: BTreeMap<JobId, Arc<Job>>,
     /// Live progress that is not on record.
-    pub overlays: Vec<(JobId, Arc<Progress>)>,
+    pub overlays: Vec<LiveProgress>,
     /// The size of what the records carry, roughly, in bytes.
     pub bytes: usize,
 }
+
+/// Progress of the run that this token proved. When it is shown another run may have begun, in the same batch.
+pub type LiveProgress = (JobId, TokenHash, Arc<Progress>);
 
 /// Finds finished jobs, which the state keeps as stubs only.
 pub trait FinishedJobs {

@@ -14,7 +14,12 @@ use crate::sessions::ports::LogLine;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Burst {
     pub lease: LeaseRef,
+    /// What comes before the run's end, or all of it.
     pub calls: Vec<Call>,
+    /// The first call that ends the run.
+    pub end: Option<Call>,
+    /// What comes after it, and therefore too late.
+    pub late: Vec<Call>,
 }
 
 /// Sorts calls by lease and joins what can be joined.
@@ -28,7 +33,7 @@ pub fn gather(calls: Vec<JobCall>) -> Vec<Burst> {
         });
         gathered[place].1.add(call);
     }
-    gathered.into_iter().map(|(lease, gathering)| Burst { lease, calls: gathering.finish() }).collect()
+    gathered.into_iter().map(|(lease, gathering)| gathering.finish(lease)).collect()
 }
 
 #[derive(Default)]
@@ -37,6 +42,8 @@ struct Gathering {
     lines: Vec<LogLine>,
     items: Vec<Call>,
     progress: Option<ProgressCall>,
+    /// What came before the run's end, and the end.
+    ended: Option<(Vec<Call>, Call)>,
 }
 
 impl Gathering {
@@ -51,10 +58,14 @@ impl Gathering {
                 Some(Call::Items(earlier)) => earlier.append(&mut reports),
                 _ => self.items.push(Call::Items(reports)),
             },
-            Call::AddItems(mut items) => match self.items.last_mut() {
-                Some(Call::AddItems(earlier)) => earlier.append(&mut items),
-                _ => self.items.push(Call::AddItems(items)),
+            Call::AddItems(mut frames) => match self.items.last_mut() {
+                Some(Call::AddItems(earlier)) => earlier.append(&mut frames),
+                _ => self.items.push(Call::AddItems(frames)),
             },
+            Call::Complete(_) | Call::Release | Call::Fail(_) if self.ended.is_none() => {
+                self.close();
+                self.ended = Some((std::mem::take(&mut self.done), call));
+            }
             Call::Checkpoint(_) | Call::Submit { .. } | Call::Complete(_) | Call::Release | Call::Fail(_) => {
                 self.close();
                 self.done.push(call);
@@ -70,9 +81,12 @@ impl Gathering {
         self.done.extend(self.progress.take().map(Call::Progress));
     }
 
-    fn finish(mut self) -> Vec<Call> {
+    fn finish(mut self, lease: LeaseRef) -> Burst {
         self.close();
-        self.done
+        match self.ended {
+            None => Burst { lease, calls: self.done, end: None, late: Vec::new() },
+            Some((calls, end)) => Burst { lease, calls, end: Some(end), late: self.done },
+        }
     }
 }
 
@@ -106,14 +120,18 @@ mod tests {
     }
 
     fn more(key: &str) -> Call {
-        Call::AddItems(vec![NewItem { key: key.into(), args: None }])
+        Call::AddItems(vec![vec![NewItem { key: key.into(), args: None }]])
     }
 
-    fn of_one_job(calls: Vec<Call>) -> Vec<Call> {
+    fn burst(calls: Vec<Call>) -> Burst {
         let calls = calls.into_iter().map(|call| JobCall { lease: lease(1), call }).collect();
         let mut bursts = gather(calls);
         assert_eq!(bursts.len(), 1);
-        bursts.remove(0).calls
+        bursts.remove(0)
+    }
+
+    fn of_one_job(calls: Vec<Call>) -> Vec<Call> {
+        burst(calls).calls
     }
 
     #[test]
@@ -133,10 +151,20 @@ mod tests {
     }
 
     #[test]
+    fn frames_that_add_items_are_joined_and_stay_apart_in_what_they_bring() {
+        let calls = of_one_job(vec![more("x"), more("y"), more("z")]);
+        let [Call::AddItems(frames)] = &calls[..] else { panic!("{calls:?}") };
+        assert_eq!(frames.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1]);
+    }
+
+    #[test]
     fn nothing_passes_the_end_of_a_job_or_a_checkpoint() {
         let checkpoint = Call::Checkpoint(crate::domain::json::Json::from_checked("1"));
-        let calls = of_one_job(vec![item("a"), checkpoint.clone(), item("b"), line("c"), Call::Release, line("late")]);
-        assert_eq!(calls, [item("a"), checkpoint, line("c"), item("b"), Call::Release, line("late")]);
+        let before = [item("a"), checkpoint.clone(), item("b"), line("c")];
+        let after = [Call::Release, line("late"), Call::Complete(None)];
+        let burst = burst(before.into_iter().chain(after).collect());
+        assert_eq!(burst.calls, [item("a"), checkpoint, line("c"), item("b")]);
+        assert_eq!((burst.end, burst.late), (Some(Call::Release), vec![line("late"), Call::Complete(None)]));
     }
 
     #[test]

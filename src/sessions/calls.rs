@@ -32,7 +32,8 @@ pub enum Call {
     Log(Vec<LogLine>),
     Checkpoint(Json),
     Items(Vec<ItemReport>),
-    AddItems(Vec<NewItem>),
+    /// The items of each frame: frames that came together are carried out as one call.
+    AddItems(Vec<Vec<NewItem>>),
     /// A child: the JSON that asks for it is understood by the rules of kinds.
     Submit {
         reference: Option<Arc<str>>,
@@ -81,7 +82,7 @@ impl Call {
             "log" => fields.into().map(|LogFields { lines }| Call::Log(lines.iter().map(LineFields::line).collect())),
             "checkpoint" => fields.into().and_then(CheckpointFields::understand).map(Call::Checkpoint),
             "item" => fields.into().and_then(ItemFields::understand).map(|report| Call::Items(vec![report])),
-            "add_items" => fields.into().and_then(AddItemsFields::understand).map(Call::AddItems),
+            "add_items" => fields.into().and_then(AddItemsFields::understand).map(|items| Call::AddItems(vec![items])),
             "submit" => fields.into().and_then(|SubmitFields { job }| submit(reference, job)),
             "complete" => fields.into().map(|CompleteFields { result }| Call::Complete(result)),
             "release" => fields.into().map(|ReleaseFields {}| Call::Release),

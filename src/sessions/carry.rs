@@ -1,23 +1,23 @@
 //! Carries out what workers say of their jobs: each call becomes a command, and its outcome an answer. The same for
 //! every transport.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::join_all;
 
-use crate::domain::batch::{ItemReport, NewItem};
 use crate::domain::command::{Answer, Command, LeaseProof, Lose, Submit};
-use crate::domain::event::{LossCause, QueuedCause};
+use crate::domain::event::{LateCall, LossCause, QueuedCause};
 use crate::domain::id::JobId;
 use crate::domain::job::{FileInfo, JobError};
 use crate::domain::json::Json;
-use crate::domain::refusal::Refusal;
 use crate::engine::{Receipt, SubmitError};
 use crate::kinds::request::parse_job;
 use crate::sessions::bursts::{Burst, gather};
 use crate::sessions::calls::{Call, ProgressCall, merge_progress};
 use crate::sessions::frames::{ErrorFrame, FrameError, JobCall, LeaseRef, ServerFrame};
 use crate::sessions::ports::LogLine;
+use crate::sessions::secrets::hide;
 use crate::sessions::session::Session;
 
 /// A request for a child that is larger than this is understood on a thread of its own.
@@ -35,27 +35,59 @@ pub enum End {
 
 impl Session {
     /// Carries out what a worker said of its jobs, those of one job in order. Answers come only for what needs one.
+    ///
+    /// Runs that end together are ended together, when everything else that was said of them is done: their ends reach
+    /// the core as one batch and share a commit, instead of waiting for each other.
     pub async fn receive(&self, calls: Vec<JobCall>) -> Vec<ServerFrame> {
-        let answers = join_all(gather(calls).into_iter().map(|burst| self.carry_out(burst))).await;
-        answers.into_iter().flatten().collect()
+        let (mut talk, mut ends, mut late) = (Vec::new(), Vec::new(), Vec::new());
+        for Burst { lease, calls, end, late: after } in gather(calls) {
+            ends.extend(end.and_then(End::of).map(|end| (lease.clone(), end)));
+            late.push((lease.clone(), after));
+            talk.push((lease, calls));
+        }
+        let mut answers = self.carry_out(talk).await;
+        self.note_errors(&answers).await;
+        let leases: Vec<LeaseRef> = ends.iter().map(|(lease, _)| lease.clone()).collect();
+        let ended = self.end_runs(ends).await;
+        let refused = leases.iter().zip(ended).filter_map(|(lease, ended)| Some(about(lease, explain(ended.err()?))));
+        answers.extend(refused);
+        answers.extend(self.carry_out(late).await);
+        answers
     }
 
     /// Ends a run. What its worker left in the job's log is durable before (the end is the job's last event).
     pub async fn end_run(&self, lease: &LeaseRef, end: End) -> Result<Receipt, SubmitError> {
+        let mut ended = self.end_runs(vec![(lease.clone(), end)]).await;
+        ended.pop().expect("each end has its answer")
+    }
+
+    async fn end_runs(&self, ends: Vec<(LeaseRef, End)>) -> Vec<Result<Receipt, SubmitError>> {
+        if ends.is_empty() {
+            return Vec::new();
+        }
+        let jobs: Vec<JobId> = ends.iter().map(|(lease, _)| lease.job_id).collect();
+        let were_held: Vec<bool> = {
+            let mut desk = self.desk.lock();
+            ends.iter().map(|(lease, _)| desk.holdings.is_ending(lease.job_id, &lease.token)).collect()
+        };
+        self.sync_logs(jobs.clone()).await;
+        let answers = join_all(ends.into_iter().map(|(lease, end)| self.ask(self.ending(&lease, end)))).await;
+        for ((job, was_held), answer) in jobs.into_iter().zip(were_held).zip(&answers) {
+            if was_held {
+                self.after_end(job, answer);
+            }
+        }
+        answers
+    }
+
+    fn ending(&self, lease: &LeaseRef, end: End) -> Command {
         let proof = proof(lease);
-        let was_held = self.desk.lock().holdings.is_ending(lease.job_id, &lease.token);
-        self.sync_logs(lease.job_id).await;
-        let command = match end {
+        match end {
             End::Complete(result) => Command::Complete { proof, result },
             End::Fail(error) => Command::Fail { proof, error },
             End::Release(cause) => Command::Release { proof, cause },
             End::Lost(cause) => Command::Lose(Lose { job: lease.job_id, session: self.id(), cause }),
-        };
-        let answer = self.ask(command).await;
-        if was_held {
-            self.after_end(lease.job_id, &answer);
         }
-        answer
     }
 
     /// Records a file that a run left, after it was stored.
@@ -67,6 +99,22 @@ impl Session {
     pub async fn note(&self, job: JobId, lines: Vec<LogLine>) {
         if let Err(error) = self.append(job, lines).await {
             tracing::warn!(%job, %error, "log lines were not kept");
+        }
+    }
+
+    /// What is wrong with what a worker says of a job that it holds stands in the job's log too: few programs tell what
+    /// they were answered.
+    pub(crate) async fn note_errors(&self, answers: &[ServerFrame]) {
+        let mut lines: BTreeMap<JobId, Vec<LogLine>> = BTreeMap::new();
+        for answer in answers {
+            if let ServerFrame::Error(error) = answer
+                && let Some(job) = error.job_id.filter(|&job| self.holds(job))
+            {
+                lines.entry(job).or_default().push(error.line());
+            }
+        }
+        for (job, lines) in lines {
+            self.note(job, lines).await;
         }
     }
 
@@ -89,35 +137,39 @@ impl Session {
         }
     }
 
-    async fn carry_out(&self, burst: Burst) -> Vec<ServerFrame> {
-        let mut answers = Vec::new();
-        for call in burst.calls {
-            match self.make_call(&burst.lease, call).await {
-                Ok(answer) => answers.extend(answer),
-                Err(error) => {
-                    answers.push(ServerFrame::Error(ErrorFrame { job_id: Some(burst.lease.job_id), ..error }))
-                }
+    /// Carries out calls that end nothing, those of each lease in order and different leases side by side.
+    async fn carry_out(&self, leases: Vec<(LeaseRef, Vec<Call>)>) -> Vec<ServerFrame> {
+        let of_one = |(lease, calls): (LeaseRef, Vec<Call>)| async move {
+            let mut answers = Vec::new();
+            for call in calls {
+                answers.extend(self.make_call(&lease, call).await);
             }
-        }
-        answers
-    }
-
-    async fn make_call(&self, lease: &LeaseRef, call: Call) -> Result<Option<ServerFrame>, ErrorFrame> {
-        let ended = match call {
-            Call::Progress(progress) => return self.progress(lease, progress).await,
-            Call::Log(lines) => return self.log(lease, lines).await,
-            Call::Checkpoint(data) => self.ask(Command::Checkpoint { proof: proof(lease), data }).await,
-            Call::Items(reports) => return self.report(lease, reports).await,
-            Call::AddItems(items) => self.add(lease, items).await,
-            Call::Submit { reference, request } => return self.submit_child(lease, reference, request).await,
-            Call::Complete(result) => self.end_run(lease, End::Complete(result)).await,
-            Call::Release => self.end_run(lease, End::Release(QueuedCause::Released)).await,
-            Call::Fail(error) => self.end_run(lease, End::Fail(error)).await,
+            answers
         };
-        ended.map(|_| None).map_err(explain)
+        join_all(leases.into_iter().map(of_one)).await.into_iter().flatten().collect()
     }
 
-    async fn progress(&self, lease: &LeaseRef, call: ProgressCall) -> Result<Option<ServerFrame>, ErrorFrame> {
+    async fn make_call(&self, lease: &LeaseRef, call: Call) -> Vec<ServerFrame> {
+        let done = match call {
+            Call::Items(reports) => return self.report(lease, reports).await,
+            Call::AddItems(frames) => return self.add(lease, frames).await,
+            Call::Submit { reference, request } => match self.submit_child(lease, reference, request).await {
+                Ok(submitted) => return vec![submitted],
+                Err(error) => Err(error),
+            },
+            Call::Progress(progress) => self.progress(lease, progress).await,
+            Call::Log(lines) => self.log(lease, lines).await,
+            Call::Checkpoint(data) => {
+                self.ask(Command::Checkpoint { proof: proof(lease), data }).await.map(drop).map_err(explain)
+            }
+            Call::Complete(result) => self.end_run(lease, End::Complete(result)).await.map(drop).map_err(explain),
+            Call::Release => self.end_run(lease, End::Release(QueuedCause::Released)).await.map(drop).map_err(explain),
+            Call::Fail(error) => self.end_run(lease, End::Fail(error)).await.map(drop).map_err(explain),
+        };
+        done.err().map(|error| about(lease, error)).into_iter().collect()
+    }
+
+    async fn progress(&self, lease: &LeaseRef, call: ProgressCall) -> Result<(), ErrorFrame> {
         let ProgressCall { progress: later, preview } = call;
         let (job, token) = (lease.job_id, &lease.token);
         let (progress, is_live) = {
@@ -129,38 +181,16 @@ impl Session {
         if let Some(preview) = preview.filter(|_| is_live) {
             self.sessions.previews.put(job, preview);
         }
-        self.ask(Command::Progress { proof: proof(lease), progress }).await.map(|_| None).map_err(explain)
+        self.ask(Command::Progress { proof: proof(lease), progress }).await.map(drop).map_err(explain)
     }
 
-    async fn log(&self, lease: &LeaseRef, lines: Vec<LogLine>) -> Result<Option<ServerFrame>, ErrorFrame> {
+    async fn log(&self, lease: &LeaseRef, lines: Vec<LogLine>) -> Result<(), ErrorFrame> {
         let is_live = self.desk.lock().holdings.is_live(lease.job_id, &lease.token);
         if !is_live {
-            self.ask(Command::CheckLease { proof: proof(lease) }).await.map_err(explain)?;
+            self.ask(Command::CheckLease { proof: proof(lease), call: LateCall::Log }).await.map_err(explain)?;
         }
         let appended = self.append(lease.job_id, lines).await;
-        appended.map(|()| None).map_err(|error| FrameError::new("log_not_kept", error.to_string()).into())
-    }
-
-    async fn add(&self, lease: &LeaseRef, items: Vec<NewItem>) -> Result<Receipt, SubmitError> {
-        self.ask(Command::AddItems { proof: proof(lease), items }).await
-    }
-
-    /// One bad report among many must not take the others with it.
-    async fn report(&self, lease: &LeaseRef, mut reports: Vec<ItemReport>) -> Result<Option<ServerFrame>, ErrorFrame> {
-        let proof = proof(lease);
-        let attempt = self.desk.lock().holdings.attempt(lease.job_id, &lease.token).unwrap_or(0);
-        reports.iter_mut().filter_map(|report| report.error.as_mut()).for_each(|error| error.attempt = attempt);
-        let one_by_one = reports.clone();
-        match self.ask(Command::ReportItems { proof, reports }).await {
-            Err(SubmitError::Refused(Refusal::UnknownItem { .. })) if one_by_one.len() > 1 => {
-                let commands = one_by_one
-                    .into_iter()
-                    .map(|report| self.ask(Command::ReportItems { proof, reports: vec![report] }));
-                let answers = join_all(commands).await;
-                answers.into_iter().collect::<Result<Vec<_>, _>>().map(|_| None).map_err(explain)
-            }
-            answer => answer.map(|_| None).map_err(explain),
-        }
+        appended.map_err(|error| FrameError::new("log_not_kept", error.to_string()).into())
     }
 
     async fn submit_child(
@@ -168,7 +198,7 @@ impl Session {
         lease: &LeaseRef,
         reference: Option<Arc<str>>,
         request: Json,
-    ) -> Result<Option<ServerFrame>, ErrorFrame> {
+    ) -> Result<ServerFrame, ErrorFrame> {
         let with_reference = |error: ErrorFrame| ErrorFrame { reference: reference.clone(), ..error };
         let catalog = self.sessions.parts.catalog.borrow().clone();
         let understood = if request.as_str().len() <= INLINE_BYTES_MAX {
@@ -184,37 +214,66 @@ impl Session {
         let command = Submit { jobs: vec![job], idempotency: None, parent: Some(proof(lease)) };
         let receipt = self.ask(Command::Submit(command)).await.map_err(|error| with_reference(explain(error)))?;
         let Answer::Submitted { jobs, .. } = receipt.answer else { unreachable!("a submission answers with its jobs") };
-        Ok(Some(ServerFrame::Submitted { reference, id: jobs[0] }))
+        Ok(ServerFrame::Submitted { reference, id: jobs[0] })
     }
 
-    async fn append(&self, job: JobId, lines: Vec<LogLine>) -> std::io::Result<()> {
+    async fn append(&self, job: JobId, mut lines: Vec<LogLine>) -> std::io::Result<()> {
         if lines.is_empty() {
             return Ok(());
+        }
+        for line in &mut lines {
+            if let Some(text) = hide(&line.text, |word| self.desk.lock().holdings.has_token(word)) {
+                line.text = text.into();
+            }
         }
         let (logs, at) = (self.sessions.parts.logs.clone(), self.sessions.parts.clock.now());
         let append = move || logs.append(job, at, &lines);
         tokio::task::spawn_blocking(append).await.expect("adding log lines does not panic")
     }
 
-    pub(crate) async fn sync_logs(&self, job: JobId) {
+    /// Makes the log lines of jobs durable.
+    pub(crate) async fn sync_logs(&self, jobs: Vec<JobId>) {
         let logs = self.sessions.parts.logs.clone();
-        if !logs.needs_sync(job) {
+        let jobs: Vec<JobId> = jobs.into_iter().filter(|job| logs.needs_sync(*job)).collect();
+        if jobs.is_empty() {
             return;
         }
-        let synced = tokio::task::spawn_blocking(move || logs.sync(job)).await.expect("a sync does not panic");
-        if let Err(error) = synced {
-            // The job's end counts more than its last lines.
-            tracing::warn!(%job, %error, "the log lines of a job that ends may not be durable");
+        let sync = move || {
+            for job in jobs {
+                if let Err(error) = logs.sync(job) {
+                    // The job's end counts more than its last lines.
+                    tracing::warn!(%job, %error, "the log lines of a job that ends may not be durable");
+                }
+            }
+        };
+        tokio::task::spawn_blocking(sync).await.expect("a sync does not panic");
+    }
+}
+
+impl End {
+    /// How a call ends the run; none if it does not.
+    fn of(call: Call) -> Option<End> {
+        match call {
+            Call::Complete(result) => Some(End::Complete(result)),
+            Call::Fail(error) => Some(End::Fail(error)),
+            Call::Release => Some(End::Release(QueuedCause::Released)),
+            Call::Progress(_) | Call::Log(_) | Call::Checkpoint(_) => None,
+            Call::Items(_) | Call::AddItems(_) | Call::Submit { .. } => None,
         }
     }
 }
 
-fn proof(lease: &LeaseRef) -> LeaseProof {
+pub(crate) fn proof(lease: &LeaseRef) -> LeaseProof {
     LeaseProof { job: lease.job_id, token: lease.token.hash() }
 }
 
+/// An error about a job.
+pub(crate) fn about(lease: &LeaseRef, error: ErrorFrame) -> ServerFrame {
+    ServerFrame::Error(ErrorFrame { job_id: Some(lease.job_id), ..error })
+}
+
 /// What a worker is told when its call was not carried out.
-fn explain(error: SubmitError) -> ErrorFrame {
+pub(crate) fn explain(error: SubmitError) -> ErrorFrame {
     let code = match &error {
         SubmitError::Refused(refusal) => refusal.code(),
         SubmitError::Overloaded => "overloaded",

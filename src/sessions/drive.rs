@@ -12,6 +12,7 @@ use crate::domain::job::JobError;
 use crate::engine::{Granted, SubmitError};
 use crate::sessions::carry::End;
 use crate::sessions::frames::{ErrorFrame, FrameError, JobCall, LeaseRef, ServerFrame, WorkerFrame};
+use crate::sessions::ports::LogLine;
 use crate::sessions::session::Session;
 
 /// How many frames may wait for a worker that does not read.
@@ -55,7 +56,7 @@ pub async fn drive(session: &Session, source: &mut impl Source, outbox: &Outbox)
                 Some(heard) => take_in(session, heard, outbox).await,
                 None => Err(DriveEnd::Silent),
             },
-            () = session.news() => send(outbox, session.notices()).await,
+            () = session.news() => tell(session, outbox).await,
             granted = &mut claim => {
                 claim.set(session.next_jobs());
                 match granted {
@@ -87,6 +88,7 @@ pub async fn take_in(session: &Session, heard: Vec<Heard>, outbox: &Outbox) -> R
             Err(error) => answers.push(ServerFrame::Error(*error)),
         }
     }
+    session.note_errors(&answers).await;
     answers.extend(session.receive(calls).await);
     send(outbox, answers).await
 }
@@ -111,6 +113,18 @@ pub async fn hand_over(session: &Session, granted: Vec<Granted>, outbox: &Outbox
         }
     }
     Ok(())
+}
+
+/// Tells the worker what it has to know; that a job shall stop is in the job's log as well.
+async fn tell(session: &Session, outbox: &Outbox) -> Result<(), DriveEnd> {
+    let notices = session.notices();
+    for notice in &notices {
+        if let ServerFrame::Cancel { job_id, reason, grace_s } = notice {
+            let text = format!("told to stop ({}); its worker has {grace_s} s to let go of it", reason.as_str());
+            session.note(*job_id, vec![LogLine::system(&text)]).await;
+        }
+    }
+    send(outbox, notices).await
 }
 
 async fn send(outbox: &Outbox, frames: Vec<ServerFrame>) -> Result<(), DriveEnd> {

@@ -17,13 +17,30 @@ pub struct Fields<'a> {
     fields: BTreeMap<Cow<'a, str>, &'a RawValue>,
 }
 
-/// Reads one frame or an array of them.
-pub fn read_frames(text: &str) -> Result<Vec<Fields<'_>>, FrameError> {
-    if text.trim_start().starts_with('[') {
-        let list: Vec<&RawValue> = serde_json::from_str(text).map_err(FrameError::not_json)?;
-        return list.into_iter().map(|one| read_frame(one.get())).collect();
+/// The most frames of one array.
+pub const ARRAY_FRAMES_MAX: usize = 100_000;
+/// The most elements of one array that are no frames: more, and it is no array of frames.
+const STRANGE_ELEMENTS_MAX: usize = 100;
+
+/// Reads one frame or an array of them, each for itself.
+pub fn read_frames(text: &str) -> Result<Vec<Result<Fields<'_>, FrameError>>, FrameError> {
+    if !text.trim_start().starts_with('[') {
+        return read_frame(text).map(|frame| vec![Ok(frame)]);
     }
-    read_frame(text).map(|frame| vec![frame])
+    let list: Vec<&RawValue> = serde_json::from_str(text).map_err(FrameError::not_json)?;
+    if list.len() > ARRAY_FRAMES_MAX {
+        return Err(FrameError::invalid(format!("an array has at most {ARRAY_FRAMES_MAX} frames; send several")));
+    }
+    let (mut frames, mut strange) = (Vec::with_capacity(list.len()), 0);
+    for one in list {
+        let frame = read_frame(one.get());
+        strange += usize::from(frame.is_err());
+        match frame {
+            Err(error) if strange > STRANGE_ELEMENTS_MAX => return Err(error),
+            frame => frames.push(frame),
+        }
+    }
+    Ok(frames)
 }
 
 fn read_frame(text: &str) -> Result<Fields<'_>, FrameError> {

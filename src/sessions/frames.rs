@@ -13,6 +13,7 @@ use crate::domain::limits::ITEM_KEY_BYTES_MAX;
 use crate::kinds::Problem;
 use crate::sessions::calls::Call;
 use crate::sessions::fields::{Fields, read_frames};
+use crate::sessions::ports::LogLine;
 use crate::views::row::JobBody;
 
 /// The most bytes of one frame or of an array of them.
@@ -218,6 +219,17 @@ pub struct ErrorFrame {
     pub errors: Vec<Problem>,
 }
 
+impl ErrorFrame {
+    /// What a job's log says of it.
+    pub fn line(&self) -> LogLine {
+        let mut text = format!("a frame was not carried out: {}: {}", self.code, self.detail);
+        for problem in &self.errors {
+            text.push_str(&format!("; {}: {}", problem.pointer, problem.message));
+        }
+        LogLine::system(&text)
+    }
+}
+
 /// Why a frame was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {detail}")]
@@ -265,7 +277,7 @@ pub fn parse_worker_frames(text: &str) -> Vec<Result<WorkerFrame, Box<ErrorFrame
         return vec![Err(Box::new(FrameError::new("frame_too_large", detail).into()))];
     }
     match read_frames(text) {
-        Ok(frames) => frames.into_iter().map(understand).collect(),
+        Ok(frames) => frames.into_iter().map(|frame| frame.map_err(boxed).and_then(understand)).collect(),
         Err(error) => vec![Err(Box::new(error.into()))],
     }
 }
@@ -273,14 +285,14 @@ pub fn parse_worker_frames(text: &str) -> Vec<Result<WorkerFrame, Box<ErrorFrame
 /// Reads frames about a job whose lease is known from elsewhere: a child that runs one job need not name it. None if
 /// the text is anything else than frames of these types.
 pub fn parse_calls(text: &str, types: &[&str]) -> Option<Vec<Result<Call, Box<ErrorFrame>>>> {
-    let frames = read_frames(text).ok()?;
+    let frames: Vec<Fields<'_>> = read_frames(text).ok()?.into_iter().collect::<Result<_, _>>().ok()?;
     let are_calls = !frames.is_empty() && frames.iter().all(|frame| types.contains(&frame.type_name()));
     are_calls.then(|| frames.into_iter().map(understand_call).collect())
 }
 
-/// Whether a text is a frame or an array of them, be they right or wrong.
+/// Whether a text is a frame or an array with at least one, be they right or wrong.
 pub fn looks_like_frames(text: &str) -> bool {
-    read_frames(text).is_ok_and(|frames| !frames.is_empty())
+    read_frames(text).is_ok_and(|frames| frames.iter().any(Result::is_ok))
 }
 
 fn understand_call(mut fields: Fields<'_>) -> Result<Call, Box<ErrorFrame>> {

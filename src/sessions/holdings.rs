@@ -93,6 +93,11 @@ impl Holdings {
         self.jobs.iter().filter(|(_, held)| held.standing == Standing::Live).map(|(&job, held)| (job, &held.token))
     }
 
+    /// Whether a text is the token of a held job.
+    pub fn has_token(&self, text: &str) -> bool {
+        self.jobs.values().any(|held| held.token.reveal() == text)
+    }
+
     /// The attempt of a held job, if this is its token.
     pub fn attempt(&self, job: JobId, token: &LeaseToken) -> Option<u32> {
         self.jobs.get(&job).filter(|held| held.token == *token).map(|held| held.attempt)

@@ -12,15 +12,18 @@ pub mod fields;
 pub mod frames;
 mod handover;
 pub mod holdings;
+mod items;
 pub mod ports;
 pub mod previews;
 pub mod reading;
 pub mod registry;
+mod secrets;
 pub mod session;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+pub mod troubles;
 
 pub use carry::End;
 pub use handover::HandoverError;

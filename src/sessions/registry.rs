@@ -13,13 +13,14 @@ use crate::clock::Clock;
 use crate::domain::event::Event;
 use crate::domain::id::{Epoch, JobId, SessionId};
 use crate::domain::job::{Job, WorkerPlace};
-use crate::domain::time::Millis;
+use crate::domain::time::{Millis, Timestamp};
 use crate::engine::{Handle, SubmitError};
 use crate::feed::Page;
 use crate::kinds::Catalog;
 use crate::sessions::ports::JobLogs;
 use crate::sessions::previews::Previews;
 use crate::sessions::session::{Joining, Session};
+use crate::sessions::troubles::Troubles;
 
 /// How often pictures of ended jobs are looked through.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
@@ -48,6 +49,7 @@ pub struct Parts {
 pub struct Sessions {
     pub(crate) parts: Parts,
     pub(crate) previews: Previews,
+    troubles: Troubles,
     live: Mutex<BTreeMap<SessionId, Arc<Session>>>,
     holders: Mutex<HashMap<JobId, SessionId>>,
 }
@@ -59,6 +61,7 @@ impl Sessions {
         let sessions = Arc::new(Sessions {
             parts,
             previews: Previews::default(),
+            troubles: Troubles::default(),
             live: Mutex::default(),
             holders: Mutex::default(),
         });
@@ -83,9 +86,19 @@ impl Sessions {
         &self.previews
     }
 
+    /// The worker processes that are not there although they should be.
+    pub fn troubles(&self) -> &Troubles {
+        &self.troubles
+    }
+
     /// The instance id of this server.
     pub fn epoch(&self) -> Epoch {
         self.parts.epoch
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        self.parts.clock.now()
     }
 
     /// Notes that the workers which are child processes live: they do, as long as they have not ended.

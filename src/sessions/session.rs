@@ -246,9 +246,7 @@ impl Session {
     /// Ends the session; what it still holds is released or lost, as `cause` says. Nothing of its runs may go on.
     pub async fn leave(&self, cause: WorkerLeftCause) -> Result<(), SubmitError> {
         self.set_slots(0);
-        for (job, _) in self.live_leases() {
-            self.sync_logs(job).await;
-        }
+        self.sync_logs(self.live_leases().into_iter().map(|(job, _)| job).collect()).await;
         let result = self.ask(Command::LeaveWorker { session: self.id, cause }).await;
         self.held_jobs().into_iter().for_each(|job| self.let_go(job));
         self.sessions.forget(self.id);

@@ -141,6 +141,17 @@ impl World {
         })
     }
 
+    /// Waits until a worker is there.
+    pub async fn until_joined(&self) {
+        let mut head = self.handle.feed().head();
+        let joined = async {
+            while self.handle.views().workers().is_empty() {
+                head.changed().await.expect("the engine runs");
+            }
+        };
+        tokio::time::timeout(PATIENCE, joined).await.expect("a worker joins in time");
+    }
+
     pub async fn until_ended(&self, id: JobId) -> Arc<Job> {
         self.until(id, "an end", Job::is_terminal).await
     }

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use futures::FutureExt;
 use serde_json::json;
 
+use crate::domain::batch::ITEMS_MAX;
 use crate::domain::command::NewJob;
-use crate::domain::event::{QueuedCause, WorkerLeftCause};
+use crate::domain::event::{Event, QueuedCause, WorkerLeftCause};
 use crate::domain::id::JobId;
 use crate::domain::job::{Reason, StateName, WorkerPlace};
 use crate::domain::time::Millis;
 use crate::engine::Granted;
 use crate::sessions::frames::{CancelReason, JobCall, LeaseRef, ServerFrame, parse_calls};
+use crate::sessions::items::UNKNOWN_ITEMS_ANSWERED_MAX;
+use crate::sessions::ports::LogLine;
 use crate::sessions::session::{Joining, Session};
 use crate::sessions::testing::World;
 use crate::sessions::{End, calls::Call};
@@ -40,6 +43,17 @@ async fn say(session: &Session, granted: &Granted, frames: serde_json::Value) ->
     let calls = parse_calls(&frames.to_string(), &Call::TYPES).expect("frames");
     let calls = calls.into_iter().map(|call| JobCall { lease: lease(granted), call: call.expect("a right frame") });
     session.receive(calls.collect()).await
+}
+
+fn codes(answers: &[ServerFrame]) -> Vec<&str> {
+    answers.iter().map(code).collect()
+}
+
+fn code(answer: &ServerFrame) -> &str {
+    match answer {
+        ServerFrame::Error(error) => &error.code,
+        other => panic!("{other:?}"),
+    }
 }
 
 async fn one(session: &Session) -> Granted {
@@ -166,8 +180,115 @@ async fn one_unknown_item_does_not_take_the_others_with_it() {
     .await;
     let [ServerFrame::Error(error)] = &answers[..] else { panic!("{answers:?}") };
     assert!(error.detail.contains("nobody") && error.job_id == Some(id), "{error:?}");
+    let logged = world.logs.texts(id);
+    assert!(logged.len() == 1 && logged[0].contains("has no item \"nobody\""), "{logged:?}");
     let counts = world.job(id).items().unwrap().counts();
     assert_eq!((counts.completed, counts.skipped, counts.pending), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn every_unknown_item_is_answered_and_those_beyond_a_limit_are_counted() {
+    let world = World::start().await;
+    let session = remote(&world, 1).await;
+    let id = world.submit(json!({"kind": "resize", "args": {}, "items": [{"key": "a"}]}), unchanged).await;
+    let granted = one(&session).await;
+    let report = |key: String| json!({"type": "item", "key": key, "state": "completed"});
+    let strange = |count: usize| (0..count).map(|number| report(format!("z{number}"))).chain([report("a".into())]);
+    let answers = say(&session, &granted, strange(3).collect()).await;
+    assert_eq!(codes(&answers), ["invalid_request"; 3]);
+    assert_eq!(world.job(id).items().unwrap().counts().completed, 1);
+    let answers = say(&session, &granted, strange(UNKNOWN_ITEMS_ANSWERED_MAX + 7).collect()).await;
+    assert_eq!(answers.len(), UNKNOWN_ITEMS_ANSWERED_MAX + 1);
+    let Some(ServerFrame::Error(last)) = answers.last() else { panic!("{answers:?}") };
+    assert!(last.detail.contains("7 more"), "{last:?}");
+}
+
+#[tokio::test]
+async fn of_frames_that_add_too_many_items_together_only_those_are_refused_that_exceed_the_limit() {
+    let world = World::start().await;
+    let session = remote(&world, 1).await;
+    let id = world.submit(job(), unchanged).await;
+    let granted = one(&session).await;
+    let add = |prefix: &str, count: usize| {
+        let items: Vec<_> = (0..count).map(|number| json!({"key": format!("{prefix}{number}")})).collect();
+        json!({"type": "add_items", "items": items})
+    };
+    assert_eq!(say(&session, &granted, add("first", ITEMS_MAX - 10)).await, []);
+    let answers = say(&session, &granted, json!([add("a", 6), add("b", 6), add("c", 4)])).await;
+    assert_eq!(codes(&answers), ["invalid_request"]);
+    let items = world.job(id);
+    let items = items.items().unwrap();
+    assert_eq!(items.counts().total as usize, ITEMS_MAX);
+    assert!(items.get("a5").is_some() && items.get("b0").is_none() && items.get("c3").is_some());
+}
+
+#[tokio::test]
+async fn runs_that_end_together_share_commits() {
+    const RUNS: usize = 200;
+    let world = World::start().await;
+    let session = remote(&world, RUNS).await;
+    for _ in 0..RUNS {
+        world.submit(job(), unchanged).await;
+    }
+    let mut held = Vec::new();
+    while held.len() < RUNS {
+        held.extend(session.next_jobs().await.unwrap());
+    }
+    let mut pages = world.handle.feed().subscribe();
+    let call = |granted: &Granted, call| JobCall { lease: lease(granted), call };
+    let line = || Call::Log(vec![LogLine::system("the last")]);
+    let calls = held.iter().flat_map(|granted| [call(granted, line()), call(granted, Call::Complete(None))]);
+    assert_eq!(session.receive(calls.collect()).await, []);
+    let (mut completed, mut commits) = (0, 0);
+    while completed < RUNS {
+        let page = pages.recv().await.unwrap();
+        let ended = page.records.iter().filter(|record| matches!(record.event, Event::JobCompleted(_))).count();
+        completed += ended;
+        commits += usize::from(ended > 0);
+    }
+    assert!(commits <= RUNS / 10, "{commits} commits for {RUNS} ends");
+    assert!(held.iter().all(|granted| world.logs.is_synced(granted.job)));
+}
+
+#[tokio::test]
+async fn each_late_frame_is_refused_and_kept_as_evidence_up_to_a_limit() {
+    let world = World::start().await;
+    let session = remote(&world, 1).await;
+    let request = json!({"kind": "resize", "args": {}, "items": [{"key": "a"}]});
+    let id = world.submit(request, |job| job.policy.timeout = Some(Millis(50))).await;
+    let granted = one(&session).await;
+    session.news().await;
+    assert!(!session.holds(id));
+    let frames = [
+        ("progress", json!({"type": "progress", "percent": 90})),
+        ("log", json!({"type": "log", "lines": [{"text": "late"}]})),
+        ("items", json!({"type": "item", "key": "a", "state": "completed"})),
+        ("items", json!({"type": "add_items", "items": [{"key": "b"}]})),
+        ("checkpoint", json!({"type": "checkpoint", "data": 1})),
+        ("submit", json!({"type": "submit", "ref": "r", "job": {"kind": "page", "args": {}}})),
+        ("fail", json!({"type": "fail", "error": {"message": "no"}})),
+        ("release", json!({"type": "release"})),
+        ("complete", json!({"type": "complete"})),
+    ];
+    for (call, frame) in &frames {
+        let answers = say(&session, &granted, frame.clone()).await;
+        let [ServerFrame::Error(error)] = &answers[..] else { panic!("{call}: {answers:?}") };
+        assert_eq!((&*error.code, error.job_id), ("lease_lost", Some(id)), "{call}");
+    }
+    let evidence = |world: &World| {
+        let late = world.records_of(id).into_iter().filter_map(|record| match record.event {
+            Event::JobLateResult(late) => Some(serde_json::to_value(late.call).unwrap()),
+            _ => None,
+        });
+        late.collect::<Vec<_>>()
+    };
+    assert_eq!(evidence(&world), frames.clone().map(|(call, _)| json!(call)));
+    for _ in 0..10 {
+        assert_eq!(codes(&say(&session, &granted, json!({"type": "complete"})).await), ["lease_lost"]);
+    }
+    assert_eq!(evidence(&world).len(), 16, "a worker in a loop does not fill the log");
+    let job = world.job(id);
+    assert_eq!((job.items().unwrap().counts().pending, world.logs.texts(id)), (1, Vec::new()));
 }
 
 #[tokio::test]
@@ -229,6 +350,17 @@ async fn a_cancel_that_comes_with_the_grant_is_not_missed() {
 }
 
 #[tokio::test]
+async fn the_token_of_a_lease_never_comes_into_a_log() {
+    let world = World::start().await;
+    let session = remote(&world, 1).await;
+    let id = world.submit(job(), unchanged).await;
+    let granted = one(&session).await;
+    let text = format!("DAYBOOK_LEASE_TOKEN={}", granted.token.reveal());
+    say(&session, &granted, json!({"type": "log", "lines": [{"text": text}]})).await;
+    assert_eq!(world.logs.texts(id), ["DAYBOOK_LEASE_TOKEN=[lease token]"]);
+}
+
+#[tokio::test]
 async fn a_timeout_reaches_the_worker_and_what_it_says_then_is_refused() {
     let world = World::start().await;
     let session = remote(&world, 1).await;
@@ -239,14 +371,7 @@ async fn a_timeout_reaches_the_worker_and_what_it_says_then_is_refused() {
     assert!(!session.holds(id));
     let answers =
         say(&session, &granted, json!([{"type": "log", "lines": [{"text": "late"}]}, {"type": "complete"}])).await;
-    let codes: Vec<&str> = answers
-        .iter()
-        .map(|answer| match answer {
-            ServerFrame::Error(error) => &*error.code,
-            other => panic!("{other:?}"),
-        })
-        .collect();
-    assert_eq!(codes, ["lease_lost", "lease_lost"]);
+    assert_eq!(codes(&answers), ["lease_lost", "lease_lost"]);
     assert_eq!(world.logs.texts(id), Vec::<String>::new());
     let types = world.types_of(id);
     assert!(types.contains(&"job.attempt_failed") && types.contains(&"job.late_result"), "{types:?}");

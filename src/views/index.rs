@@ -7,7 +7,7 @@ use std::sync::Arc;
 use roaring::RoaringTreemap;
 
 use crate::domain::event::{Event, Record, Revived, WorkerJoined};
-use crate::domain::id::{JobId, KindName, Ordinal, QueueName, Seq, SessionId, Tag};
+use crate::domain::id::{JobId, KindName, Ordinal, QueueName, Seq, SessionId, Tag, TokenHash};
 use crate::domain::job::{Job, StateName};
 use crate::domain::queue::Pause;
 use crate::domain::state::Stub;
@@ -30,6 +30,8 @@ pub struct Index {
     pub workers: BTreeMap<SessionId, WorkerEntry>,
     /// The jobs that each session runs.
     pub held: BTreeMap<SessionId, BTreeSet<JobId>>,
+    /// The running jobs by the tokens of their leases: as many as there are slots of workers.
+    pub leases: HashMap<TokenHash, JobId>,
     /// The members of each tree but its root, by the root. A job without children has no tree.
     pub trees: HashMap<JobId, RoaringTreemap>,
     /// Finished jobs that are not stored yet.
@@ -236,6 +238,7 @@ impl Index {
             entry_of(&mut self.queues, &job.queue).waiting.insert(waiting_since(job));
         }
         if let Some(run) = job.run() {
+            self.leases.insert(run.lease.token, job.id);
             self.held.entry(run.lease.session).or_default().insert(job.id);
         }
     }
@@ -245,6 +248,9 @@ impl Index {
             entry_of(&mut self.queues, &job.queue).waiting.remove(&waiting_since(job));
         }
         let Some(run) = job.run() else { return };
+        if self.leases.get(&run.lease.token) == Some(&job.id) {
+            self.leases.remove(&run.lease.token);
+        }
         if let Some(jobs) = self.held.get_mut(&run.lease.session) {
             jobs.remove(&job.id);
             if jobs.is_empty() {

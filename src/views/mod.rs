@@ -133,6 +133,16 @@ impl Views {
         Ok(job.filter(|job| job.id == id))
     }
 
+    /// The running job whose lease this token holds.
+    pub fn job_by_token(&self, token: TokenHash) -> Option<Arc<Job>> {
+        let index = self.index.read();
+        let id = *index.leases.get(&token)?;
+        match index.slot(id) {
+            Slot::Active(job) => Some(job.clone()),
+            Slot::Finished(_) | Slot::Empty => None,
+        }
+    }
+
     /// One job as users see it, but for args and result, which are in the log.
     pub fn row(&self, id: JobId) -> Result<Option<JobRow>, ViewError> {
         Ok(self.head(id)?.map(|head| self.row_of(&head)))
@@ -161,14 +171,15 @@ impl Views {
         self.rows(&found).map(Some)
     }
 
-    /// Sets the live progress of a running job, finer than what is on record; the latest wins. It is dropped when
-    /// the job changes its state.
-    pub fn overlay(&self, id: JobId, progress: Arc<Progress>) {
+    /// Sets the live progress of a job's run, named by its token, finer than what is on record; the latest wins. It is
+    /// dropped when the job changes its state, and is none when another run has begun since.
+    pub fn overlay(&self, id: JobId, token: TokenHash, progress: Arc<Progress>) {
         // The index stays locked meanwhile: `apply` changes it first and drops overlays after, so none is left over.
         let index = self.index.read();
         let Slot::Active(job) = index.slot(id) else { return };
-        let Some(run) = job.run().filter(|_| job.id == id) else { return };
-        self.overlay.lock().insert(id, (run.lease.token, progress));
+        if job.id == id && job.run().is_some_and(|run| run.lease.token == token) {
+            self.overlay.lock().insert(id, (token, progress));
+        }
     }
 
     /// The row of a job, with its live progress while it runs.

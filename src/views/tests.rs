@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::domain::event::{
     Actor, FirstState, JobCompleted, QueuePaused, QueueResumed, Record, WorkerLeft, WorkerLeftCause,
 };
-use crate::domain::id::{FinishOrdinal, JobId, Ordinal, Seq, Tag};
+use crate::domain::id::{FinishOrdinal, JobId, Ordinal, Seq, Tag, TokenHash};
 use crate::domain::job::{Ending, Job, JobState, Progress, StateName};
 use crate::domain::queue::Limits;
 use crate::domain::time::{Millis, Timestamp};
@@ -372,16 +372,17 @@ fn live_progress_covers_what_is_on_record_until_the_run_ends() {
     let mut world = World::new();
     let id = world.submit(New::default());
     let live = |percent| Arc::new(Progress { percent: Some(percent), ..Progress::default() });
+    let token = |attempt| TokenHash([attempt; 16]);
     let shown = |world: &World| {
         world.views.row(id).expect("reads").and_then(|row| row.progress).and_then(|progress| progress.percent)
     };
     world.commit();
-    world.views.overlay(id, live(1.0));
+    world.views.overlay(id, token(1), live(1.0));
     assert_eq!(shown(&world), None, "a job that does not run has no live progress");
     world.start(id, session(1));
     world.progress(id, 10.0);
     world.commit();
-    world.views.overlay(id, live(12.5));
+    world.views.overlay(id, token(1), live(12.5));
     assert_eq!(shown(&world), Some(12.5));
     assert_eq!(
         world.views.list(&JobQuery { filter: JobFilter::default(), before: None, limit: 1 }).expect("reads").jobs[0]
@@ -394,10 +395,34 @@ fn live_progress_covers_what_is_on_record_until_the_run_ends() {
     world.start(id, session(1));
     world.commit();
     assert_eq!(shown(&world), Some(10.0), "the next run does not show the live progress of the one before");
-    world.views.overlay(id, live(20.0));
+    world.views.overlay(id, token(1), live(15.0));
+    assert_eq!(shown(&world), Some(10.0), "nor what is told of the one before only now");
+    world.views.overlay(id, token(2), live(20.0));
     world.finish(id, StateName::Completed);
     world.commit();
     assert_eq!(shown(&world), Some(10.0));
+}
+
+#[test]
+fn a_running_job_is_found_by_the_token_of_its_lease() {
+    let mut world = World::new();
+    let id = world.submit(New::default());
+    let found = |world: &World, attempt| world.views.job_by_token(TokenHash([attempt; 16])).map(|job| job.id);
+    world.commit();
+    assert_eq!(found(&world, 1), None);
+    world.start(id, session(1));
+    world.commit();
+    assert_eq!(found(&world, 1), Some(id));
+    world.progress(id, 10.0);
+    world.commit();
+    assert_eq!(found(&world, 1), Some(id));
+    world.requeue(id);
+    world.start(id, session(1));
+    world.commit();
+    assert_eq!((found(&world, 1), found(&world, 2)), (None, Some(id)));
+    world.finish(id, StateName::Completed);
+    world.commit();
+    assert_eq!(found(&world, 2), None);
 }
 
 #[test]

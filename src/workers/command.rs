@@ -64,10 +64,13 @@ async fn serve(slot: &Slot, session: &Session) {
         let Ok(granted) = granted else { return };
         for grant in granted {
             let ran = Run::new(slot, session, &grant).run().await;
-            if let Started::No = ran {
+            if let Started::No { detail } = ran {
                 let wait =
                     restarts.wait_after(Ending::Fault { lived: Millis(0) }, uuid::Uuid::new_v4().as_u64_pair().0);
+                slot.note_trouble(detail, restarts.faults(), wait);
                 slot.pause(wait).await;
+                // Whether the program can be started now only the next job will show.
+                slot.trouble_is_over();
             } else {
                 restarts = Restarts::default();
             }
@@ -78,7 +81,7 @@ async fn serve(slot: &Slot, session: &Session) {
 /// Whether a child was started at all.
 enum Started {
     Yes,
-    No,
+    No { detail: String },
 }
 
 /// One job and its child.
@@ -122,7 +125,10 @@ impl<'a> Run<'a> {
                 let end = self.finish(child).await;
                 (Started::Yes, end)
             }
-            Err(trouble) => (Started::No, Some(self.explain(trouble).await)),
+            Err(trouble) => {
+                let (detail, end) = self.explain(trouble).await;
+                (Started::No { detail }, Some(end))
+            }
         };
         if let Some(end) = end.filter(|_| self.session.holds(self.grant.job)) {
             let ended = self.session.end_run(&self.lease, end).await;
@@ -217,7 +223,11 @@ impl<'a> Run<'a> {
             (Some(CancelReason::Requested | CancelReason::Timeout), _) => End::Release(QueuedCause::Released),
             (None, Exit::Status(status)) => End::Fail(failed(status, last_words)),
             (None, Exit::Signal(signal)) => {
-                let text = format!("signal {signal} ended the process, and Daybook did not send it: the run is lost");
+                let consequence = match self.session.stop_reason(self.grant.job) {
+                    None => ", and Daybook did not send it: the run is lost",
+                    Some(_) => " after its job was told to stop",
+                };
+                let text = format!("signal {signal} ended the process{consequence}");
                 self.session.note(self.grant.job, vec![LogLine::system(&text)]).await;
                 End::Lost(LossCause::ProcessDied)
             }
@@ -255,14 +265,14 @@ impl<'a> Run<'a> {
         adopted.map_err(|error| format!("an output file could not be kept: {error}"))
     }
 
-    async fn explain(&self, trouble: Trouble) -> End {
+    async fn explain(&self, trouble: Trouble) -> (String, End) {
         let (text, end) = match trouble {
             Trouble::Fault { code, message } => (message.clone(), End::Fail(error(code, message))),
             Trouble::Machine { message } => (message, End::Lost(LossCause::SpawnFailed)),
         };
         tracing::warn!(job = %self.grant.job, kind = %self.slot.spec.kind, "no child was started: {text}");
         self.session.note(self.grant.job, vec![LogLine::system(&format!("no child was started: {text}"))]).await;
-        end
+        (format!("was not started: {text}"), end)
     }
 }
 

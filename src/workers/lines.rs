@@ -8,6 +8,8 @@ use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use crate::workers::process::Output;
+
 /// How many bytes are read at once.
 const CHUNK_BYTES: usize = 32 * 1024;
 
@@ -138,6 +140,29 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
     /// Whether the other side has closed the pipe and every line was given.
     pub fn has_ended(&self) -> bool {
         self.ended
+    }
+}
+
+impl LineReader<Output> {
+    /// The lines whose ends are in the pipe at this moment; it reads about `bytes_max` at most and never waits.
+    pub fn next_now(&mut self, bytes_max: usize) -> Vec<Line> {
+        let (mut lines, mut taken) = (Vec::new(), 0);
+        while !self.ended && taken < bytes_max {
+            match self.source.as_mut().read_now(&mut self.chunk) {
+                Ok(count) if count > 0 => {
+                    taken += count;
+                    self.splitter.push(&self.chunk[..count], &mut lines);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // A pipe that cannot be read has ended for us.
+                Ok(_) | Err(_) => {
+                    self.ended = true;
+                    lines.extend(self.splitter.finish());
+                }
+            }
+        }
+        lines
     }
 }
 

@@ -52,7 +52,7 @@ impl<'a> Listener<'a> {
         let calls = calls.into_iter().map(|call| JobCall { lease: lease.clone(), call }).collect();
         let mut answers: Vec<ServerFrame> = errors.into_iter().map(ServerFrame::Error).collect();
         answers.extend(self.session.receive(calls).await);
-        self.answer(answers).await;
+        self.answer(answers);
     }
 
     /// The last line on standard error that was not blank.
@@ -90,7 +90,7 @@ impl<'a> Listener<'a> {
                     match call {
                         Ok(call) => said.calls.push(call),
                         Err(error) => {
-                            said.lines.push(complaint(&error));
+                            said.lines.push(error.line());
                             said.errors.push(*error);
                         }
                     }
@@ -99,17 +99,8 @@ impl<'a> Listener<'a> {
         }
     }
 
-    /// Sends answers. Errors stand in the log as well, because few programs read their standard input; one that does
-    /// not read at all loses its answers and nothing else.
-    async fn answer(&self, answers: Vec<ServerFrame>) {
-        let errors = answers.iter().filter_map(|answer| match answer {
-            ServerFrame::Error(error) if error.job_id.is_some() => Some(complaint(error)),
-            _ => None,
-        });
-        let lines: Vec<LogLine> = errors.collect();
-        if !lines.is_empty() && self.session.holds(self.lease.job_id) {
-            self.session.note(self.lease.job_id, lines).await;
-        }
+    /// Sends answers. A program that does not read its standard input loses them and nothing else.
+    fn answer(&self, answers: Vec<ServerFrame>) {
         for answer in answers {
             let _ = self.outbox.try_send(answer);
         }
@@ -122,14 +113,6 @@ struct Said {
     lines: Vec<LogLine>,
     calls: Vec<Call>,
     errors: Vec<ErrorFrame>,
-}
-
-fn complaint(error: &ErrorFrame) -> LogLine {
-    let mut text = format!("a line was not carried out: {}: {}", error.code, error.detail);
-    for problem in &error.errors {
-        text.push_str(&format!("; {}: {}", problem.pointer, problem.message));
-    }
-    LogLine::system(&text)
 }
 
 fn last_words(line: &LogLine) -> Option<Arc<str>> {

@@ -5,6 +5,7 @@
 //! job before the process group that ran it is dead. Start reading at [`supervisor`].
 
 mod command;
+pub mod file_limit;
 pub mod files;
 pub mod lines;
 mod listener;
@@ -14,6 +15,7 @@ pub mod proc_table;
 pub mod process;
 pub mod restart;
 mod session_mode;
+mod session_source;
 pub mod slot;
 pub mod stdio;
 pub mod supervisor;

@@ -1,6 +1,7 @@
 //! The port to the operating system's processes: what the supervisor asks of them. [`unix`](crate::workers::unix) is
 //! the real implementation. Nothing here knows of jobs.
 
+use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 
@@ -18,9 +19,21 @@ pub struct Program {
 }
 
 /// The end of a pipe that the child reads from.
-pub type Input = Pin<Box<dyn AsyncWrite + Send>>;
+pub type Input = Pin<Box<dyn Writable>>;
 /// The end of a pipe that the child writes to.
-pub type Output = Pin<Box<dyn AsyncRead + Send>>;
+pub type Output = Pin<Box<dyn Readable>>;
+
+/// A pipe that can be written, and tells when that is in vain.
+pub trait Writable: AsyncWrite + Send + Sync {
+    /// Waits until nobody can read from the pipe any more.
+    fn broken(&self) -> BoxFuture<'_, ()>;
+}
+
+/// A pipe that can be read with waiting and without.
+pub trait Readable: AsyncRead + Send {
+    /// Reads what is in the pipe at this moment: 0 at its end, [`io::ErrorKind::WouldBlock`] when it is empty.
+    fn read_now(self: Pin<&mut Self>, buffer: &mut [u8]) -> io::Result<usize>;
+}
 
 /// A child that runs in a process group of its own.
 pub struct Launched {

@@ -2,8 +2,12 @@
 //! as it says it is ready for.
 //!
 //! What it prints besides frames goes into the log of every job that it holds at that moment, because nobody can tell
-//! which of them meant it; while it holds none, into the server's own log. Whatever the reason: a child that ends while
-//! it holds jobs has lost them, unless the server stops.
+//! which of them meant it; while it holds none, into the server's own log. It holds a job until the frame that ends it
+//! is read: what it wrote to standard error before that frame still belongs to the job. Whatever the reason: a child
+//! that ends while it holds jobs has lost them, unless they were told to stop.
+//!
+//! A child that lives and is silent is not lost, however long: its process and its pipes are watched, which is more than
+//! a beat could say. Against one that hangs there is the job's timeout.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,21 +18,23 @@ use tokio::time::Instant;
 use crate::domain::event::WorkerLeftCause;
 use crate::domain::time::Millis;
 use crate::sessions::Session;
-use crate::sessions::calls::Call;
-use crate::sessions::drive::{DriveEnd, Heard, Outbox, Source, drive, take_in};
-use crate::sessions::frames::{Hello, JobCall, LeaseRef, WorkerFrame};
-use crate::sessions::ports::{LogLine, LogStream};
+use crate::sessions::drive::{DriveEnd, Heard, Outbox, drive, take_in};
+use crate::sessions::frames::{CancelReason, Hello};
+use crate::sessions::ports::LogLine;
 use crate::sessions::session::Joining;
 use crate::views::row::WorkerState;
-use crate::workers::output::{SessionLine, sort_session_line, take_hello};
+use crate::workers::output::take_hello;
 use crate::workers::process::{Exit, Group, StopSignal};
 use crate::workers::restart::{Ending, Restarts};
+use crate::workers::session_source::{ChildSource, sort, tell_server};
 use crate::workers::slot::Slot;
 use crate::workers::stdio::{Pipes, Printed, Stdin, write_frames};
 
 /// How long a child may take to introduce itself. Programs that load much before they speak are common, so this is
 /// more than the five seconds that a connection has.
 const HELLO_WITHIN: Duration = Duration::from_secs(30);
+/// How much of a child's last line stands in a sentence about it, in bytes.
+const LAST_WORDS_BYTES_MAX: usize = 256;
 /// How long a child that has closed its pipes may take to end.
 const END_WITHIN: Duration = Duration::from_secs(1);
 
@@ -36,80 +42,101 @@ const END_WITHIN: Duration = Duration::from_secs(1);
 pub(crate) async fn run_slot(slot: Slot) {
     let mut restarts = Restarts::default();
     while !slot.is_over() {
-        let ending = run_child(&slot).await;
+        let Life { ending, detail } = run_child(&slot).await;
         if slot.is_over() {
-            return;
+            break;
         }
         let wait = restarts.wait_after(ending, uuid::Uuid::new_v4().as_u64_pair().0);
-        tracing::warn!(worker = slot.name(), wait_s = wait.as_secs(), "a worker process is started again");
+        tracing::warn!(worker = slot.name(), wait_s = wait.as_secs(), "a worker process {detail}; it is started again");
+        if restarts.faults() > 0 {
+            slot.note_trouble(detail, restarts.faults(), wait);
+        }
         slot.pause(wait).await;
     }
+    slot.trouble_is_over();
+}
+
+/// How the life of a child went.
+struct Life {
+    ending: Ending,
+    /// What happened to it, for people.
+    detail: String,
 }
 
 /// The life of one child.
-async fn run_child(slot: &Slot) -> Ending {
+async fn run_child(slot: &Slot) -> Life {
     let started = Instant::now();
+    let fault = |detail| {
+        let lived = Millis(started.elapsed().as_millis() as u64);
+        Life { ending: Ending::Fault { lived }, detail }
+    };
     let launched = match slot.workshop.launcher.launch(slot.program(Vec::new())).await {
         Ok(launched) => launched,
-        Err(error) => {
-            tracing::error!(worker = slot.name(), %error, "a worker process was not started");
-            return Ending::Fault { lived: Millis(0) };
-        }
+        Err(error) => return fault(format!("was not started: {error}")),
     };
     let mut group = launched.group;
-    let record = slot.record(group.id()).await;
+    let _record = slot.record(group.id()).await;
     let stdin = write_frames(launched.stdin);
     let mut pipes = Pipes::new(launched.stdout, launched.stderr);
-    let introduced = introduce(slot, &mut group, &mut pipes).await;
-    let renewal = match introduced {
-        Some((hello, heard)) => attend(slot, group, pipes, stdin, hello, heard).await,
-        None => {
-            group.bury().await;
-            false
+    let (hello, heard) = match introduce(slot, &mut group, &mut pipes).await {
+        Ok(introduced) => introduced,
+        Err(detail) => {
+            let exit = group.bury().await;
+            return fault(format!("{detail} ({exit})"));
         }
     };
-    drop(record);
-    let lived = Millis(started.elapsed().as_millis() as u64);
-    if renewal { Ending::Renewal } else { Ending::Fault { lived } }
+    match attend(slot, group, pipes, stdin, hello, heard).await {
+        (true, detail) => Life { ending: Ending::Renewal, detail },
+        (false, detail) => fault(detail),
+    }
 }
 
-/// Waits for the child's `hello`. None when it will not come.
-async fn introduce(slot: &Slot, group: &mut Box<dyn Group>, pipes: &mut Pipes) -> Option<(Hello, Vec<Heard>)> {
+/// Waits for the child's `hello`. When it will not come, tells why.
+async fn introduce(slot: &Slot, group: &mut Box<dyn Group>, pipes: &mut Pipes) -> Result<(Hello, Vec<Heard>), String> {
     let worker = slot.name();
     let until = Instant::now() + HELLO_WITHIN;
+    let mut last_words = None;
     loop {
         let printed = tokio::select! {
             printed = pipes.next(), if !pipes.have_ended() => printed,
             () = group.exited() => {
                 let rest = pipes.next_after_end(Instant::now()).await;
-                rest.iter().for_each(|one| tell_server(&worker, &one.log_line()));
-                tracing::warn!(worker, "a worker process ended before it said hello");
-                return None;
+                for line in rest.iter().map(Printed::log_line) {
+                    tell_server(&worker, &line);
+                    last_words = words_of(&line).or(last_words);
+                }
+                let words = last_words.map(|words| format!(": {words}")).unwrap_or_default();
+                return Err(format!("ended before it said hello{words}"));
             }
             () = tokio::time::sleep_until(until) => {
-                tracing::warn!(worker, "a worker process said no hello in {} s: it is ended", HELLO_WITHIN.as_secs());
-                return None;
+                return Err(format!("said no hello in {} s and was ended", HELLO_WITHIN.as_secs()));
             }
-            () = slot.over() => return None,
+            () = slot.over() => return Err("was not wanted any more".to_owned()),
         };
         let mut heard = Vec::new();
         for one in &printed {
             let (frames, line) = sort(one);
             heard.extend(frames);
             line.iter().for_each(|line| tell_server(&worker, line));
+            last_words = line.as_ref().and_then(words_of).or(last_words);
         }
         match take_hello(&mut heard) {
-            Some(Ok(hello)) => return Some((hello, heard)),
-            Some(Err(error)) => {
-                tracing::warn!(worker, %error, "a worker process spoke before it said hello: it is ended");
-                return None;
-            }
+            Some(Ok(hello)) => return Ok((hello, heard)),
+            Some(Err(error)) => return Err(format!("spoke before it said hello and was ended: {error}")),
             None => {}
         }
     }
 }
 
-/// Joins for the child and stays with it until it has ended. Says whether it ended of its own accord, after work.
+/// The words of a line that is not blank, cut to what fits into a sentence.
+fn words_of(line: &LogLine) -> Option<String> {
+    let text = line.text.trim();
+    let end = text.floor_char_boundary(LAST_WORDS_BYTES_MAX);
+    (!text.is_empty()).then(|| text[..end].to_owned())
+}
+
+/// Joins for the child and stays with it until it has ended. Says whether it ended of its own accord, after work, and
+/// how it ended.
 async fn attend(
     slot: &Slot,
     group: Box<dyn Group>,
@@ -117,24 +144,28 @@ async fn attend(
     stdin: Stdin,
     hello: Hello,
     heard: Vec<Heard>,
-) -> bool {
+) -> (bool, String) {
+    slot.trouble_is_over();
     let joined = slot.join(joining(slot, hello)).await;
     let session = match joined {
         Ok(session) => session,
         Err(error) => {
-            tracing::warn!(worker = slot.name(), %error, "a worker process could not join: it is ended");
             group.bury().await;
-            return false;
+            return (false, format!("could not join and was ended: {error}"));
         }
     };
     let _ = stdin.outbox.try_send(session.welcome());
     let (ended, ends) = watch::channel(None);
-    let mut source = ChildSource { pipes, ended: ends, mute_since: None, worker: slot.name() };
+    let mut source = ChildSource::new(pipes, ends, slot.name());
     let mut attending =
         Attending { slot, session: session.clone(), group, is_broken: stdin.is_broken, ended, state: State::default() };
     let end = attending.stay(&mut source, &stdin.outbox, heard).await;
     let exit = attending.group.bury().await;
-    leave(slot, &session, exit, &end).await
+    let detail = match &end {
+        DriveEnd::Silent => format!("ended ({exit})"),
+        other => format!("was ended ({exit}): {other}"),
+    };
+    (leave(slot, &session, exit, &end).await, detail)
 }
 
 fn joining(slot: &Slot, hello: Hello) -> Joining {
@@ -219,8 +250,11 @@ impl Attending<'_> {
                 self.stop_within(Duration::from_millis(self.slot.spec.run.grace.0));
             }
             () = deaf, if !is_deaf => {
+                // It may be on its way out, so it is not disturbed at once. Nothing could be said to it any more: neither
+                // a job nor that one shall stop.
                 self.state.is_deaf = true;
-                self.stop_within(END_WITHIN);
+                self.session.set_mode(WorkerState::Quiet);
+                self.kill_after(END_WITHIN);
             }
             () = self.session.overdue(), if !is_killed => self.kill(),
             () = tokio::time::sleep_until(kill_at.unwrap_or_else(Instant::now)), if kill_at.is_some() && !is_killed => {
@@ -233,6 +267,10 @@ impl Attending<'_> {
     /// Asks the child to end, and kills it if it has not ended in time.
     fn stop_within(&mut self, within: Duration) {
         self.group.signal(StopSignal::Terminate);
+        self.kill_after(within);
+    }
+
+    fn kill_after(&mut self, within: Duration) {
         let kill_at = Instant::now() + within;
         self.state.kill_at = Some(self.state.kill_at.map_or(kill_at, |earlier| earlier.min(kill_at)));
     }
@@ -245,7 +283,7 @@ impl Attending<'_> {
 
 /// Ends the session of a child that has ended. Says whether the child had done its work and left of its own accord.
 async fn leave(slot: &Slot, session: &Session, exit: Exit, end: &DriveEnd) -> bool {
-    let leases = session.live_leases();
+    let lost = session.live_leases().len();
     let left_well = exit == Exit::Status(0) && session.held_jobs().is_empty();
     let cause = match slot.leaving_cause() {
         WorkerLeftCause::Shutdown => WorkerLeftCause::Shutdown,
@@ -253,11 +291,12 @@ async fn leave(slot: &Slot, session: &Session, exit: Exit, end: &DriveEnd) -> bo
         _ => WorkerLeftCause::ProcessDied,
     };
     if cause == WorkerLeftCause::ProcessDied {
-        tracing::warn!(worker = slot.name(), %exit, lost = leases.len(), "a worker process ended: {end}");
-        for (job, _) in leases {
-            let text = format!("the worker process ended ({exit}) while it held this job: the run is lost");
-            session.note(job, vec![LogLine::system(&text)]).await;
-        }
+        tracing::warn!(worker = slot.name(), %exit, lost, "a worker process ended: {end}");
+    }
+    for job in session.held_jobs() {
+        let consequence = consequence(session.stop_reason(job), session.holds(job), cause);
+        let text = format!("the worker process ended ({exit}) while it held this job: {consequence}");
+        session.note(job, vec![LogLine::system(&text)]).await;
     }
     if let Err(error) = session.leave(cause).await {
         tracing::warn!(worker = slot.name(), %error, "a worker did not leave in order");
@@ -265,74 +304,14 @@ async fn leave(slot: &Slot, session: &Session, exit: Exit, end: &DriveEnd) -> bo
     left_well && session.runs_ended() > 0
 }
 
-/// The pipes of a child as a source of frames.
-struct ChildSource {
-    pipes: Pipes,
-    ended: watch::Receiver<Option<Instant>>,
-    /// Since when it can say nothing more, because it has closed its standard output.
-    mute_since: Option<Instant>,
-    worker: String,
-}
-
-impl Source for ChildSource {
-    async fn next(&mut self, session: &Session) -> Option<Vec<Heard>> {
-        let printed = self.printed().await;
-        if printed.is_empty() {
-            return None;
-        }
-        let mut heard = Vec::new();
-        for one in &printed {
-            let (frames, line) = sort(one);
-            heard.extend(frames);
-            if let Some(line) = line {
-                heard.extend(self.to_every_job(session, line));
-            }
-        }
-        Some(heard)
+/// What the end of its worker process means for a job that it held.
+fn consequence(told: Option<CancelReason>, is_live: bool, cause: WorkerLeftCause) -> &'static str {
+    match told {
+        Some(CancelReason::Requested) => "it was told to stop, and is cancelled",
+        Some(CancelReason::Timeout) => "its time was over, and the attempt had failed",
+        Some(CancelReason::Shutdown) => "the server stops, and the job is queued again",
+        None if !is_live => "its lease had ended before",
+        None if cause == WorkerLeftCause::Shutdown => "the server stops, and the job is queued again",
+        None => "the run is lost",
     }
-}
-
-impl ChildSource {
-    /// The next lines; none when the child has ended or can say nothing more, and nothing more is expected.
-    async fn printed(&mut self) -> Vec<Printed> {
-        let ended = *self.ended.borrow();
-        if let Some(ended) = ended.or(self.mute_since) {
-            return self.pipes.next_after_end(ended).await;
-        }
-        tokio::select! {
-            printed = self.pipes.next_while_speaking() => {
-                if !printed.is_empty() {
-                    return printed;
-                }
-                // Without frames no job of it could ever end. Its last words may still be on their way in the other pipe.
-                self.mute_since = Some(Instant::now());
-            }
-            _ = self.ended.wait_for(Option::is_some) => {}
-        }
-        let ended = self.ended.borrow().or(self.mute_since).unwrap_or_else(Instant::now);
-        self.pipes.next_after_end(ended).await
-    }
-
-    fn to_every_job(&self, session: &Session, line: LogLine) -> Vec<Heard> {
-        let leases = session.live_leases();
-        if leases.is_empty() {
-            tell_server(&self.worker, &line);
-        }
-        let call = |(job_id, token)| JobCall { lease: LeaseRef { job_id, token }, call: Call::Log(vec![line.clone()]) };
-        leases.into_iter().map(|lease| Ok(WorkerFrame::Job(call(lease)))).collect()
-    }
-}
-
-fn sort(printed: &Printed) -> (Vec<Heard>, Option<LogLine>) {
-    if printed.stream != LogStream::Stdout {
-        return (Vec::new(), Some(printed.log_line()));
-    }
-    match sort_session_line(&printed.line) {
-        SessionLine::Frames { heard, is_text_too } => (heard, is_text_too.then(|| printed.log_line())),
-        SessionLine::Text => (Vec::new(), Some(printed.log_line())),
-    }
-}
-
-fn tell_server(worker: &str, line: &LogLine) {
-    tracing::info!(worker, stream = ?line.stream, "{}", line.text);
 }

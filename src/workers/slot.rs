@@ -14,6 +14,7 @@ use crate::engine::SubmitError;
 use crate::kinds::RunSettings;
 use crate::sessions::ports::JobFiles;
 use crate::sessions::session::Joining;
+use crate::sessions::troubles::Trouble;
 use crate::sessions::{Session, Sessions};
 use crate::workers::orphans::{EPOCH_VARIABLE, LiveGroups, RecordedGroup};
 use crate::workers::process::{Launcher, Program};
@@ -107,6 +108,18 @@ impl Slot {
             () = tokio::time::sleep(Duration::from_millis(span.0)) => true,
             () = self.over() => false,
         }
+    }
+
+    /// Tells those who ask why nothing runs that a child is started again after `wait`, and why there is none now.
+    pub fn note_trouble(&self, detail: String, faults: u32, wait: Millis) {
+        let next_start_at = self.workshop.sessions.now().plus(wait);
+        let (name, kind) = (self.name().into(), self.spec.kind.clone());
+        self.workshop.sessions.troubles().note(Trouble { name, kind, detail, faults, next_start_at });
+    }
+
+    /// A child runs, or none is wanted any more.
+    pub fn trouble_is_over(&self) {
+        self.workshop.sessions.troubles().are_over(&self.name());
     }
 
     /// Joins as a worker of its kind.

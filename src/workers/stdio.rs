@@ -18,6 +18,11 @@ const DRAIN_MAX: Duration = Duration::from_secs(1);
 /// How long they may be silent before nothing more is expected.
 const DRAIN_SILENCE: Duration = Duration::from_millis(200);
 
+/// How much of standard output is taken at once, about, when it is there: a few times what a pipe holds.
+const STDOUT_AHEAD_BYTES_MAX: usize = 256 * 1024;
+/// How much of standard error is taken along with it: the most that a pipe can be made to hold.
+const STDERR_AHEAD_BYTES_MAX: usize = 1024 * 1024;
+
 /// What a child printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Printed {
@@ -67,23 +72,32 @@ impl Pipes {
         Vec::new()
     }
 
-    /// What the next read of one pipe brings: nothing when that pipe has ended, none when both had before.
+    /// What the next read brings: nothing when one of the pipes has ended, none when both had before.
+    ///
+    /// What has been printed at once is read at once. And because a child writes first what it writes to standard error
+    /// before a frame, those lines are in their pipe when the frame is read: they are taken along and stand before it.
     async fn read(&mut self) -> Option<Vec<Printed>> {
-        let (stream, lines) = tokio::select! {
-            lines = self.stdout.next(), if !self.stdout.has_ended() => (LogStream::Stdout, lines),
-            lines = self.stderr.next(), if !self.stderr.has_ended() => (LogStream::Stderr, lines),
-            else => return None,
-        };
-        let lines = lines.unwrap_or_else(|_| {
-            // A pipe that cannot be read has ended for us.
-            if stream == LogStream::Stdout {
-                self.stdout.end()
-            } else {
-                self.stderr.end()
+        tokio::select! {
+            lines = self.stdout.next(), if !self.stdout.has_ended() => {
+                let mut said = lines.unwrap_or_else(|_| {
+                    // A pipe that cannot be read has ended for us.
+                    self.stdout.end();
+                    Vec::new()
+                });
+                said.extend(self.stdout.next_now(STDOUT_AHEAD_BYTES_MAX));
+                let mut printed = print(LogStream::Stderr, self.stderr.next_now(STDERR_AHEAD_BYTES_MAX));
+                printed.extend(print(LogStream::Stdout, said));
+                Some(printed)
             }
-            Vec::new()
-        });
-        Some(lines.into_iter().map(|line| Printed { stream, line }).collect())
+            lines = self.stderr.next(), if !self.stderr.has_ended() => {
+                let lines = lines.unwrap_or_else(|_| {
+                    self.stderr.end();
+                    Vec::new()
+                });
+                Some(print(LogStream::Stderr, lines))
+            }
+            else => None,
+        }
     }
 
     /// What is left in the pipes after the child has ended. It does not wait long for others that hold them open.
@@ -96,6 +110,10 @@ impl Pipes {
     pub fn have_ended(&self) -> bool {
         self.stdout.has_ended() && self.stderr.has_ended()
     }
+}
+
+fn print(stream: LogStream, lines: Vec<Line>) -> Vec<Printed> {
+    lines.into_iter().map(|line| Printed { stream, line }).collect()
 }
 
 /// The way to a child's standard input.
@@ -111,8 +129,19 @@ pub fn write_frames(mut stdin: Input) -> Stdin {
     let (outbox, mut frames) = mpsc::channel::<ServerFrame>(OUTBOX_FRAMES_MAX);
     let (broken, is_broken) = watch::channel(false);
     tokio::spawn(async move {
-        while let Some(frame) = frames.recv().await {
-            if !*broken.borrow() && write(&mut stdin, &frame).await.is_err() {
+        let mut is_broken = false;
+        loop {
+            let frame = tokio::select! {
+                frame = frames.recv() => frame,
+                () = stdin.broken(), if !is_broken => {
+                    is_broken = true;
+                    broken.send_replace(true);
+                    continue;
+                }
+            };
+            let Some(frame) = frame else { return };
+            if !is_broken && write(&mut stdin, &frame).await.is_err() {
+                is_broken = true;
                 broken.send_replace(true);
             }
         }

@@ -6,9 +6,12 @@
 //! the kernel ties the parent-death signal to the starting *thread*, that thread has to live as long as the child.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::pin::Pin;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,11 +20,14 @@ use futures::future::BoxFuture;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use parking_lot::Mutex;
-use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
+use tokio::io::{AsyncRead, Interest, ReadBuf};
+use tokio::net::unix::pipe;
+use tokio::process::{ChildStderr, ChildStdout};
 use tokio::sync::{oneshot, watch};
 
+use crate::workers::file_limit;
 use crate::workers::proc_table;
-use crate::workers::process::{Exit, Group, LaunchError, Launched, Launcher, Program, StopSignal};
+use crate::workers::process::{Exit, Group, LaunchError, Launched, Launcher, Program, Readable, StopSignal, Writable};
 
 /// The stack of a watching thread: it does next to nothing.
 const STACK_BYTES: usize = 128 * 1024;
@@ -49,11 +55,34 @@ async fn launch(program: Program) -> Result<Launched, LaunchError> {
     builder.spawn(move || keep(&program, started)).map_err(system)?;
     let started = starting.await.expect("the watching thread answers before it ends")?;
     Ok(Launched {
-        stdin: Box::pin(ChildStdin::from_std(started.stdin).map_err(system)?),
-        stdout: Box::pin(ChildStdout::from_std(started.stdout).map_err(system)?),
-        stderr: Box::pin(ChildStderr::from_std(started.stderr).map_err(system)?),
+        stdin: Box::pin(pipe::Sender::from_owned_fd(started.stdin.into()).map_err(system)?),
+        stdout: Box::pin(PipeEnd(ChildStdout::from_std(started.stdout).map_err(system)?)),
+        stderr: Box::pin(PipeEnd(ChildStderr::from_std(started.stderr).map_err(system)?)),
         group: Box::new(started.group),
     })
+}
+
+impl Writable for pipe::Sender {
+    fn broken(&self) -> BoxFuture<'_, ()> {
+        // The kernel reports an error on a pipe whose last reader is gone; that it cannot be watched is as good as that.
+        async { drop(self.ready(Interest::ERROR).await) }.boxed()
+    }
+}
+
+/// Our end of a pipe. It does not block: that is asked of the kernel when it becomes one of the runtime's.
+struct PipeEnd<R>(R);
+
+impl<R: AsyncRead + Unpin> AsyncRead for PipeEnd<R> {
+    fn poll_read(self: Pin<&mut Self>, ctx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().0).poll_read(ctx, buffer)
+    }
+}
+
+impl<R: AsyncRead + AsFd + Send + Unpin> Readable for PipeEnd<R> {
+    fn read_now(self: Pin<&mut Self>, buffer: &mut [u8]) -> io::Result<usize> {
+        // The runtime reads only what it was told of by the kernel, which may be a moment behind the pipe itself.
+        nix::unistd::read(&self.0, buffer).map_err(raw)
+    }
 }
 
 struct Started {
@@ -159,14 +188,19 @@ fn spawn(program: &Program) -> Result<Child, LaunchError> {
     }
     command.envs(program.env.iter().map(|(key, value)| (key, value)));
     let server = std::process::id();
-    // SAFETY: between fork and exec only async-signal-safe calls are made (setsid, prctl, getppid), and nothing is
-    // allocated: errors are made from the plain error number.
-    unsafe { command.pre_exec(move || prepare(server)) };
+    let files = file_limit::of_children();
+    // SAFETY: between fork and exec only async-signal-safe calls are made (setsid, prctl, getppid, setrlimit), and
+    // nothing is allocated: errors are made from the plain error number.
+    unsafe { command.pre_exec(move || prepare(server, files)) };
     command.spawn().map_err(|source| explain(name, source))
 }
 
-/// Runs in the child before the program: a session of its own, and death with the server.
-fn prepare(server: u32) -> io::Result<()> {
+/// Runs in the child before the program: a session of its own, death with the server, and a limit of open files as
+/// programs expect it.
+fn prepare(server: u32, files: Option<libc::rlimit>) -> io::Result<()> {
+    if let Some(files) = files {
+        file_limit::set(&files)?;
+    }
     nix::unistd::setsid().map_err(raw)?;
     #[cfg(target_os = "linux")]
     {

@@ -67,10 +67,10 @@ class CrawlCase(Case):
         self.addCleanup(site.close)
         return site
 
-    def crawl(self, url, kill_after=None, **args):
+    def crawl(self, url, kill_after=None, attempt=1, **args):
         """Play the server for one crawl: answer its submits, run its children. Kill it after so many submits."""
         crawl = self.start(*CRAWL, DAYBOOK_JOB_ID=JOB_ID)
-        crawl.send(job_frame("crawl", {"url": url, **args}))
+        crawl.send(job_frame("crawl", {"url": url, **args}, attempt=attempt))
         lines, submits = [], 0
         for line in iter(crawl.next, None):
             lines.append(line)
@@ -82,7 +82,8 @@ class CrawlCase(Case):
                 continue
             if crawl.process.poll() is None and not (kill_after and submits > kill_after):
                 crawl.send({"type": "submitted", "ref": line["ref"], "id": self.child_of(line["job"])})
-        return Finished(crawl.end(kill=False)[0], lines, "")
+        status, stderr = crawl.end(kill=False)
+        return Finished(status, lines, stderr)
 
     def child_of(self, job):
         key = job["unique_key"]
@@ -94,7 +95,9 @@ class CrawlCase(Case):
     def run_page(self, job, job_id):
         run = run_page(job["args"]["url"], self.server.url, job_id)
         done = run.status == 0
-        return {"id": job_id, "state": "completed" if done else "failed", "result": run.result if done else None}
+        error = None if done else {"code": "exit_status", "message": run.stderr.strip()}
+        return {"id": job_id, "state": "completed" if done else "failed", "result": run.result if done else None,
+                "error": error}
 
     def page(self, url):
         return run_page(url, self.server.url)
@@ -151,6 +154,26 @@ class Crawling(CrawlCase):
         run = self.crawl(site.url)
         self.assertEqual((run.status, run.result["failed"]), (0, [site.url + "/bad"]))
         self.assertEqual(site.fetched["/good"], 1)
+
+    def test_without_its_start_page_a_crawl_fails_and_says_why(self):
+        site = self.serve({"/": (503, {}, b""), "/moved": redirect("/")})
+        for path in ("/", "/moved"):
+            with self.subTest(path):
+                self.children.clear()
+                run = self.crawl(site.url + path)
+                self.assertEqual(run.status, 1)
+                self.assertIn(f"start_unreachable: the start page {site.url}/ could not be fetched", run.stderr)
+                self.assertIn("site_error", run.stderr)
+
+    def test_the_next_attempt_asks_for_the_start_page_anew_and_for_no_other(self):
+        site = self.serve({"/": (503, {}, b"")})
+        self.assertEqual(self.crawl(site.url).status, 1)
+        site.pages.update({"/": html("Home", "/bad"), "/bad": (503, {}, b"")})
+        run = self.crawl(site.url, attempt=2)
+        self.assertEqual((run.status, run.result["pages"], run.result["failed"]), (0, 2, [site.url + "/bad"]))
+        again = self.crawl(site.url, attempt=2)     # as after a loss: the same attempt, the same children
+        self.assertEqual((again.status, again.result), (0, run.result))
+        self.assertEqual(dict(site.fetched), {"/": 2, "/bad": 1})
 
     def test_a_killed_crawl_runs_again_and_fetches_no_page_twice(self):
         links = [f"/{n}" for n in range(4)]

@@ -9,3 +9,4 @@ mod streams;
 #[allow(dead_code, reason = "the attacks of tests/attack use this support too")]
 mod support;
 mod truth;
+mod workers;

@@ -40,9 +40,12 @@ pub fn report_items(state: &State, proof: LeaseProof, reports: Vec<ItemReport>) 
         Ok((job, _)) => job,
         Err(refusal) => return late(state, proof, LateCall::Items, refusal),
     };
-    let unknown = reports.iter().find(|report| job.items().is_none_or(|items| items.get(&report.key).is_none()));
-    if let Some(report) = unknown {
-        return Decision::refused(Refusal::UnknownItem { job: job.id, key: report.key.to_string() });
+    let is_unknown = |key: &str| job.items().is_none_or(|items| items.get(key).is_none());
+    let mut seen = std::collections::BTreeSet::new();
+    let unknown = reports.iter().map(|report| &*report.key).filter(|key| is_unknown(key) && seen.insert(*key));
+    let keys: Vec<String> = unknown.map(str::to_owned).collect();
+    if !keys.is_empty() {
+        return Decision::refused(Refusal::UnknownItems { job: job.id, keys });
     }
     let events = if reports.is_empty() { Vec::new() } else { vec![JobItemsReported { job: job.id, reports }.into()] };
     Decision::done(Answer::Job(job.id), events)
@@ -62,11 +65,11 @@ pub fn store_file(state: &State, proof: LeaseProof, file: FileInfo) -> Decision 
     }
 }
 
-/// Says whether a token holds, for log lines, which are not history.
-pub fn check_lease(state: &State, proof: LeaseProof) -> Decision {
+/// Says whether a token holds, for what is not history: log lines, the bytes of a file.
+pub fn check_lease(state: &State, proof: LeaseProof, call: LateCall) -> Decision {
     match leased(state, proof) {
         Ok((job, _)) => Decision::done(Answer::Job(job.id), Vec::new()),
-        Err(refusal) => late(state, proof, LateCall::Log, refusal),
+        Err(refusal) => late(state, proof, call, refusal),
     }
 }
 

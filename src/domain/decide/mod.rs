@@ -99,7 +99,7 @@ pub fn decide(state: &State, ctx: &mut Context<'_>, command: Command) -> Decisio
         Command::ReportItems { proof, reports } => batch::report_items(state, proof, reports),
         Command::Checkpoint { proof, data } => batch::checkpoint(state, proof, data),
         Command::StoreFile { proof, file } => batch::store_file(state, proof, file),
-        Command::CheckLease { proof } => batch::check_lease(state, proof),
+        Command::CheckLease { proof, call } => batch::check_lease(state, proof, call),
         Command::Complete { proof, result } => finish::complete(state, proof, result),
         Command::Fail { proof, error } => finish::fail(state, ctx, proof, error),
         Command::Release { proof, cause } => finish::release(state, proof, cause),

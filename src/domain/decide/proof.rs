@@ -53,7 +53,12 @@ fn end_of(call: LateCall) -> Option<RunEnd> {
         LateCall::Complete => Some(RunEnd::Completed),
         LateCall::Fail => Some(RunEnd::Failed),
         LateCall::Release => Some(RunEnd::Released),
-        LateCall::Progress | LateCall::Log | LateCall::Items | LateCall::Checkpoint | LateCall::File => None,
+        LateCall::Progress
+        | LateCall::Log
+        | LateCall::Items
+        | LateCall::Checkpoint
+        | LateCall::File
+        | LateCall::Submit => None,
     }
 }
 

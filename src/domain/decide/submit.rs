@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::domain::batch::ITEMS_MAX;
 use crate::domain::command::{Answer, Dependency, NewJob, Start, Submit};
-use crate::domain::decide::proof::leased;
+use crate::domain::decide::proof::{late, leased};
 use crate::domain::decide::{Context, Decision};
-use crate::domain::event::{FirstState, JobSubmitted};
+use crate::domain::event::{FirstState, JobSubmitted, LateCall};
 use crate::domain::id::{JobId, KindName, Ordinal};
 use crate::domain::job::{Idempotency, Relations, StateName, UniqueKey, UniqueScope};
 use crate::domain::refusal::Refusal;
@@ -21,7 +21,11 @@ pub fn submit(state: &State, ctx: &mut Context<'_>, submit: Submit) -> Result<De
     if let Some(answer) = repeated(state, &submit)? {
         return Ok(Decision::done(answer, Vec::new()));
     }
-    let parent = submit.parent.map(|proof| leased(state, proof)).transpose()?.map(|(job, _)| job.id);
+    let parent = match submit.parent.map(|proof| (proof, leased(state, proof))) {
+        None => None,
+        Some((_, Ok((job, _)))) => Some(job.id),
+        Some((proof, Err(refusal))) => return Ok(late(state, proof, LateCall::Submit, refusal)),
+    };
     let mut plan = Plan::new(state, ctx, parent, &submit.jobs)?;
     plan.check_circles(&submit.jobs)?;
     if let Some(idempotency) = submit.idempotency {

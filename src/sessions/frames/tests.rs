@@ -79,7 +79,7 @@ fn what_is_said_of_a_job_is_understood() {
 
     let added = call(json!({"type": "add_items", "items": [{"key": "a"}, {"key": "b", "args": [1]}]}));
     let item = |key: &str, args| NewItem { key: key.into(), args };
-    assert_eq!(added, Call::AddItems(vec![item("a", None), item("b", Some(Json::of(&json!([1]))))]));
+    assert_eq!(added, Call::AddItems(vec![vec![item("a", None), item("b", Some(Json::of(&json!([1]))))]]));
 
     let reported = call(json!({"type": "item", "key": "a", "state": "failed", "result": null,
         "error": {"code": "bad_zip", "message": "no archive"}}));
@@ -119,6 +119,15 @@ fn an_array_holds_several_frames_and_each_stands_for_itself() {
     assert_eq!(frames[0], Ok(WorkerFrame::Pong));
     assert_eq!(frames[2], Ok(WorkerFrame::Ready { slots: 1 }));
     assert!(parse_worker_frames("[]").is_empty());
+}
+
+#[test]
+fn what_is_no_frame_in_an_array_takes_nothing_with_it() {
+    let frames = parse_worker_frames(r#"[7, {"type":"pong"}, "x", {"type":"ready","slots":1}]"#);
+    assert!(frames[0].is_err() && frames[2].is_err() && frames[1].is_ok() && frames[3].is_ok(), "{frames:?}");
+    assert!(looks_like_frames(r#"[7, {"type":"pong"}]"#) && !looks_like_frames("[1, 2]"));
+    let numbers = format!("[{{\"type\":\"pong\"}},{}]", vec!["7"; 1000].join(","));
+    assert_eq!(parse_worker_frames(&numbers).len(), 1, "an array of something else is refused as a whole");
 }
 
 #[test]

@@ -78,7 +78,7 @@ async fn frames_are_carried_out_and_answered_and_a_checkpoint_reaches_the_next_a
     let lines = works.logged(id);
     assert!(lines.iter().any(|line| line.contains(r#""type":"submitted","ref":"p1""#)), "{lines:#?}");
     assert!(lines.iter().any(|line| line.contains(r#""ref":"p2""#) && line.contains("knd")), "{lines:#?}");
-    assert!(lines.iter().any(|line| line.starts_with("a line was not carried out: invalid_request")), "{lines:#?}");
+    assert!(lines.iter().any(|line| line.starts_with("a frame was not carried out: invalid_request")), "{lines:#?}");
 }
 
 #[tokio::test]

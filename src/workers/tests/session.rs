@@ -79,6 +79,124 @@ next_frame()
 }
 
 #[tokio::test]
+async fn what_is_written_to_standard_error_before_the_end_of_a_job_is_in_its_log() {
+    let script = r#"
+say({"type": "hello"}); say({"type": "ready", "slots": 1})
+while True:
+    frame = next_job()
+    for number in range(3): os.write(2, b"%d of %d\n" % (number, frame["job"]["args"]["number"]))
+    say(about(frame, "complete"))
+"#;
+    let works = Works::session(script).await;
+    let mut ids = Vec::new();
+    for number in 0..40 {
+        ids.push(works.submit(json!({"number": number})).await);
+    }
+    for (number, id) in ids.into_iter().enumerate() {
+        works.world.until_ended(id).await;
+        let expected: Vec<String> = (0..3).map(|line| format!("{line} of {number}")).collect();
+        assert_eq!(works.logged(id), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_line_after_the_end_of_a_job_is_none_of_its_business() {
+    let script = r#"
+say({"type": "hello"}); say({"type": "ready", "slots": 1})
+frame = next_job()
+os.write(1, b"before\n" + json.dumps(about(frame, "complete")).encode() + b"\nafter\n")
+next_frame()
+"#;
+    let works = Works::session(script).await;
+    let id = works.submit(json!({})).await;
+    works.world.until_ended(id).await;
+    let next = works.submit(json!({})).await;
+    works.world.until_state(next, StateName::Running).await;
+    assert_eq!(works.logged(id), ["before"]);
+    assert!(!works.world.types_of(id).contains(&"job.late_result"), "{:?}", works.world.types_of(id));
+}
+
+#[tokio::test]
+async fn completions_that_a_child_writes_in_one_burst_share_commits() {
+    let script = r#"
+say({"type": "hello"}); say({"type": "ready", "slots": 100})
+frames = [next_job() for _ in range(100)]
+os.write(1, b"".join(json.dumps(about(frame, "complete")).encode() + b"\n" for frame in frames))
+next_frame()
+"#;
+    let works = Works::session(script).await;
+    let mut pages = works.world.handle.feed().subscribe();
+    for _ in 0..100 {
+        works.submit(json!({})).await;
+    }
+    let (mut completed, mut commits) = (0, 0);
+    while completed < 100 {
+        let page = tokio::time::timeout(PATIENCE, pages.recv()).await.expect("in time").expect("the engine runs");
+        let ended = page.jobs.iter().filter(|job| job.is_terminal()).count();
+        completed += ended;
+        commits += usize::from(ended > 0);
+    }
+    assert!(commits <= 20, "{commits} commits for 100 completions");
+}
+
+#[tokio::test]
+async fn a_child_that_closes_its_standard_input_or_output_but_lives_on_has_lost_its_jobs_and_is_killed() {
+    for stream in [0, 1] {
+        let script = r#"
+import subprocess
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+say({"type": "hello"}); say({"type": "ready", "slots": 1})
+frame = next_job()
+if os.path.exists("pids"): say(about(frame, "complete")); next_frame()
+forked = subprocess.Popen(["sleep", "1000"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+open("pids", "w").write(f"{os.getpid()} {forked.pid}")
+os.close(STREAM)
+while True: time.sleep(1000)
+"#;
+        let works = Works::session(&script.replace("STREAM", &stream.to_string())).await;
+        let id = works.submit(json!({})).await;
+        let ended = works.world.until_ended(id).await;
+        assert_eq!((ended.state_name(), ended.lost_count), (StateName::Completed, 1), "{stream}");
+        let pids = std::fs::read_to_string(works.path("pids")).expect("reads");
+        assert!(pids.split(' ').all(|pid| !is_alive(pid.parse().expect("a number"))), "{stream}: {pids}");
+        assert!(works.logged(id)[0].ends_with("(signal 9) while it held this job: the run is lost"));
+    }
+}
+
+#[tokio::test]
+async fn the_log_says_what_became_of_a_job_whose_worker_was_ended() {
+    let script = r#"
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+say({"type": "hello"}); say({"type": "ready", "slots": 1})
+while True:
+    frame = next_job()
+    say(about(frame, "log", lines=[{"text": "ready"}]))
+"#;
+    let mut works = Works::session(script).await;
+    let cancelled = works.submit(json!({})).await;
+    works.world.until_logged(cancelled, "ready").await;
+    works.world.cancel(cancelled).await;
+    works.world.until_ended(cancelled).await;
+    works.world.until_logged(cancelled, "it was told to stop, and is cancelled").await;
+    let overdue = works.submit_with(json!({}), |job| {
+        job.policy.timeout = Some(Millis(300));
+        job.policy.max_attempts = 1;
+    });
+    let overdue = overdue.await;
+    works.world.until_ended(overdue).await;
+    works.world.until_logged(overdue, "its time was over, and the attempt had failed").await;
+    let drained = works.submit(json!({})).await;
+    works.world.until_logged(drained, "ready").await;
+    works.drain().await;
+    let lines = [works.logged(cancelled), works.logged(overdue), works.logged(drained)];
+    for (lines, reason) in lines.iter().zip(["requested", "timeout", "shutdown"]) {
+        assert!(lines.iter().any(|line| line.starts_with(&format!("told to stop ({reason})"))), "{lines:?}");
+        assert!(!lines.iter().any(|line| line.contains("is lost")), "{lines:?}");
+    }
+    assert!(lines[2].iter().any(|line| line.ends_with("the server stops, and the job is queued again")), "{lines:?}");
+}
+
+#[tokio::test]
 async fn what_is_wrong_is_answered_with_an_error_and_the_session_lives_on() {
     let script = r#"
 say({"type": "hello"}); say({"type": "ready", "slots": 1})
@@ -96,6 +214,8 @@ next_frame()
     let id = works.submit(json!({})).await;
     works.world.until_ended(id).await;
     assert_eq!(works.world.result_of(id), json!(["unknown_frame", "invalid_frame", "invalid_frame"]));
+    let told = |line: &String| line.starts_with("a frame was not carried out: invalid_frame: progress: percent");
+    assert!(works.logged(id).iter().any(told), "{:?}", works.logged(id));
 }
 
 #[tokio::test]
@@ -284,4 +404,18 @@ async fn the_worker_is_in_the_log_with_its_name_and_its_kind() {
     });
     let joined = joined.expect("a worker joined");
     assert_eq!((&*joined.name, joined.kinds[0].as_str(), joined.kinds.len()), ("echo", "work", 1));
+}
+
+#[tokio::test]
+async fn a_child_that_cannot_live_is_told_to_those_who_ask_until_it_does() {
+    let script =
+        "if [ -e fixed ]; then echo '{\"type\":\"hello\"}'; read line; else echo 'no such model' >&2; exit 3; fi";
+    let works = Works::start(RunMode::Session, 1, "run.sh", script, &["/bin/sh", "run.sh"]).await;
+    works.until_launched(2).await;
+    let [trouble] = &works.world.sessions.troubles().list()[..] else { panic!("one place, one trouble") };
+    let expected = "ended before it said hello: no such model (exit status 3)";
+    assert_eq!((&*trouble.name, trouble.detail.as_str()), ("work/1", expected));
+    std::fs::write(works.path("fixed"), "").expect("writes");
+    works.world.until_joined().await;
+    assert_eq!(works.world.sessions.troubles().list(), []);
 }

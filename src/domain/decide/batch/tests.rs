@@ -118,10 +118,21 @@ fn a_report_of_an_item_that_is_not_known_is_refused_with_all_that_came_with_it()
     let mut world = World::new();
     let proof = world.running(a_batch(&["a"]));
     let reports = vec![report("a", ItemState::Completed), report("z", ItemState::Completed)];
-    let refusal = Refusal::UnknownItem { job: proof.job, key: "z".into() };
+    let refusal = Refusal::UnknownItems { job: proof.job, keys: vec!["z".into()] };
     world.when(Command::ReportItems { proof, reports }).then_refused(refusal).and_job(proof.job, |job| {
         assert_eq!(job.items().map(|items| items.counts().pending), Some(1));
     });
+}
+
+#[test]
+fn every_key_that_is_not_known_is_named_once() {
+    let mut world = World::new();
+    let proof = world.running(a_batch(&["a"]));
+    let strange: Vec<String> = (0..200).map(|number| format!("z{number}")).collect();
+    let twice = strange.iter().chain(&strange).map(|key| report(key, ItemState::Completed));
+    let reports = [report("a", ItemState::Completed)].into_iter().chain(twice).collect();
+    let refusal = Refusal::UnknownItems { job: proof.job, keys: strange.clone() };
+    world.when(Command::ReportItems { proof, reports }).then_refused(refusal);
 }
 
 #[test]
@@ -129,7 +140,7 @@ fn an_item_of_a_job_without_items_is_not_known() {
     let mut world = World::new();
     let proof = world.running(a_job());
     let reports = vec![report("a", ItemState::Completed)];
-    let refusal = Refusal::UnknownItem { job: proof.job, key: "a".into() };
+    let refusal = Refusal::UnknownItems { job: proof.job, keys: vec!["a".into()] };
     world.when(Command::ReportItems { proof, reports }).then_refused(refusal);
 }
 
@@ -208,8 +219,8 @@ fn a_file_with_a_stale_token_is_refused() {
 fn a_token_that_holds_is_confirmed_without_an_event() {
     let mut world = World::new();
     let proof = world.running(a_job());
-    world.when(Command::CheckLease { proof }).then_nothing();
-    let late = Command::CheckLease { proof: stale(proof) };
+    world.when(Command::CheckLease { proof, call: LateCall::Log }).then_nothing();
+    let late = Command::CheckLease { proof: stale(proof), call: LateCall::Log };
     world.when(late).then_refused_as_late(proof.job, LateCall::Log);
 }
 

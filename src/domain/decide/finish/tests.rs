@@ -105,7 +105,12 @@ fn a_job_that_is_not_known_is_not_found() {
     let mut world = World::new();
     let job = crate::domain::id::JobId::from(uuid::Uuid::from_u128(5));
     let proof = LeaseProof { job, token: TokenHash([1; 16]) };
-    for command in [complete(proof), fail(proof, true), release(proof), Command::CheckLease { proof }] {
+    for command in [
+        complete(proof),
+        fail(proof, true),
+        release(proof),
+        Command::CheckLease { proof, call: crate::domain::event::LateCall::Log },
+    ] {
         world.when(command).then_refused(Refusal::JobNotFound { job });
     }
     let session = SessionId(uuid::Uuid::from_u128(6));

@@ -5,7 +5,9 @@ use uuid::Uuid;
 use crate::domain::batch::ITEMS_MAX;
 use crate::domain::command::{Answer, Command, Dependency, IdempotencyKey, LeaseProof, NewJob, Start, Submit};
 use crate::domain::decide::submit::DEPENDS_ON_MAX;
-use crate::domain::event::{Event, FirstState, JobCancelled, JobQueued, JobScheduled, JobSubmitted, QueuedCause};
+use crate::domain::event::{
+    Event, FirstState, JobCancelled, JobQueued, JobScheduled, JobSubmitted, LateCall, QueuedCause,
+};
 use crate::domain::id::{JobId, Ordinal, TokenHash};
 use crate::domain::job::{Reason, StateName, UniqueKey, UniqueScope};
 use crate::domain::json::Json;
@@ -302,9 +304,9 @@ fn a_worker_with_a_stale_token_submits_nothing() {
     let mut world = World::new();
     let parent = world.running(a_job());
     let stale = LeaseProof { job: parent.job, token: TokenHash([9; 16]) };
-    world.when(submit_children(stale, [a_job()])).then_refused(Refusal::LeaseLost { job: parent.job });
+    world.when(submit_children(stale, [a_job()])).then_refused_as_late(parent.job, LateCall::Submit);
     world.given(complete(parent));
-    world.when(submit_children(parent, [a_job()])).then_refused(Refusal::LeaseLost { job: parent.job });
+    world.when(submit_children(parent, [a_job()])).then_refused_as_late(parent.job, LateCall::Submit);
 }
 
 #[test]
