@@ -29,6 +29,8 @@ use crate::views::row::{ItemRow, JobBody, JobRow};
 
 /// The most jobs that one call of an action looks at.
 pub const ACTION_JOBS_MAX: usize = 10_000;
+/// About the most bytes of args and results on a page of items: a page of large ones is short, and has a next.
+const ITEM_PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How many of an action's commands are on their way at once: enough to share commits, few enough to leave room.
 const ACTION_COMMANDS_MAX: usize = 256;
 
@@ -95,7 +97,15 @@ pub fn routes() -> Vec<Route> {
             .named("act_on_jobs", "Cancels or retries the jobs that fit a filter, one by one: 10,000 a call at most")
             .body::<ActionRequest>(true)
             .answers::<ActionAnswer>(200, "What was done, or with dry_run would be done.")
-            .fails(&["invalid_json", "forbidden_origin", "invalid_request", "storage_failed"]),
+            .fails(&[
+                "invalid_json",
+                "forbidden_origin",
+                "body_too_large",
+                "unsupported_media_type",
+                "invalid_request",
+                "overloaded",
+                "storage_failed",
+            ]),
         Route::new(Method::GET, "/api/jobs/{id}/items", items)
             .named("list_items", "Lists the items of a batch")
             .takes(&[STATE, paging::LIMIT, paging::CURSOR])
@@ -229,12 +239,18 @@ fn item_page(
     let Some(items) = job.items() else { return Ok((Vec::new(), None)) };
     let list = items.list();
     let fits = |item: &Item| state.is_none_or(|state| item.state == state);
-    let mut found = list.iter().enumerate().skip(from).filter(|(_, item)| fits(item));
-    let page: Vec<(usize, &Item)> = found.by_ref().take(limit).collect();
-    let next = found.next().map(|(place, _)| place);
+    let found = list.iter().enumerate().skip(from).filter(|(_, item)| fits(item));
     let mut payloads = ItemPayloads { handle, args: BTreeMap::new(), reports: BTreeMap::new() };
-    let rows: Result<Vec<ItemRow>, ApiError> = page.into_iter().map(|(_, item)| payloads.row(item)).collect();
-    Ok((rows?, next))
+    let (mut rows, mut bytes) = (Vec::new(), 0);
+    for (place, item) in found {
+        if rows.len() == limit || bytes >= ITEM_PAGE_BYTES_MAX {
+            return Ok((rows, Some(place)));
+        }
+        let row = payloads.row(item)?;
+        bytes += row.args.iter().chain(&row.result).map(|json| json.as_str().len()).sum::<usize>();
+        rows.push(row);
+    }
+    Ok((rows, None))
 }
 
 /// What the log holds of items, by the event that carries it: many share one.

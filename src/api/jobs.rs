@@ -33,7 +33,7 @@ const WAIT_S_MAX: f64 = 50.0;
 const LIMIT: Parameter = Parameter::integer("limit", "Rows of a page: 1 to 500, 50 unless told.");
 const CURSOR: Parameter = Parameter::text("cursor", "The next_cursor of the page before.");
 const WAIT_S: Parameter =
-    Parameter::seconds("wait_s", "Answer when the job has ended, at the latest after so long: up to 50.");
+    Parameter::seconds("wait_s", "Answer when the job has ended, at the latest after so long: 0.1 to 50; more is 50.");
 const LIST: &[Parameter] =
     &[filter::STATE, filter::KIND, filter::QUEUE, filter::TAG, filter::PARENT_ID, filter::SEARCH, LIMIT, CURSOR];
 
@@ -81,6 +81,8 @@ pub fn routes() -> Vec<Route> {
         "job_is_running",
         "job_not_retryable",
         "unique_conflict",
+        "body_too_large",
+        "unsupported_media_type",
         "invalid_request",
         "overloaded",
         "storage_low",

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use futures::{Stream, StreamExt};
-use warp::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap};
+use warp::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap};
 
 use crate::api::error::ApiError;
 use crate::api::query::Query;
@@ -119,13 +119,18 @@ impl Request {
     }
 
     fn check_media_type(&self) -> Result<(), ApiError> {
+        let coding = self.headers.get(CONTENT_ENCODING);
+        if let Some(coding) = coding.filter(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+            let detail = format!("the body is packed ({coding:?}); send it as plain text, without Content-Encoding");
+            return Err(ApiError::unsupported_media_type(detail));
+        }
         let Some(given) = self.headers.get(CONTENT_TYPE) else { return Ok(()) };
         let given = String::from_utf8_lossy(given.as_bytes()).to_ascii_lowercase();
         let essence = given.split(';').next().unwrap_or_default().trim();
         if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
             return Ok(());
         }
-        Err(ApiError::new("unsupported_media_type", format!("the body is {essence:?} and must be application/json")))
+        Err(ApiError::unsupported_media_type(format!("the body is {essence:?} and must be application/json")))
     }
 }
 
@@ -198,6 +203,8 @@ mod tests {
     async fn a_form_or_bytes_that_are_no_text_are_refused() {
         let form = ("content-type", "application/x-www-form-urlencoded");
         assert_eq!(code(request(&[form], vec![b"{}".into()]).json().await), "unsupported_media_type");
+        let packed = [("content-type", "application/json"), ("content-encoding", "gzip")];
+        assert_eq!(code(request(&packed, vec![b"{}".into()]).json().await), "unsupported_media_type");
         assert_eq!(code(request(&[], vec![vec![0xff]]).json().await), "invalid_json");
         assert_eq!(request(&[form], vec![]).json_or_empty().await.expect("is empty"), "{}");
     }

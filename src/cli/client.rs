@@ -181,9 +181,12 @@ impl Client {
             ureq::Error::Io(error) if error.kind() == ErrorKind::ConnectionRefused => {
                 Trouble::Unreachable(says("no server listens"))
             }
-            ureq::Error::HostNotFound
-            | ureq::Error::ConnectionFailed
-            | ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => {
+            ureq::Error::HostNotFound => Trouble::Unreachable(says("no host has the name of the server")),
+            ureq::Error::Io(error) if is_unknown_host(&error) => {
+                Trouble::Unreachable(says("no host has the name of the server"))
+            }
+            ureq::Error::Io(error) if is_nowhere(&error) => Trouble::Unreachable(says("no server can be reached")),
+            ureq::Error::ConnectionFailed | ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => {
                 Trouble::Unreachable(says("no server can be reached"))
             }
             ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
@@ -193,6 +196,22 @@ impl Client {
             other => Trouble::Broken(format!("the connection to {} broke: {other}", self.server)),
         }
     }
+}
+
+/// Whether a name could not be resolved. The standard library has no kind for that, only words.
+fn is_unknown_host(error: &std::io::Error) -> bool {
+    error.raw_os_error().is_none() && error.to_string().contains("lookup address")
+}
+
+/// Whether there is no way to an address at all.
+fn is_nowhere(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::AddrNotAvailable
+            | ErrorKind::PermissionDenied
+    )
 }
 
 impl Trouble {

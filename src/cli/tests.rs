@@ -109,6 +109,23 @@ fn without_a_server_the_hint_says_how_to_start_one() {
 }
 
 #[test]
+fn a_host_that_nobody_knows_is_the_askers_mistake() {
+    for server in ["http://nobody.invalid:1", "http://nobody.invalid"] {
+        let (code, out, err) = run_at(server, "status");
+        assert_eq!((code, out.as_str()), (1, ""), "{err}");
+        assert!(err.contains(&format!("at {server}")) && err.contains("name another with --server"), "{err}");
+    }
+}
+
+#[test]
+fn help_says_what_the_exit_codes_mean_and_when_the_server_listens() {
+    let (code, out, _) = run_at("http://127.0.0.1:1", "--help");
+    assert!(code == 0 && out.contains("Exit codes:") && out.contains("no server at that address"), "{out}");
+    let (code, out, _) = run_at("http://127.0.0.1:1", "serve --help");
+    assert!(code == 0 && out.contains("`listening on http://ADDR`"), "{out}");
+}
+
+#[test]
 fn a_problem_is_told_with_its_pointers_and_its_hint() {
     let problem = r#"{"status":422,"code":"invalid_args","title":"the args do not fit","detail":"the args do not fit the schema of i2v",
         "hint":"see GET /api/kinds/i2v","errors":[{"pointer":"/args/steps","message":"is above 100"},{"pointer":"","message":"prompt is missing"}]}"#;

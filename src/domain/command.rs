@@ -128,6 +128,9 @@ pub enum Start {
     After(crate::domain::time::Millis),
 }
 
+/// The most jobs that one may wait for.
+pub const DEPENDENCIES_MAX: usize = 1000;
+
 /// A job to wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dependency {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use crate::domain::batch::{ITEMS_MAX, NewItem};
-use crate::domain::command::{Dependency, NewJob, Start};
+use crate::domain::command::{DEPENDENCIES_MAX, Dependency, NewJob, Start};
 use crate::domain::id::{JobId, KindName, QueueName, Tag};
 use crate::domain::json::Json;
 use crate::domain::retry::Policy;
@@ -32,8 +32,6 @@ pub const TAGS_MAX: usize = 32;
 pub const TAG_BYTES_MAX: usize = 128;
 /// The most bytes of a unique key.
 pub const UNIQUE_KEY_BYTES_MAX: usize = 512;
-/// The most jobs that a job may wait for.
-pub const DEPENDENCIES_MAX: usize = 1000;
 /// The most attempts that may be asked for.
 pub const ATTEMPTS_MAX: i64 = 1_000_000;
 /// The most bytes of an item's key.

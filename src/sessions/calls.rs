@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::domain::batch::{ITEMS_MAX, ItemReport, ItemState, NewItem};
 use crate::domain::job::{JobError, Progress};
 use crate::domain::json::Json;
-use crate::kinds::request::ITEM_KEY_BYTES_MAX;
+use crate::kinds::request::{ARGS_BYTES_MAX, ITEM_KEY_BYTES_MAX};
 use crate::sessions::fields::Fields;
 use crate::sessions::frames::FrameError;
 use crate::sessions::ports::{LogLine, LogStream};
@@ -25,6 +25,12 @@ pub const MESSAGE_BYTES_MAX: usize = 4 * 1024;
 pub const ERROR_CODE_BYTES_MAX: usize = 128;
 /// The most bytes of an error's message.
 pub const ERROR_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// The most bytes of an error's details.
+pub const ERROR_DETAILS_BYTES_MAX: usize = 64 * 1024;
+/// The most bytes of a job's result: as many as its args may have.
+pub const RESULT_BYTES_MAX: usize = ARGS_BYTES_MAX;
+/// The most bytes of an item's result: a page of items shows hundreds of them.
+pub const ITEM_RESULT_BYTES_MAX: usize = 1024 * 1024;
 /// The most bytes of the `ref` of a `submit`.
 pub const REF_BYTES_MAX: usize = 1024;
 
@@ -88,7 +94,7 @@ impl Call {
             "submit" => fields.into().and_then(|SubmitFields { job }| submit(reference, job)),
             "complete" => fields.into().map(|CompleteFields { result }| Call::Complete(result)),
             "release" => fields.into().map(|ReleaseFields {}| Call::Release),
-            "fail" => fields.into().and_then(|FailFields { error }| error.understand("fail")).map(Call::Fail),
+            "fail" => fields.into().map(|FailFields { error }| Call::Fail(error.understand())),
             other => Err(FrameError::unknown(other)),
         }
     }
@@ -208,6 +214,7 @@ impl CheckpointFields {
 pub struct ItemFields {
     pub key: Arc<str>,
     pub state: ReportedState,
+    /// At most 1 MiB.
     pub result: Option<Json>,
     pub error: Option<ErrorFields>,
 }
@@ -228,7 +235,14 @@ impl ItemFields {
             ReportedState::Failed => ItemState::Failed,
             ReportedState::Skipped => ItemState::Skipped,
         };
-        let error = self.error.map(|error| error.understand("item")).transpose()?;
+        let length = self.result.as_ref().map_or(0, |result| result.as_str().len());
+        if length > ITEM_RESULT_BYTES_MAX {
+            let (key, most) = (&self.key, ITEM_RESULT_BYTES_MAX);
+            let detail =
+                format!("item {key:?}: result: it has {length} bytes; at most {most} are taken, the rest is for files");
+            return Err(FrameError::new("result_too_large", detail));
+        }
+        let error = self.error.map(ErrorFields::understand);
         Ok(ItemReport { key: self.key, state, result: self.result, error })
     }
 }
@@ -281,6 +295,7 @@ fn submit(reference: Option<Arc<str>>, request: Json) -> Result<Call, FrameError
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CompleteFields {
+    /// At most 12 MiB; a larger one fails the attempt with the code `result_too_large`.
     pub result: Option<Json>,
 }
 
@@ -303,6 +318,7 @@ pub struct ErrorFields {
     #[serde(default = "failed")]
     pub code: Arc<str>,
     pub message: Arc<str>,
+    /// At most 64 KiB; more is left out.
     pub details: Option<Json>,
     /// Whether another attempt may help.
     #[serde(default = "yes")]
@@ -318,10 +334,39 @@ fn yes() -> bool {
 }
 
 impl ErrorFields {
-    fn understand(self, frame: &str) -> Result<JobError, FrameError> {
-        limit(frame, "error code", self.code.len(), ERROR_CODE_BYTES_MAX)?;
-        limit(frame, "error message", self.message.len(), ERROR_MESSAGE_BYTES_MAX)?;
+    /// What is too long is cut and says so. An attempt that failed has failed: were the frame refused instead, the job
+    /// would stay with a worker that believes it is rid of it.
+    fn understand(self) -> JobError {
         let ErrorFields { code, message, details, retryable } = self;
-        Ok(JobError { code, message, details, retryable, attempt: 0 })
+        let length = details.as_ref().map_or(0, |details| details.as_str().len());
+        let details = details.filter(|_| length <= ERROR_DETAILS_BYTES_MAX);
+        let lost = if details.is_none() && length > 0 {
+            format!(" [left out: {length} bytes of details]")
+        } else {
+            String::new()
+        };
+        let code = code[..code.floor_char_boundary(ERROR_CODE_BYTES_MAX)].into();
+        let message = if message.len() + lost.len() <= ERROR_MESSAGE_BYTES_MAX {
+            format!("{message}{lost}").into()
+        } else {
+            let mark = format!(" … [cut: the message had {} bytes]{lost}", message.len());
+            format!("{}{mark}", &message[..message.floor_char_boundary(ERROR_MESSAGE_BYTES_MAX - mark.len())]).into()
+        };
+        JobError { code, message, details, retryable, attempt: 0 }
     }
+}
+
+/// The error of an attempt whose result is too large to be kept; none if it is not. Another attempt would make the same.
+pub fn too_large_result(length: usize) -> Option<JobError> {
+    (length > RESULT_BYTES_MAX).then(|| {
+        let advice = "leave large data as output files and name them in the result";
+        let message = format!("the result has {length} bytes; at most {RESULT_BYTES_MAX} are kept; {advice}");
+        JobError {
+            code: "result_too_large".into(),
+            message: message.into(),
+            details: None,
+            retryable: false,
+            attempt: 0,
+        }
+    })
 }

@@ -15,7 +15,7 @@ use crate::domain::refusal::Refusal;
 use crate::engine::{Receipt, SubmitError};
 use crate::kinds::request::parse_job;
 use crate::sessions::bursts::{Burst, gather};
-use crate::sessions::calls::{Call, ProgressCall, merge_progress};
+use crate::sessions::calls::{Call, ProgressCall, merge_progress, too_large_result};
 use crate::sessions::frames::{ErrorFrame, FrameError, JobCall, LeaseRef, ServerFrame};
 use crate::sessions::ports::LogLine;
 use crate::sessions::session::Session;
@@ -40,10 +40,13 @@ impl Session {
         answers.into_iter().flatten().collect()
     }
 
-    /// Ends a run. What its worker left in the job's log is durable before (the end is the job's last event).
+    /// Ends a run. What its worker left in the job's log is durable before (the end is the job's last event). A result
+    /// that is too large to be kept fails the attempt: dropped in silence it would be missed, and refused it would leave
+    /// the job with a worker that believes it is done.
     pub async fn end_run(&self, lease: &LeaseRef, end: End) -> Result<Receipt, SubmitError> {
         let proof = proof(lease);
         let was_held = self.desk.lock().holdings.is_ending(lease.job_id, &lease.token);
+        let end = self.keep_within_limits(lease.job_id, was_held, end).await;
         self.sync_logs(lease.job_id).await;
         let command = match end {
             End::Complete(result) => Command::Complete { proof, result },
@@ -56,6 +59,15 @@ impl Session {
             self.after_end(lease.job_id, &answer);
         }
         answer
+    }
+
+    async fn keep_within_limits(&self, job: JobId, is_held: bool, end: End) -> End {
+        let End::Complete(Some(result)) = end else { return end };
+        let Some(error) = too_large_result(result.as_str().len()) else { return End::Complete(Some(result)) };
+        if is_held {
+            self.note(job, vec![LogLine::system(&error.message)]).await;
+        }
+        End::Fail(error)
     }
 
     /// Records a file that a run left, after it was stored.
@@ -110,7 +122,15 @@ impl Session {
             Call::Items(reports) => return self.report(lease, reports).await,
             Call::AddItems(items) => self.add(lease, items).await,
             Call::Submit { reference, request } => return self.submit_child(lease, reference, request).await,
-            Call::Complete(result) => self.end_run(lease, End::Complete(result)).await,
+            Call::Complete(result) => {
+                let error = result.as_ref().and_then(|result| too_large_result(result.as_str().len()));
+                let ended = self.end_run(lease, End::Complete(result)).await;
+                // The attempt has failed with it, and the worker is told as well.
+                if let (Ok(_), Some(error)) = (&ended, error) {
+                    return Err(FrameError::new(error.code, error.message).into());
+                }
+                ended
+            }
             Call::Release => self.end_run(lease, End::Release(QueuedCause::Released)).await,
             Call::Fail(error) => self.end_run(lease, End::Fail(error)).await,
         };

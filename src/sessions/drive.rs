@@ -88,7 +88,18 @@ pub async fn take_in(session: &Session, heard: Vec<Heard>, outbox: &Outbox) -> R
         }
     }
     answers.extend(session.receive(calls).await);
+    tell_jobs(session, &answers).await;
     send(outbox, answers).await
+}
+
+/// Writes what was wrong with a frame into the log of the job that it was about, if this worker holds it.
+async fn tell_jobs(session: &Session, answers: &[ServerFrame]) {
+    for answer in answers {
+        let ServerFrame::Error(error) = answer else { continue };
+        if let Some(job) = error.job_id.filter(|&job| session.holds(job)) {
+            session.note(job, vec![error.log_line()]).await;
+        }
+    }
 }
 
 /// Hands granted jobs to the worker. One that cannot be read fails its attempt, so that it is seen and not dealt out
