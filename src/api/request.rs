@@ -1,5 +1,6 @@
 //! A request as handlers see it: its path's parts, its query, its headers, and a body that is read within limits.
 
+use std::fmt::Display;
 use std::pin::Pin;
 use std::str::FromStr;
 use std::time::Duration;
@@ -46,9 +47,9 @@ impl Request {
     }
 
     /// A part of the path that stands for something; one that does not is as good as unknown.
-    pub fn parsed_param<T: FromStr>(&self, name: &str, not_found: &str) -> Result<T, ApiError> {
+    pub fn parsed_param<T: FromStr<Err: Display>>(&self, name: &str, not_found: &str) -> Result<T, ApiError> {
         let text = self.param(name);
-        text.parse().map_err(|_| ApiError::new(not_found, format!("{text:?} is not one")))
+        text.parse().map_err(|error| ApiError::new(not_found, format!("{text:?} cannot be one: {error}")))
     }
 
     /// The job that the path names.

@@ -133,7 +133,7 @@ impl<'a, 'p> Fields<'a, 'p> {
         let (least, most) = (*range.start(), *range.end());
         let number: f64 = self.as_type(name, value, &format!("a whole number from {least} to {most}"))?;
         if number.fract() != 0.0 || number < least as f64 || number > most as f64 {
-            self.problem(name, format!("must be a whole number from {least} to {most}, and is {number}"));
+            self.problem(name, format!("must be a whole number from {least} to {most}, and is {}", value.get()));
             return None;
         }
         Some(number as i64)
@@ -236,6 +236,8 @@ pub fn span(seconds: f64, zero: Zero) -> Result<Millis, String> {
     if fits {
         return Ok(Millis((seconds * 1000.0).round() as u64));
     }
+    // Nobody counts three hundred digits.
+    let seconds = if seconds.abs() < 1e15 { seconds.to_string() } else { format!("{seconds:e}") };
     Err(match zero {
         Zero::Allowed => format!("must be 0, or {SECONDS_MIN} to {SECONDS_MAX} seconds, and is {seconds}"),
         Zero::Refused => format!("must be {SECONDS_MIN} to {SECONDS_MAX} seconds, or be left out, and is {seconds}"),
