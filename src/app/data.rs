@@ -66,6 +66,18 @@ impl DataError {
     }
 }
 
+impl DataError {
+    /// What can be done about it, where the error itself does not say it.
+    pub fn next_step(&self) -> Option<&'static str> {
+        match self {
+            DataError::Open(OpenError::Io { .. }) => {
+                Some("see that the directory is one, and that you may write into it, or choose another with --data")
+            }
+            _ => None,
+        }
+    }
+}
+
 /// A log that was looked at and found sound, not yet folded.
 pub struct OpenLog {
     opened: Opened,
