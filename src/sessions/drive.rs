@@ -87,8 +87,11 @@ pub async fn take_in(session: &Session, heard: Vec<Heard>, outbox: &Outbox) -> R
             Err(error) => answers.push(ServerFrame::Error(*error)),
         }
     }
-    answers.extend(session.receive(calls).await);
+    // Before anything is carried out: a job may end with the same burst, and nothing is written after its end.
     tell_jobs(session, &answers).await;
+    let answered = session.receive(calls).await;
+    tell_jobs(session, &answered).await;
+    answers.extend(answered);
     send(outbox, answers).await
 }
 

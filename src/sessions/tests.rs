@@ -360,3 +360,22 @@ async fn a_frame_that_is_wrong_stands_in_the_log_of_its_job() {
     assert!(lines[0].contains("checkpoint_too_large") && lines[0].contains("at most 65536"), "{lines:?}");
     assert!(session.holds(id), "the run goes on");
 }
+
+#[tokio::test]
+async fn a_frame_that_is_wrong_stands_in_the_log_also_when_the_job_ends_with_the_same_burst() {
+    let world = World::start().await;
+    let session = remote(&world, 1).await;
+    let id = world.submit(job(), unchanged).await;
+    let granted = one(&session).await;
+    let about = |frame: serde_json::Value| {
+        let mut frame = frame;
+        frame["job_id"] = json!(id);
+        frame["token"] = json!(granted.token.reveal());
+        frame
+    };
+    let burst = json!([about(json!({"type": "progress", "percent": 101})), about(json!({"type": "complete"}))]);
+    let (outbox, _told) = tokio::sync::mpsc::channel(8);
+    take_in(&session, parse_worker_frames(&burst.to_string()), &outbox).await.unwrap();
+    assert_eq!(world.until_ended(id).await.state_name(), StateName::Completed);
+    assert!(world.logs.texts(id)[0].contains("101 is not between 0 and 100"), "{:?}", world.logs.texts(id));
+}

@@ -283,10 +283,11 @@ impl Source for ChildSource {
         let mut heard = Vec::new();
         for one in &printed {
             let (frames, line) = sort(one);
-            heard.extend(frames);
+            // The line first: a frame may end the job that it belongs to.
             if let Some(line) = line {
                 heard.extend(self.to_every_job(session, line));
             }
+            heard.extend(frames);
         }
         Some(heard)
     }
