@@ -10,7 +10,7 @@ use warp::reply::Response;
 use crate::api::context::ApiContext;
 use crate::api::error::ApiError;
 use crate::api::filter::active_states;
-use crate::api::jobs::{SUBMIT_ERRORS, SUBMIT_HEADERS, bodies, parent, submitted};
+use crate::api::jobs::{SUBMIT_ERRORS, SUBMIT_HEADERS, bodies, parent, submitted, understood};
 use crate::api::query::{Parameter, invalid};
 use crate::api::request::Request;
 use crate::api::requests::{Action, ActionRequest};
@@ -120,8 +120,7 @@ pub fn routes() -> Vec<Route> {
 }
 
 async fn submit(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, ApiError> {
-    let text = request.json().await?;
-    let jobs = parse_bulk(&text, &ctx.kinds())?;
+    let (jobs, text) = understood(&ctx, request.json().await?, parse_bulk).await?;
     let (parent, actor) = parent(&ctx, &request).await?;
     // Children may have been there before, with other args than these.
     let args = parent.is_none().then(|| jobs.iter().map(|job| job.args.clone()).collect());

@@ -23,12 +23,16 @@ use crate::domain::event::Actor;
 use crate::domain::id::{Epoch, JobId, Ordinal, Seq};
 use crate::domain::json::Json;
 use crate::engine::Condition;
-use crate::kinds::request::{JobRequest, parse_job};
+use crate::kinds::Catalog;
+use crate::kinds::request::{JobRequest, RequestError, parse_job};
 use crate::views::query::{JobPage, JobQuery, LIMIT_DEFAULT, LIMIT_MAX};
 use crate::views::row::{JobBody, JobRow};
 
 /// The longest that a reader may wait for a job to end, in seconds.
 const WAIT_S_MAX: f64 = 50.0;
+
+/// A submission of more bytes is understood on a thread of its own.
+const INLINE_BYTES_MAX: usize = 64 * 1024;
 
 const LIMIT: Parameter = Parameter::integer("limit", "Rows of a page: 1 to 500, 50 unless told.");
 const CURSOR: Parameter = Parameter::text("cursor", "The next_cursor of the page before.");
@@ -132,8 +136,7 @@ pub fn routes() -> Vec<Route> {
 }
 
 async fn submit(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, ApiError> {
-    let text = request.json().await?;
-    let job = parse_job(&text, &ctx.kinds())?;
+    let (job, text) = understood(&ctx, request.json().await?, parse_job).await?;
     let args = job.args.clone();
     let (parent, actor) = parent(&ctx, &request).await?;
     let args = parent.is_none().then_some(vec![args]);
@@ -144,6 +147,19 @@ async fn submit(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, 
     let mut bodies = bodies(&ctx, vec![id], args.filter(|_| !replayed)).await?;
     let body = bodies.pop().expect("one job was submitted");
     Ok(submitted(&request, replayed, receipt.seq, &body, Some(id)))
+}
+
+/// Understands a submission; a large one where that holds nobody up. Gives the text back.
+pub async fn understood<T: Send + 'static>(
+    ctx: &Arc<ApiContext>,
+    text: String,
+    parse: fn(&str, &Catalog) -> Result<T, RequestError>,
+) -> Result<(T, String), ApiError> {
+    if text.len() <= INLINE_BYTES_MAX {
+        let parsed = parse(&text, &ctx.kinds())?;
+        return Ok((parsed, text));
+    }
+    ctx.blocking(move |ctx| Ok((parse(&text, &ctx.kinds())?, text))).await
 }
 
 /// The lease that a submission is made under, and who makes it.

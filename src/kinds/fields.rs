@@ -5,6 +5,7 @@
 //! Values that pass through (args) keep the very text in which they were written.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -173,6 +174,10 @@ impl<'a, 'p> Fields<'a, 'p> {
     /// Ends the reading: what is left is known to nobody.
     pub fn finish(self) {
         for name in self.values.keys() {
+            // Looking for what is alike takes time, and a body may hold a million names.
+            if self.problems.is_full() {
+                return;
+            }
             let pointer = below(&self.base, name);
             self.problems.add(pointer, unknown("field", name, self.asked.iter().copied()));
         }
@@ -208,8 +213,14 @@ impl<'de: 'a, 'a> Visitor<'de> for Members<'a> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<Members<'a>, A::Error> {
         while let Some((name, value)) = members.next_entry::<String, &'de RawValue>()? {
-            if self.values.insert(name.clone(), value).is_some() {
-                self.repeated.push(name);
+            match self.values.entry(name) {
+                Entry::Vacant(place) => {
+                    place.insert(value);
+                }
+                Entry::Occupied(mut place) => {
+                    self.repeated.push(place.key().clone());
+                    place.insert(value);
+                }
             }
         }
         Ok(self)
@@ -255,6 +266,10 @@ pub fn unknown<'n>(what: &str, name: &str, known: impl Iterator<Item = &'n str>)
 /// The known name that is most like the given one, if any is alike at all.
 pub fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     const ALIKE_MIN: f64 = 0.7;
+    const NAME_BYTES_MAX: usize = 100;
+    if name.len() > NAME_BYTES_MAX {
+        return None;
+    }
     let scored = known.map(|candidate| (strsim::jaro_winkler(name, candidate), candidate));
     scored.filter(|&(score, _)| score >= ALIKE_MIN).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, candidate)| candidate)
 }
@@ -320,6 +335,16 @@ mod tests {
             fields.raw("tag");
         });
         assert_eq!(found, [("/jobs/3/queue".to_owned(), "is given twice; send it once".to_owned())]);
+    }
+
+    #[test]
+    fn a_million_unknown_names_or_a_very_long_one_cost_little() {
+        let names: Vec<String> = (0..200_000).map(|number| format!("\"unknown{number}\":1")).collect();
+        let found = read(&format!("{{{}}}", names.join(",")), |fields| assert!(fields.raw("queue").is_none()));
+        assert_eq!(found.len(), crate::kinds::problem::PROBLEMS_MAX);
+        let found =
+            read(&format!("{{\"{}\":1}}", "queue".repeat(1_000_000)), |fields| assert!(fields.raw("queue").is_none()));
+        assert!(found[0].0.len() < 600 && found[0].1 == "is no known field");
     }
 
     #[test]
