@@ -10,7 +10,7 @@ use warp::reply::Response;
 use crate::api::context::ApiContext;
 use crate::api::error::ApiError;
 use crate::api::filter::active_states;
-use crate::api::jobs::{SUBMIT_ERRORS, SUBMIT_HEADERS, bodies, parent, submitted};
+use crate::api::jobs::{SUBMIT_ERRORS, SUBMIT_HEADERS, bodies, parent, submitted, understood};
 use crate::api::query::{Parameter, invalid};
 use crate::api::request::Request;
 use crate::api::requests::{Action, ActionRequest};
@@ -29,6 +29,8 @@ use crate::views::row::{ItemRow, JobBody, JobRow};
 
 /// The most jobs that one call of an action looks at.
 pub const ACTION_JOBS_MAX: usize = 10_000;
+/// About the most bytes of args and results on a page of items: a page of large ones is short, and has a next.
+const ITEM_PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How many of an action's commands are on their way at once: enough to share commits, few enough to leave room.
 const ACTION_COMMANDS_MAX: usize = 256;
 
@@ -122,6 +124,7 @@ pub fn routes() -> Vec<Route> {
                 "body_too_large",
                 "unsupported_media_type",
                 "invalid_request",
+                "overloaded",
                 "storage_failed",
             ]),
         Route::new(Method::GET, "/api/jobs/{id}/items", items)
@@ -140,8 +143,7 @@ pub fn routes() -> Vec<Route> {
 }
 
 async fn submit(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, ApiError> {
-    let text = request.json().await?;
-    let jobs = parse_bulk(&text, &ctx.kinds())?;
+    let (jobs, text) = understood(&ctx, request.json().await?, parse_bulk).await?;
     let (parent, actor) = parent(&ctx, &request)?;
     // Children may have been there before, with other args than these.
     let args = parent.is_none().then(|| jobs.iter().map(|job| job.args.clone()).collect());
@@ -260,12 +262,18 @@ fn item_page(
     let Some(items) = job.items() else { return Ok((Vec::new(), None)) };
     let list = items.list();
     let fits = |item: &Item| state.is_none_or(|state| item.state == state);
-    let mut found = list.iter().enumerate().skip(from).filter(|(_, item)| fits(item));
-    let page: Vec<(usize, &Item)> = found.by_ref().take(limit).collect();
-    let next = found.next().map(|(place, _)| place);
+    let found = list.iter().enumerate().skip(from).filter(|(_, item)| fits(item));
     let mut payloads = ItemPayloads { handle, args: BTreeMap::new(), reports: BTreeMap::new() };
-    let rows: Result<Vec<ItemRow>, ApiError> = page.into_iter().map(|(_, item)| payloads.row(item)).collect();
-    Ok((rows?, next))
+    let (mut rows, mut bytes) = (Vec::new(), 0);
+    for (place, item) in found {
+        if rows.len() == limit || bytes >= ITEM_PAGE_BYTES_MAX {
+            return Ok((rows, Some(place)));
+        }
+        let row = payloads.row(item)?;
+        bytes += row.args.iter().chain(&row.result).map(|json| json.as_str().len()).sum::<usize>();
+        rows.push(row);
+    }
+    Ok((rows, None))
 }
 
 /// What the log holds of items, by the event that carries it: many share one.

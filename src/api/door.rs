@@ -8,7 +8,7 @@ use std::time::Instant;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCEPT, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN,
     VARY, X_CONTENT_TYPE_OPTIONS,
 };
@@ -25,8 +25,9 @@ use crate::auth::{Gate, Verdict};
 use crate::metrics;
 
 /// What scripts of other origins may read of an answer's headers.
-const EXPOSED_HEADERS: HeaderValue =
-    HeaderValue::from_static("daybook-epoch, daybook-seq, idempotency-replayed, location, retry-after, etag");
+const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
+    "daybook-epoch, daybook-seq, idempotency-replayed, location, retry-after, etag, content-range, accept-ranges",
+);
 /// What scripts of other origins may send.
 const ALLOWED_HEADERS: HeaderValue =
     HeaderValue::from_static("authorization, content-type, idempotency-key, lease-token, x-session-id, range");
@@ -122,6 +123,9 @@ impl Door {
         let headers = response.headers_mut();
         headers.insert(reply::DAYBOOK_EPOCH, self.epoch.clone());
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Some((name, accepted)) = accepts(&method).zip(headers.get(ACCEPT).cloned()) {
+            headers.insert(name, accepted);
+        }
         if let Some(seq) = seq {
             headers.entry(reply::DAYBOOK_SEQ).or_insert_with(|| HeaderValue::from(seq.0));
         }
@@ -148,6 +152,7 @@ impl Door {
             Match::Found { route, params } => (route.path, self.run(route, params, arrived).await),
             Match::OtherMethods(allow) if preflight => (NO_ROUTE, Ok(preflight_answer(&allow))),
             Match::OtherMethods(allow) => (NO_ROUTE, Err(ApiError::method_not_allowed(arrived.method.as_str(), allow))),
+            Match::Unreadable => (NO_ROUTE, Err(unreadable_path(&arrived.path))),
             Match::Nothing => (NO_ROUTE, Err(ApiError::new("not_found", format!("there is no {}", arrived.path)))),
         }
     }
@@ -181,6 +186,11 @@ fn single(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     Some(value.to_str().ok().filter(|_| values.next().is_none()).unwrap_or("unreadable or given twice"))
 }
 
+fn unreadable_path(path: &str) -> ApiError {
+    let cure = "write a percent sign as %25, and other characters as the escapes of their UTF-8 bytes";
+    ApiError::new("not_found", format!("{path} has an escape that stands for no text; {cure}"))
+}
+
 fn forbidden(headers: &HeaderMap) -> ApiError {
     let shown = |name| {
         headers.get(name).map_or_else(|| "none".into(), |it: &HeaderValue| String::from_utf8_lossy(it.as_bytes()))
@@ -197,6 +207,15 @@ fn preflight_answer(allow: &str) -> Response {
     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS);
     headers.insert(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_MAX_AGE_S);
     response
+}
+
+/// The header by which the answer to a method says which bodies are understood, beside `Accept`.
+fn accepts(method: &Method) -> Option<HeaderName> {
+    match *method {
+        Method::POST => Some(HeaderName::from_static("accept-post")),
+        Method::PATCH => Some(HeaderName::from_static("accept-patch")),
+        _ => None,
+    }
 }
 
 /// A method as a label: made-up ones share one, so that nobody can make labels without end.

@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 use warp::http::StatusCode;
+use warp::http::header::{ACCEPT, ALLOW, CONTENT_RANGE, HeaderName, HeaderValue};
 
 use crate::domain::id::JobId;
 use crate::domain::refusal::Refusal;
@@ -93,8 +94,8 @@ pub const TABLE: &[Meaning] = &[
     ),
 ];
 
-/// Seconds after which an overloaded or starting server may be asked again.
-const RETRY_AFTER_S: u32 = 1;
+/// Seconds after which a server that had no time, or is starting, may be asked again.
+pub const RETRY_AFTER_S: u32 = 1;
 
 /// What went wrong, ready to be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +104,7 @@ pub struct ApiError {
     detail: String,
     job_id: Option<JobId>,
     errors: Vec<Problem>,
-    allow: Option<String>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// The body of an error: RFC 9457 problem details.
@@ -139,7 +140,7 @@ impl ApiError {
     /// When the table lacks the code.
     pub fn new(code: &str, detail: impl ToString) -> ApiError {
         let meaning = meaning(code).unwrap_or_else(|| panic!("the table of errors has the code {code}"));
-        ApiError { meaning, detail: detail.to_string(), job_id: None, errors: Vec::new(), allow: None }
+        ApiError { meaning, detail: detail.to_string(), job_id: None, errors: Vec::new(), headers: Vec::new() }
     }
 
     /// There is no such job.
@@ -150,7 +151,18 @@ impl ApiError {
     /// The path is there, but not for this method.
     pub fn method_not_allowed(method: &str, allow: String) -> ApiError {
         let error = ApiError::new("method_not_allowed", format!("{method} is not for this path; {allow} are"));
-        ApiError { allow: Some(allow), ..error }
+        error.with_header(ALLOW, &allow)
+    }
+
+    /// The body is of the wrong sort.
+    pub fn unsupported_media_type(detail: impl ToString) -> ApiError {
+        ApiError::new("unsupported_media_type", detail).with_header(ACCEPT, "application/json")
+    }
+
+    /// The range lies outside of a file with so many bytes.
+    pub fn range_not_satisfiable(size: u64) -> ApiError {
+        let detail = format!("the file has {size} bytes; ask for a range within them");
+        ApiError::new("range_not_satisfiable", detail).with_header(CONTENT_RANGE, &format!("bytes */{size}"))
     }
 
     /// Fields are wrong.
@@ -173,14 +185,14 @@ impl ApiError {
         StatusCode::from_u16(self.meaning.status).expect("the table of errors has valid status codes")
     }
 
-    /// The value of the `Allow` header.
-    pub fn allow(&self) -> Option<&str> {
-        self.allow.as_deref()
+    /// Headers that belong to this error, such as `Allow`.
+    pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.headers
     }
 
-    /// The value of the `Retry-After` header, in seconds.
+    /// The value of the `Retry-After` header, in seconds: on each 503, for it says that only time is missing.
     pub fn retry_after_s(&self) -> Option<u32> {
-        matches!(self.code(), "overloaded" | "starting").then_some(RETRY_AFTER_S)
+        (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_S)
     }
 
     /// What happened in this case, for people.
@@ -200,6 +212,12 @@ impl ApiError {
             job_id: self.job_id,
             errors: &self.errors,
         }
+    }
+
+    fn with_header(mut self, name: HeaderName, value: &str) -> ApiError {
+        let value = HeaderValue::from_str(value).expect("names of methods and numbers can be a header");
+        self.headers.push((name, value));
+        self
     }
 
     fn of_refusal(refusal: Refusal, base: impl Fn(usize) -> String) -> ApiError {
@@ -368,5 +386,7 @@ mod tests {
         assert_eq!(status(SubmitError::StorageLow { free: 1, min: 2 }), 507);
         assert_eq!(status(SubmitError::Halted { detail: "disk".into() }), 507);
         assert_eq!(ApiError::from(SubmitError::Overloaded).retry_after_s(), Some(1));
+        assert_eq!(ApiError::from(SubmitError::Stopping).retry_after_s(), Some(1));
+        assert_eq!(ApiError::from(SubmitError::StorageLow { free: 1, min: 2 }).retry_after_s(), None);
     }
 }

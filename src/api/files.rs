@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
@@ -28,6 +29,10 @@ use crate::sessions::reading::NewJobFile;
 
 /// The most bytes of an output file that comes over HTTP.
 pub const FILE_BYTES_MAX: usize = 4 * 1024 * 1024 * 1024;
+/// The longest media type that is kept, in bytes; a longer one is guessed from the name instead.
+const MEDIA_TYPE_BYTES_MAX: usize = 255;
+/// How long an upload may pause before it is given up. As a whole it may take as long as its lease is held.
+const UPLOAD_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// How much of a file is read at a time.
 const PIECE_BYTES: usize = 64 * 1024;
 
@@ -112,7 +117,7 @@ async fn download(ctx: Arc<ApiContext>, request: Request) -> Result<Response, Ap
     let asked = request.header(RANGE.as_str()).filter(|_| same);
     let part = asked
         .map_or(Ok(None), |text| range::parse(text, found.size))
-        .map_err(|_| ApiError::new("range_not_satisfiable", format!("the file has {} bytes", found.size)))?;
+        .map_err(|_| ApiError::range_not_satisfiable(found.size))?;
     Ok(reply::as_of(seq, found.into_response(part, &etag)))
 }
 
@@ -211,7 +216,8 @@ async fn upload(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, 
     if request.declared_length().is_some_and(|length| length > FILE_BYTES_MAX as u64) {
         return Err(too_large(FILE_BYTES_MAX));
     }
-    let media_type = request.header(CONTENT_TYPE.as_str()).map(str::to_owned);
+    let media_type = request.header(CONTENT_TYPE.as_str()).filter(|text| text.len() <= MEDIA_TYPE_BYTES_MAX);
+    let media_type = media_type.map(str::to_owned);
     let received = receive(&ctx, id, name, request.stream()).await?;
     // A body may take long. Whoever lost the lease meanwhile must not replace what the next one has stored.
     ctx.handle.submit(Command::CheckLease { proof, call: LateCall::File }, Actor::CLIENT).await?;
@@ -230,8 +236,12 @@ fn unwritable(error: io::Error) -> ApiError {
 
 /// A name without a directory in it, and none that could lead out of its own.
 fn checked_name(name: &str) -> Result<String, ApiError> {
-    let detail = format!("a file's name has 1 to {FILE_NAME_BYTES_MAX} bytes, no slash in it, and no dot in front");
-    if is_file_name(name) { Ok(name.to_owned()) } else { Err(ApiError::new("invalid_request", detail)) }
+    if is_file_name(name) {
+        return Ok(name.to_owned());
+    }
+    let rule = "no dot in front, and no slashes, control characters or marks of direction in it";
+    let detail = format!("{name:?} is no name for a file: one has 1 to {FILE_NAME_BYTES_MAX} bytes, {rule}");
+    Err(ApiError::new("invalid_request", detail))
 }
 
 /// Writes a body into a file that is not the job's yet.
@@ -243,7 +253,8 @@ async fn receive(
 ) -> Result<Box<dyn NewJobFile>, ApiError> {
     let mut file = ctx.blocking(move |ctx| ctx.files.create(id, &name).map_err(unwritable)).await?;
     let mut length = 0;
-    while let Some(chunk) = body.next().await {
+    let paused = |_| ApiError::new("request_timeout", format!("nothing came for {} s", UPLOAD_PAUSE_MAX.as_secs()));
+    while let Some(chunk) = tokio::time::timeout(UPLOAD_PAUSE_MAX, body.next()).await.map_err(paused)? {
         let chunk = chunk.map_err(|_| ApiError::new("invalid_request", "the body broke off"))?;
         length += chunk.len();
         if length > FILE_BYTES_MAX {
@@ -260,7 +271,8 @@ mod tests {
 
     #[test]
     fn a_name_cannot_lead_out_of_its_directory() {
-        for bad in ["", ".", "..", ".hidden", "a/b", "..\\a", "a\0", "a\nb", &"x".repeat(FILE_NAME_BYTES_MAX + 1)] {
+        let long = "x".repeat(FILE_NAME_BYTES_MAX + 1);
+        for bad in ["", ".", "..", ".hidden", "a/b", "..\\a", "a\0", "a\nb", "a\u{202e}gpj.exe", &long] {
             assert!(checked_name(bad).is_err(), "{bad:?}");
         }
         assert!(checked_name("Größe 1.png").is_ok());

@@ -69,7 +69,7 @@ impl FilterParts {
     pub fn of_query(query: &Query) -> Result<JobFilter, ApiError> {
         let mut states = Vec::new();
         for text in query.all("state") {
-            states.extend(parse_states(text).map_err(|message| invalid("state", message))?);
+            join(&mut states, parse_states(text).map_err(|message| invalid("state", message))?);
         }
         Ok(JobFilter {
             states,
@@ -115,11 +115,20 @@ fn read_states(fields: &mut Fields) -> Vec<StateName> {
     let mut states = Vec::new();
     for text in texts {
         match parse_states(&text) {
-            Ok(named) => states.extend(named),
+            Ok(named) => join(&mut states, named),
             Err(message) => fields.problem("state", message),
         }
     }
     states
+}
+
+/// Adds what is not there yet: a list of states is never longer than there are states, however often they are named.
+fn join(states: &mut Vec<StateName>, named: Vec<StateName>) {
+    for state in named {
+        if !states.contains(&state) {
+            states.push(state);
+        }
+    }
 }
 
 fn parse_states(text: &str) -> Result<Vec<StateName>, String> {
@@ -160,6 +169,7 @@ mod tests {
         assert!(problems.is_empty());
         assert_eq!(of_query("state=active&state=failed&kind=k&queue=q&tag=a+b&q=x"), Ok(from_json.clone()));
         assert_eq!(from_json.states.len(), 6);
+        assert_eq!(of_query("state=queued&state=active&state=queued").expect("fits").states.len(), 5);
     }
 
     #[test]

@@ -23,7 +23,8 @@ use crate::domain::event::Actor;
 use crate::domain::id::{Epoch, JobId, Ordinal, Seq};
 use crate::domain::json::Json;
 use crate::engine::Condition;
-use crate::kinds::request::{JobRequest, parse_job};
+use crate::kinds::Catalog;
+use crate::kinds::request::{JobRequest, RequestError, parse_job};
 use crate::views::query::{JobPage, JobQuery, LIMIT_DEFAULT, LIMIT_MAX};
 use crate::views::row::{JobBody, JobRow};
 
@@ -32,9 +33,12 @@ const WAIT_S_MAX: f64 = 50.0;
 
 const LIMIT: Parameter =
     Parameter::integer("limit", "Rows of a page.").within(1, LIMIT_MAX as u64).or(LIMIT_DEFAULT as u64);
+/// A submission of more bytes is understood on a thread of its own.
+const INLINE_BYTES_MAX: usize = 64 * 1024;
+
 const CURSOR: Parameter = Parameter::text("cursor", "The next_cursor of the page before.");
 const WAIT_S: Parameter =
-    Parameter::seconds("wait_s", "Answer when the job has ended, at the latest after so long: up to 50.");
+    Parameter::seconds("wait_s", "Answer when the job has ended, at the latest after so long: 0.1 to 50; more is 50.");
 const LIST: &[Parameter] =
     &[filter::STATE, filter::KIND, filter::QUEUE, filter::TAG, filter::PARENT_ID, filter::SEARCH, LIMIT, CURSOR];
 
@@ -156,8 +160,7 @@ pub fn routes() -> Vec<Route> {
 }
 
 async fn submit(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, ApiError> {
-    let text = request.json().await?;
-    let job = parse_job(&text, &ctx.kinds())?;
+    let (job, text) = understood(&ctx, request.json().await?, parse_job).await?;
     let args = job.args.clone();
     let (parent, actor) = parent(&ctx, &request)?;
     let args = parent.is_none().then_some(vec![args]);
@@ -168,6 +171,19 @@ async fn submit(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, 
     let mut bodies = bodies(&ctx, vec![id], args.filter(|_| !replayed)).await?;
     let body = bodies.pop().expect("one job was submitted");
     Ok(submitted(&request, replayed, receipt.seq, &body, Some(id)))
+}
+
+/// Understands a submission; a large one where that holds nobody up. Gives the text back.
+pub async fn understood<T: Send + 'static>(
+    ctx: &Arc<ApiContext>,
+    text: String,
+    parse: fn(&str, &Catalog) -> Result<T, RequestError>,
+) -> Result<(T, String), ApiError> {
+    if text.len() <= INLINE_BYTES_MAX {
+        let parsed = parse(&text, &ctx.kinds())?;
+        return Ok((parsed, text));
+    }
+    ctx.blocking(move |ctx| Ok((parse(&text, &ctx.kinds())?, text))).await
 }
 
 /// The lease that a submission is made under, and who makes it.

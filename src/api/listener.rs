@@ -6,12 +6,15 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Request;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use warp::filters::BoxedFilter;
+use warp::http::Uri;
 use warp::reply::Response;
 
 /// The most connections at a time; more wait in the system's queue.
@@ -63,10 +66,18 @@ async fn serve_one(
     routes: BoxedFilter<(Response,)>,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let answers = TowerToHyperService::new(warp::service(routes));
+    let service = service_fn(move |mut request: Request<_>| {
+        // A CONNECT names a host and no path, for which warp has no answer but a panic.
+        if request.uri().path_and_query().is_none() {
+            *request.uri_mut() = Uri::from_static("/");
+        }
+        answers.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(warp::service(routes)))
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::pin!(connection);
     let ended = tokio::select! {

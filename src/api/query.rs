@@ -107,12 +107,12 @@ impl Query {
         let mut query = Query::default();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (name, value) = (decode(name), decode(value));
+            let (name, value) = (decode(name)?, decode(value)?);
             let Some(parameter) = known.iter().find(|parameter| parameter.name == name) else {
                 return Err(unknown_parameter(&name, known));
             };
             if !parameter.repeats && query.pairs.iter().any(|(other, _)| *other == name) {
-                return Err(invalid(&name, "is given twice"));
+                return Err(invalid(&name, "is given twice; send it once"));
             }
             query.pairs.push((name, value));
         }
@@ -142,12 +142,19 @@ impl Query {
         number.map(Some).ok_or_else(|| invalid(name, message()))
     }
 
-    /// A span in seconds, 0 allowed, at most `seconds_max`.
+    /// How long to wait, in seconds, 0 allowed. A longer wait than `seconds_max` is that long: who waits asks again
+    /// anyway.
     pub fn seconds(&self, name: &str, seconds_max: f64) -> Result<Option<Millis>, ApiError> {
         let Some(text) = self.text(name) else { return Ok(None) };
-        let number = text.parse::<f64>().ok().filter(|&number| number <= seconds_max);
-        let span = number.and_then(|number| span(number, Zero::Allowed).ok());
-        span.map(Some).ok_or_else(|| invalid(name, format!("must be 0, or 0.1 to {seconds_max} seconds")))
+        // Rust would also read `inf` and `nan`.
+        let number = text.parse::<f64>().ok().filter(|_| text.bytes().all(|byte| b"0123456789+-.eE".contains(&byte)));
+        let span = number.and_then(|number| span(number.min(seconds_max), Zero::Allowed).ok());
+        span.map(Some).ok_or_else(|| {
+            invalid(
+                name,
+                format!("must be a number of seconds: 0, or 0.1 and more; more than {seconds_max} waits that long"),
+            )
+        })
     }
 
     /// Whether a parameter without a value, or with `true`, is given.
@@ -173,13 +180,21 @@ fn unknown_parameter(name: &str, known: &[Parameter]) -> ApiError {
     ApiError::new("invalid_query", detail)
 }
 
-/// Undoes the escapes of a query: `%xx`, and `+` for a blank.
-fn decode(text: &str) -> String {
-    unescape(&text.replace('+', " "))
+/// Undoes the escapes of a query: `%xx`, and `+` for a blank. A percent sign that begins no escape stays as it is.
+fn decode(text: &str) -> Result<String, ApiError> {
+    let detail = || format!("{text:?} in the query stands for bytes that are no UTF-8; escape text as UTF-8");
+    unescape(&text.replace('+', " ")).ok_or_else(|| ApiError::new("invalid_query", detail()))
 }
 
-/// Undoes the escapes of a path: `%xx`. What is no escape stays as it is.
-pub fn unescape(text: &str) -> String {
+/// Whether a text has a percent sign that begins no escape.
+pub fn has_broken_escape(text: &str) -> bool {
+    let mut parts = text.split('%');
+    parts.next();
+    parts.any(|part| !part.get(..2).is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit())))
+}
+
+/// Undoes the escapes `%xx`. What is no escape stays as it is; none when the bytes are no UTF-8.
+pub fn unescape(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let mut plain = Vec::with_capacity(bytes.len());
     let mut place = 0;
@@ -197,7 +212,7 @@ pub fn unescape(text: &str) -> String {
             }
         }
     }
-    String::from_utf8_lossy(&plain).into_owned()
+    String::from_utf8(plain).ok()
 }
 
 #[cfg(test)]
@@ -243,16 +258,30 @@ mod tests {
         for bad in ["limit=0", "limit=501", "limit=-1", "limit=1.5", "limit=", "limit=x"] {
             assert!(query(bad).integer("limit", 1..=500).is_err(), "{bad}");
         }
-        assert_eq!(query("wait_s=0.5").seconds("wait_s", 50.0), Ok(Some(Millis(500))));
-        for bad in ["wait_s=51", "wait_s=-1", "wait_s=NaN", "wait_s=0.01"] {
-            assert!(query(bad).seconds("wait_s", 50.0).is_err(), "{bad}");
+    }
+
+    #[test]
+    fn a_wait_is_cut_to_the_longest_and_must_be_a_number() {
+        let wait = |text: &str| query(text).seconds("wait_s", 50.0);
+        assert_eq!((wait("wait_s=0.5"), wait("wait_s=0")), (Ok(Some(Millis(500))), Ok(Some(Millis(0)))));
+        for long in ["wait_s=50", "wait_s=51", "wait_s=50.1", "wait_s=1e9", "wait_s=1e400"] {
+            assert_eq!(wait(long), Ok(Some(Millis(50_000))), "{long}");
+        }
+        for bad in ["wait_s=-1", "wait_s=NaN", "wait_s=inf", "wait_s=0.01", "wait_s=", "wait_s=1s", "wait_s=-1e400"] {
+            assert_eq!(wait(bad).expect_err(bad).code(), "invalid_query", "{bad}");
         }
     }
 
     #[test]
-    fn broken_escapes_stay_as_they_are() {
-        assert_eq!(unescape("100%"), "100%");
-        assert_eq!(unescape("%zz%4"), "%zz%4");
-        assert_eq!(unescape("%C3%BC%+1"), "ü%+1");
+    fn broken_escapes_stay_as_they_are_and_bytes_that_are_no_text_are_refused() {
+        for (text, plain) in [("100%", "100%"), ("%zz%4", "%zz%4"), ("%C3%BC%+1", "ü%+1"), ("%00", "\0")] {
+            assert_eq!(unescape(text).as_deref(), Some(plain), "{text}");
+            assert_eq!(has_broken_escape(text), text != "%00", "{text}");
+        }
+        assert!(!has_broken_escape("a%20b%C3%BC"));
+        for bad in ["%ff", "%C3", "a%80b", "%ED%A0%80"] {
+            assert_eq!(unescape(bad), None, "{bad}");
+        }
+        assert!(refused("kind=%ff").contains("no UTF-8"));
     }
 }

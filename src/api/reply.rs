@@ -2,9 +2,7 @@
 
 use bytes::Bytes;
 use serde::Serialize;
-use warp::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
-};
+use warp::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use warp::http::{Response as HttpResponse, StatusCode};
 use warp::reply::Response;
 
@@ -48,9 +46,7 @@ pub fn problem(error: &ApiError) -> Response {
     let body = serde_json::to_vec(&error.body()).expect("a problem can be written as JSON");
     let mut response = with_type(error.status(), "application/problem+json", body);
     let headers = response.headers_mut();
-    if let Some(allow) = error.allow().and_then(|allow| HeaderValue::from_str(allow).ok()) {
-        headers.insert(ALLOW, allow);
-    }
+    headers.extend(error.headers().iter().cloned());
     if let Some(seconds) = error.retry_after_s() {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }

@@ -1,12 +1,13 @@
 //! A request as handlers see it: its path's parts, its query, its headers, and a body that is read within limits.
 
+use std::fmt::Display;
 use std::pin::Pin;
 use std::str::FromStr;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use futures::{Stream, StreamExt};
-use warp::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap};
+use warp::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap};
 
 use crate::api::error::ApiError;
 use crate::api::query::Query;
@@ -46,9 +47,9 @@ impl Request {
     }
 
     /// A part of the path that stands for something; one that does not is as good as unknown.
-    pub fn parsed_param<T: FromStr>(&self, name: &str, not_found: &str) -> Result<T, ApiError> {
+    pub fn parsed_param<T: FromStr<Err: Display>>(&self, name: &str, not_found: &str) -> Result<T, ApiError> {
         let text = self.param(name);
-        text.parse().map_err(|_| ApiError::new(not_found, format!("{text:?} is not one")))
+        text.parse().map_err(|error| ApiError::new(not_found, format!("{text:?} cannot be one: {error}")))
     }
 
     /// The job that the path names.
@@ -119,13 +120,18 @@ impl Request {
     }
 
     fn check_media_type(&self) -> Result<(), ApiError> {
+        let coding = self.headers.get(CONTENT_ENCODING);
+        if let Some(coding) = coding.filter(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+            let detail = format!("the body is packed ({coding:?}); send it as plain text, without Content-Encoding");
+            return Err(ApiError::unsupported_media_type(detail));
+        }
         let Some(given) = self.headers.get(CONTENT_TYPE) else { return Ok(()) };
         let given = String::from_utf8_lossy(given.as_bytes()).to_ascii_lowercase();
         let essence = given.split(';').next().unwrap_or_default().trim();
         if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
             return Ok(());
         }
-        Err(ApiError::new("unsupported_media_type", format!("the body is {essence:?} and must be application/json")))
+        Err(ApiError::unsupported_media_type(format!("the body is {essence:?} and must be application/json")))
     }
 }
 
@@ -198,6 +204,8 @@ mod tests {
     async fn a_form_or_bytes_that_are_no_text_are_refused() {
         let form = ("content-type", "application/x-www-form-urlencoded");
         assert_eq!(code(request(&[form], vec![b"{}".into()]).json().await), "unsupported_media_type");
+        let packed = [("content-type", "application/json"), ("content-encoding", "gzip")];
+        assert_eq!(code(request(&packed, vec![b"{}".into()]).json().await), "unsupported_media_type");
         assert_eq!(code(request(&[], vec![vec![0xff]]).json().await), "invalid_json");
         assert_eq!(request(&[form], vec![]).json_or_empty().await.expect("is empty"), "{}");
     }

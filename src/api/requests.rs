@@ -87,10 +87,12 @@ pub fn submit(
 }
 
 fn idempotency(request: &Request, text: &str) -> Result<Option<IdempotencyKey>, ApiError> {
-    let Some(value) = request.headers.get("idempotency-key") else { return Ok(None) };
+    let mut values = request.headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else { return Ok(None) };
     let key = value.to_str().ok().filter(|key| (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()));
-    let detail = "the Idempotency-Key must have 1 to 255 visible ASCII characters";
-    let key = key.ok_or_else(|| ApiError::new("invalid_request", detail))?;
+    let key = key.filter(|key| values.next().is_none() && key.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+    let detail = || format!("send one Idempotency-Key of 1 to {IDEMPOTENCY_KEY_BYTES_MAX} printable ASCII characters");
+    let key = key.ok_or_else(|| ApiError::new("invalid_request", detail()))?;
     let request_hash = canonical::hash(text).map_err(|error| ApiError::new("invalid_json", error))?;
     Ok(Some(IdempotencyKey { key: key.into(), request_hash }))
 }

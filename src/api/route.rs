@@ -15,7 +15,7 @@ use warp::reply::Response;
 use crate::api::context::ApiContext;
 use crate::api::door::Door;
 use crate::api::error::ApiError;
-use crate::api::query::{Parameter, unescape};
+use crate::api::query::{Parameter, has_broken_escape, unescape};
 use crate::api::request::Request;
 
 /// How long a request may take before it is answered 503 `request_timeout`.
@@ -185,7 +185,7 @@ impl Route {
         Route { time_max: None, ..self }
     }
 
-    /// The parts of the path that vary, if this path fits.
+    /// The parts of the path that vary, if this path fits and each of them is text.
     fn matches(&self, path: &str) -> Option<Vec<(&'static str, String)>> {
         let mut params = Vec::new();
         let (mut wanted, mut given) = (self.path.split('/'), path.split('/'));
@@ -193,7 +193,7 @@ impl Route {
             match (wanted.next(), given.next()) {
                 (None, None) => return Some(params),
                 (Some(wanted), Some(given)) => match wanted.strip_prefix('{').and_then(|it| it.strip_suffix('}')) {
-                    Some(name) if !given.is_empty() => params.push((name, unescape(given))),
+                    Some(name) if !given.is_empty() => params.push((name, unescape(given)?)),
                     Some(_) => return None,
                     None if wanted == given => {}
                     None => return None,
@@ -221,6 +221,8 @@ pub enum Match<'a> {
     },
     /// The path is there for other methods: these.
     OtherMethods(String),
+    /// The path has escapes that stand for no text, so that it names nothing.
+    Unreadable,
     Nothing,
 }
 
@@ -237,6 +239,9 @@ impl Table {
 
     /// Finds who answers. `HEAD` is answered by whoever answers `GET`.
     pub fn find(&self, method: &Method, path: &str) -> Match<'_> {
+        if path.contains('%') && (has_broken_escape(path) || unescape(path).is_none()) {
+            return Match::Unreadable;
+        }
         let method = if method == Method::HEAD { &Method::GET } else { method };
         let mut allowed = Vec::new();
         for route in &self.routes {
@@ -271,7 +276,7 @@ mod tests {
     fn found(method: Method, path: &str) -> Option<(&'static str, Vec<String>)> {
         match table().find(&method, path) {
             Match::Found { route, params } => Some((route.path, params.into_iter().map(|(_, value)| value).collect())),
-            Match::OtherMethods(_) | Match::Nothing => None,
+            Match::OtherMethods(_) | Match::Unreadable | Match::Nothing => None,
         }
     }
 
@@ -284,6 +289,13 @@ mod tests {
         assert_eq!(found(Method::POST, "/api/jobs/bulk"), Some(("/api/jobs/bulk", vec![])));
         for path in ["/api/jobs", "/api/jobs/", "/api/jobs/7/", "/api/jobs/7/files"] {
             assert_eq!(found(Method::GET, path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_whose_escapes_stand_for_no_text_names_nothing() {
+        for path in ["/api/jobs/%ff", "/api/jobs/7/files/%C3", "/api/jobs/7/files/100%", "/%zz"] {
+            assert!(matches!(table().find(&Method::PUT, path), Match::Unreadable), "{path}");
         }
     }
 

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use warp::http::header::{HeaderValue, RETRY_AFTER};
 use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 
 use crate::api::context::{ApiContext, Identity};
 use crate::api::door::Door;
-use crate::api::error::ApiError;
+use crate::api::error::{ApiError, RETRY_AFTER_S};
 use crate::api::gauges::Standing;
 use crate::api::request::Request;
 use crate::api::route::{Content, Route};
@@ -123,7 +124,7 @@ pub fn routes() -> Vec<Route> {
 fn health(door: &Door, _: &Request) -> Response {
     let Identity { epoch, started_at, version } = *door.identity();
     let Some(ctx) = door.context() else {
-        return reply::json(StatusCode::SERVICE_UNAVAILABLE, &Health::Starting { progress: door.progress() });
+        return starting(&Health::Starting { progress: door.progress() });
     };
     match &*ctx.handle.condition().borrow() {
         Condition::Halted { detail } => {
@@ -136,10 +137,17 @@ fn health(door: &Door, _: &Request) -> Response {
     }
 }
 
+/// What is said while the log is replayed, and when to ask again.
+fn starting(body: &impl serde::Serialize) -> Response {
+    let mut response = reply::json(StatusCode::SERVICE_UNAVAILABLE, body);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+    response
+}
+
 fn session_status(door: &Door, request: &Request) -> Response {
     let Some(ctx) = door.context() else {
         let status = SessionStatus { valid: true, reason: Some("starting"), ..SessionStatus::default() };
-        return reply::json(StatusCode::SERVICE_UNAVAILABLE, &status);
+        return starting(&status);
     };
     let invalid = |reason, message| {
         let status = SessionStatus { reason: Some(reason), message: Some(message), ..SessionStatus::default() };

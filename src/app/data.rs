@@ -13,7 +13,7 @@ use crate::log::snapshot::{SnapshotError, SnapshotStore};
 use crate::log::{EventLog, LogReader, ReadError};
 use crate::storage::files::FileError;
 use crate::storage::views::{OpenViewsError, SledFinished};
-use crate::storage::{self, DirectoryLock, JobFiles, JobLogs, OpenError, Options, SnapshotFiles};
+use crate::storage::{self, DirectoryLock, JobFiles, JobLogs, OpenError, Opened, Options, SnapshotFiles};
 use crate::views::{FinishedStore, Views};
 
 /// What the data directory held.
@@ -66,8 +66,27 @@ impl DataError {
     }
 }
 
-/// Opens everything. `report` hears how much of the log was folded, 0 to 1.
-pub fn open(config: &Config, now: Timestamp, report: &dyn Fn(f64)) -> Result<Data, DataError> {
+impl DataError {
+    /// What can be done about it, where the error itself does not say it.
+    pub fn next_step(&self) -> Option<&'static str> {
+        match self {
+            DataError::Open(OpenError::Io { .. }) => {
+                Some("see that the directory is one, and that you may write into it, or choose another with --data")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A log that was looked at and found sound, not yet folded.
+pub struct OpenLog {
+    opened: Opened,
+    was_reset: bool,
+}
+
+/// Opens the log. Whatever can be told without folding it is told here: that another server has the directory, that the
+/// log is damaged or the disk full.
+pub fn open_log(config: &Config, now: Timestamp) -> Result<OpenLog, DataError> {
     let was_reset = reset_if_asked(config, now)?;
     let options = Options {
         accept_data_loss: config.accept_data_loss,
@@ -81,6 +100,12 @@ pub fn open(config: &Config, now: Timestamp, report: &dyn Fn(f64)) -> Result<Dat
     if let Some(damaged) = &opened.damaged_log {
         tracing::warn!(kept = %damaged.display(), "the log was damaged: this goes on with what could be saved of it");
     }
+    Ok(OpenLog { opened, was_reset })
+}
+
+/// Opens everything else. `report` hears how much of the log was folded, 0 to 1.
+pub fn open(config: &Config, log: OpenLog, report: &dyn Fn(f64)) -> Result<Data, DataError> {
+    let OpenLog { opened, was_reset } = log;
     let log: Arc<dyn LogReader> = opened.log.reader();
     let snapshots = Arc::new(SnapshotFiles::open(&config.data, opened.lineage)?);
     snapshots.forget_after(log.last())?;

@@ -1,8 +1,9 @@
 //! The composition root: from a configuration to a running server and back to an empty process. The only place that
 //! knows every adapter; it wires and decides nothing about jobs.
 //!
-//! The order of a start matters: the door opens first and says `starting`; the log is recovered; what a killed server
-//! left running is ended; the epoch begins; jobs of dead workers are queued again; only then anything is granted.
+//! The order of a start matters: the door opens first and says `starting`; what a killed server left running is ended;
+//! the log is opened, and only when it was found sound stdout says where the server listens; the log is folded; the
+//! epoch begins; jobs of dead workers are queued again; only then anything is granted.
 
 mod chores;
 pub mod data;
@@ -22,13 +23,14 @@ use crate::api;
 use crate::api::context::{ApiContext, Identity};
 use crate::api::door::Door;
 use crate::app::chores::Chores;
-use crate::app::data::{Data, DataError};
+use crate::app::data::{Data, DataError, OpenLog};
 use crate::auth::Gate;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::domain::command::{Command, StartEpoch};
 use crate::domain::event::{Actor, WorkerLeftCause};
 use crate::domain::id::{Epoch, SessionId};
+use crate::domain::time::Timestamp;
 use crate::engine::{self, Engine, Handle, SubmitError};
 use crate::log::AppendError;
 use crate::metrics;
@@ -68,7 +70,8 @@ impl ServeError {
     }
 }
 
-/// Runs the server until a signal ends it. The first line on stdout says where it listens.
+/// Runs the server until a signal ends it. The first line on stdout says where it listens: once the port is taken, the
+/// directory is locked and the log is found sound. Whoever has read it may submit, and waits while the log is folded.
 pub async fn serve(config: Config) -> Result<(), ServeError> {
     let signals = Signals::listen().map_err(ServeError::step("listen to signals"))?;
     if let Err(error) = file_limit::raise() {
@@ -78,7 +81,9 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let identity =
         Identity { epoch: Epoch(uuid::Uuid::now_v7()), started_at: clock.now(), version: env!("CARGO_PKG_VERSION") };
     let (door, address, closing) = open_door(&config, identity).await?;
-    let data = open_data(&config, &clock, &door).await?;
+    let log = open_log(&config, clock.now()).await?;
+    say_where(address)?;
+    let data = open_data(&config, log, &door).await?;
     let running = Running::begin(config, identity, clock, data, address, &door).await?;
     tracing::info!(epoch = %identity.epoch, %address, "the server is ready");
     running.until_stopped(signals).await?;
@@ -108,20 +113,34 @@ async fn open_door(config: &Config, identity: Identity) -> Result<(Arc<Door>, So
     let door = Arc::new(api::door(identity, Gate::new(address, config.allowed_origins.clone())));
     let (trigger, stop) = shutdown::channel();
     let listener = tokio::spawn(api::listener::serve(listener, door.clone().filter(), stop.wait()));
-    let mut stdout = std::io::stdout().lock();
-    let said = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
-    said.map_err(ServeError::step("say on stdout where it listens"))?;
     Ok((door, address, Closing { trigger, listener }))
 }
 
-async fn open_data(config: &Config, clock: &Arc<dyn Clock>, door: &Arc<Door>) -> Result<Data, ServeError> {
-    let (config, clock, door) = (config.clone(), clock.clone(), door.clone());
-    let opened = tokio::task::spawn_blocking(move || {
+fn say_where(address: SocketAddr) -> Result<(), ServeError> {
+    let mut stdout = std::io::stdout().lock();
+    let said = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
+    said.map_err(ServeError::step("say on stdout where it listens"))
+}
+
+async fn open_log(config: &Config, now: Timestamp) -> Result<OpenLog, ServeError> {
+    let config = config.clone();
+    blocking(move || {
         end_what_was_left(&config.data)?;
-        let data = data::open(&config, clock.now(), &|fraction| door.set_progress(fraction))?;
-        Ok(data)
-    });
-    opened.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+        Ok(data::open_log(&config, now)?)
+    })
+    .await
+}
+
+async fn open_data(config: &Config, log: OpenLog, door: &Arc<Door>) -> Result<Data, ServeError> {
+    let (config, door) = (config.clone(), door.clone());
+    blocking(move || Ok(data::open(&config, log, &|fraction| door.set_progress(fraction))?)).await
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ServeError> + Send + 'static,
+) -> Result<T, ServeError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
 /// Ends what a killed server left running. Only under the directory's lock: while a server lives, what runs is its own.

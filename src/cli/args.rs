@@ -14,9 +14,25 @@ use crate::domain::time::Timestamp;
 /// Where a server listens unless it is told otherwise.
 pub const SERVER_DEFAULT: &str = "http://127.0.0.1:7878";
 
+/// What the exit codes of all subcommands mean.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  all is well
+  1  you can cure it: a mistake in what was typed, no server at that address, a job that did not
+     complete, a configuration that is wrong, data that is damaged or in use
+  2  the fault is ours: the server made a mistake, broke off, or could not do what it should";
+
+/// When `serve` says where it listens.
+const SERVE_HELP: &str = "\
+The first line on stdout is `listening on http://ADDR`. It is printed when the port is taken, the data
+directory is locked and the log was looked at and found sound. From then on requests are answered: with
+503 `starting` (and Retry-After) while the log is replayed; GET /health says how far it is, and 200 when
+it is done. A server that refuses to start before that prints no such line; one that finds damage only
+while it replays ends with an error on stderr and exit code 1. All logging goes to stderr.";
+
 /// A durable job service: submit a job, watch it run, and never lose it.
 #[derive(Debug, Parser)]
-#[command(name = "daybook", version, max_term_width = 100)]
+#[command(name = "daybook", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Arguments {
     #[command(flatten)]
     pub connection: Connection,
@@ -42,6 +58,7 @@ pub struct Connection {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Start the server.
+    #[command(after_help = SERVE_HELP)]
     Serve(ServeArguments),
     /// Submit a job and print its id.
     Submit(Box<SubmitArguments>),

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use ureq::Agent;
-use ureq::http::Response;
+use ureq::http::{Response, Uri};
 
 use crate::cli::args::{Connection, SERVER_DEFAULT};
 use crate::cli::document::Document;
-use crate::cli::failure::{Failure, Stop};
+use crate::cli::failure::{Failure, Stop, Whose};
 
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// A request ends after 60 s at the latest, says the contract; a little more, so that its answer is heard.
@@ -89,11 +89,12 @@ impl Client {
             None if named.is_empty() => SERVER_DEFAULT.to_owned(),
             Some(("http", _)) => named.to_owned(),
             None => format!("http://{named}"),
-            _ => {
-                let failure = Failure::of_asker(format!("{named:?} is not the address of a server"));
-                return Err(failure.hint("write it like http://127.0.0.1:7878; for https put a tunnel in between"));
-            }
+            _ => String::new(),
         };
+        if !is_address(&server) {
+            let failure = Failure::of_asker(format!("{named:?} is not the address of a server"));
+            return Err(failure.hint("write it like http://127.0.0.1:7878; for https put a tunnel in between"));
+        }
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .proxy(None)
@@ -163,10 +164,11 @@ impl Client {
         let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string();
         let text = body.map_err(|error| self.trouble(error))?;
         let document = Document::read(text).map_err(|failure| {
-            Trouble::Hopeless(Failure {
-                message: format!("{}: {} (status {status})", self.server, failure.message),
-                ..failure
-            })
+            let message = format!("{}: {} (status {status})", self.server, failure.message);
+            // What was asked is no Daybook, unless something in front of one says that it is away.
+            let is_elsewhere = epoch.is_none() && !matches!(status.as_u16(), 502..=504);
+            let whose = if is_elsewhere { Whose::Asker } else { failure.whose };
+            Trouble::Hopeless(Failure { message, whose, ..failure })
         })?;
         if status.is_success() {
             Ok(Answer { epoch, is_replayed, document })
@@ -181,9 +183,12 @@ impl Client {
             ureq::Error::Io(error) if error.kind() == ErrorKind::ConnectionRefused => {
                 Trouble::Unreachable(says("no server listens"))
             }
-            ureq::Error::HostNotFound
-            | ureq::Error::ConnectionFailed
-            | ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => {
+            ureq::Error::HostNotFound => Trouble::Unreachable(says("no host has the name of the server")),
+            ureq::Error::Io(error) if is_unknown_host(&error) => {
+                Trouble::Unreachable(says("no host has the name of the server"))
+            }
+            ureq::Error::Io(error) if is_nowhere(&error) => Trouble::Unreachable(says("no server can be reached")),
+            ureq::Error::ConnectionFailed | ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => {
                 Trouble::Unreachable(says("no server can be reached"))
             }
             ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
@@ -193,6 +198,32 @@ impl Client {
             other => Trouble::Broken(format!("the connection to {} broke: {other}", self.server)),
         }
     }
+}
+
+/// Whether a URL names a host, and a port that there can be. Without this check a port of 99999 would become 80.
+fn is_address(server: &str) -> bool {
+    let Ok(uri) = server.parse::<Uri>() else { return false };
+    let Some(authority) = uri.authority().filter(|_| uri.query().is_none()) else { return false };
+    let after_host = authority.as_str().rsplit(['@', ']']).next().unwrap_or_default();
+    let names_port = after_host.contains(':');
+    let has_host = !authority.host().is_empty() && !authority.as_str().contains('@');
+    has_host && (!names_port || authority.port_u16().is_some_and(|port| port > 0))
+}
+
+/// Whether a name could not be resolved. The standard library has no kind for that, only words.
+fn is_unknown_host(error: &std::io::Error) -> bool {
+    error.raw_os_error().is_none() && error.to_string().contains("lookup address")
+}
+
+/// Whether there is no way to an address at all.
+fn is_nowhere(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::AddrNotAvailable
+            | ErrorKind::PermissionDenied
+    )
 }
 
 impl Trouble {

@@ -1,5 +1,7 @@
 //! `serve`: starts the server and runs it until it is told to stop.
 
+use std::io::ErrorKind;
+
 use crate::app::{self, ServeError};
 use crate::cli::args::ServeArguments;
 use crate::cli::failure::{Failure, Stop};
@@ -46,11 +48,20 @@ fn failure(error: ServeError) -> Stop {
         source = cause.source();
     }
     let failure = match &error {
-        ServeError::Listen { .. } => {
-            Failure::of_asker(text).hint("another program may listen there; choose a port with --listen 127.0.0.1:0")
+        ServeError::Listen { source, .. } => Failure::of_asker(text).hint(where_to_listen(source.kind())),
+        ServeError::Data(error) if error.is_of_operator() => {
+            Failure { hint: error.next_step().map(str::to_owned), ..Failure::of_asker(text) }
         }
-        ServeError::Data(error) if error.is_of_operator() => Failure::of_asker(text),
         _ => Failure::ours(text),
     };
     failure.into()
+}
+
+fn where_to_listen(trouble: ErrorKind) -> &'static str {
+    match trouble {
+        ErrorKind::AddrInUse => "another program listens there; choose a port with --listen 127.0.0.1:0",
+        ErrorKind::AddrNotAvailable => "this machine has no such address; listen on 127.0.0.1, or on one that it has",
+        ErrorKind::PermissionDenied => "ports below 1024 are for the system; choose another with --listen",
+        _ => "choose another address with --listen, such as 127.0.0.1:0",
+    }
 }

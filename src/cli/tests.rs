@@ -109,6 +109,50 @@ fn without_a_server_the_hint_says_how_to_start_one() {
 }
 
 #[test]
+fn a_host_that_nobody_knows_is_the_askers_mistake() {
+    for server in ["http://nobody.invalid:1", "http://nobody.invalid"] {
+        let (code, out, err) = run_at(server, "status");
+        assert_eq!((code, out.as_str()), (1, ""), "{err}");
+        assert!(err.contains(&format!("at {server}")) && err.contains("name another with --server"), "{err}");
+    }
+}
+
+#[test]
+fn an_address_that_is_none_is_never_asked() {
+    for server in [
+        "http://127.0.0.1:99999",
+        "http://127.0.0.1:0",
+        "http://127.0.0.1:x",
+        "http://",
+        "http:///",
+        "ftp://h",
+        "http://[::1",
+        "http://h?x=1",
+        "http://user@h",
+        "http://h:",
+    ] {
+        let (code, out, err) = run_at(server, "status");
+        assert_eq!((code, out.as_str()), (1, ""), "{server}: {err}");
+        assert!(err.contains("is not the address of a server"), "{server}: {err}");
+    }
+}
+
+#[test]
+fn what_stands_in_front_of_a_server_may_say_that_it_is_away() {
+    let away = Reply::Answer(502, "Content-Type: text/html\r\n", "<html>".into());
+    let (code, _, err) = Server::answering([away]).run("queues");
+    assert!(code == 2 && err.contains("status 502"), "{code} {err}");
+}
+
+#[test]
+fn help_says_what_the_exit_codes_mean_and_when_the_server_listens() {
+    let (code, out, _) = run_at("http://127.0.0.1:1", "--help");
+    assert!(code == 0 && out.contains("Exit codes:") && out.contains("no server at that address"), "{out}");
+    let (code, out, _) = run_at("http://127.0.0.1:1", "serve --help");
+    assert!(code == 0 && out.contains("`listening on http://ADDR`"), "{out}");
+}
+
+#[test]
 fn a_problem_is_told_with_its_pointers_and_its_hint() {
     let problem = r#"{"status":422,"code":"invalid_args","title":"the args do not fit","detail":"the args do not fit the schema of i2v",
         "hint":"see GET /api/kinds/i2v","errors":[{"pointer":"/args/steps","message":"is above 100"},{"pointer":"","message":"prompt is missing"}]}"#;
@@ -130,7 +174,7 @@ fn the_servers_fault_is_2_and_what_is_not_daybook_is_told_apart() {
     assert!(code == 2 && err.contains("the disk is full") && err.contains("hint: free some space"), "{code} {err}");
     let page = Reply::Answer(200, "Content-Type: text/html\r\n", "<html>".into());
     let (code, _, err) = Server::answering([page]).run(&format!("why {ID}"));
-    assert!(code == 2 && err.contains("not JSON") && err.contains("address of a Daybook server"), "{code} {err}");
+    assert!(code == 1 && err.contains("not JSON") && err.contains("address of a Daybook server"), "{code} {err}");
     let (code, _, err) = run_at("https://example.test", "status");
     assert!(code == 1 && err.contains("is not the address of a server"), "{code} {err}");
 }

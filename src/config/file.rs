@@ -123,7 +123,7 @@ fn read_policy(section: &mut Section) -> Policy {
     let policy = Policy {
         max_attempts: attempts.map_or(defaults.max_attempts, |number| number as u32),
         max_lost: losses.map_or(defaults.max_lost, |number| number as u32),
-        timeout: section.seconds("timeout_s", Zero::Allowed).filter(|timeout| timeout.0 > 0),
+        timeout: section.seconds("timeout_s", Zero::Refused),
         backoff: section.seconds("backoff_s", Zero::Allowed).unwrap_or(defaults.backoff),
         backoff_max: section.seconds("backoff_max_s", Zero::Allowed).unwrap_or(defaults.backoff_max),
         grace: defaults.grace,
@@ -152,14 +152,16 @@ fn read_run(mut section: Section, directory: &Path) -> Option<RunSettings> {
             RunMode::Command
         }
     };
-    let command: Vec<String> = section.texts("command").unwrap_or_default().into_iter().map(str::to_owned).collect();
-    if command.first().is_none_or(String::is_empty) {
+    let command = section.texts("command");
+    // One that could not be read was told already.
+    let is_nameless = command.as_ref().is_some_and(|words| words.first().is_none_or(|program| program.is_empty()));
+    if is_nameless || !section.has("command") {
         section.problem("command", "must name a program and its arguments, as in [\"python3\", \"resize.py\"]");
     }
     let env: BTreeMap<String, String> = read_env(&mut section);
     let run = RunSettings {
         mode,
-        command,
+        command: command.unwrap_or_default().into_iter().map(str::to_owned).collect(),
         processes: section.integer("processes", 1..=PROCESSES_MAX).unwrap_or(1) as usize,
         grace: section.seconds("grace_s", Zero::Allowed).unwrap_or(Policy::default().grace),
         env,
@@ -171,12 +173,10 @@ fn read_run(mut section: Section, directory: &Path) -> Option<RunSettings> {
 
 fn read_env(section: &mut Section) -> BTreeMap<String, String> {
     let pairs = section.text_pairs("env").unwrap_or_default();
-    for (name, value) in &pairs {
-        if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
-            section.problem("env", format!("{name:?} cannot be a variable of an environment"));
-        }
+    for (name, _) in pairs.iter().filter(|(name, _)| name.is_empty() || name.contains(['=', '\0'])) {
+        section.problem("env", format!("{name:?} cannot be the name of a variable; use one without `=` and NUL"));
     }
-    pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    pairs.into_iter().map(|(name, value)| (name, value.to_owned())).collect()
 }
 
 struct QueueSettings {

@@ -166,27 +166,50 @@ impl<'a, 'f, 't> Section<'a, 'f, 't> {
     /// A list of texts.
     pub fn texts(&mut self, key: &'static str) -> Option<Vec<&'a str>> {
         let value = self.value(key)?;
-        let texts = value
-            .get_ref()
-            .as_array()
-            .map(|elements| elements.iter().map(|element| element.get_ref().as_str()).collect::<Option<Vec<&str>>>());
-        texts.flatten().or_else(|| self.wrong(key, "an array of strings", value))
+        let Some(elements) = value.get_ref().as_array() else { return self.wrong(key, "an array of strings", value) };
+        let named = elements.iter().enumerate().map(|(place, element)| (place.to_string(), element));
+        Some(self.each_text(key, named)?.into_iter().map(|(_, text)| text).collect())
     }
 
     /// A table of texts.
-    pub fn text_pairs(&mut self, key: &'static str) -> Option<Vec<(&'a str, &'a str)>> {
+    pub fn text_pairs(&mut self, key: &'static str) -> Option<Vec<(String, &'a str)>> {
         let value = self.value(key)?;
-        let pairs = value.get_ref().as_table().map(|table| {
-            let pairs = table.iter().map(|(name, value)| Some((name.get_ref().as_ref(), value.get_ref().as_str()?)));
-            pairs.collect::<Option<Vec<(&str, &str)>>>()
-        });
-        pairs.flatten().or_else(|| self.wrong(key, "a table of strings", value))
+        let Some(table) = value.get_ref().as_table() else { return self.wrong(key, "a table of strings", value) };
+        self.each_text(key, table.iter().map(|(name, value)| (name.get_ref().to_string(), value)))
+    }
+
+    /// Values below a key that must be texts. Those that are none are named one by one.
+    fn each_text(
+        &mut self,
+        key: &str,
+        values: impl Iterator<Item = (String, &'a Spanned<DeValue<'a>>)>,
+    ) -> Option<Vec<(String, &'a str)>> {
+        let path = self.path_of(key);
+        let mut texts = Some(Vec::new());
+        for (name, value) in values {
+            let problem = match value.get_ref().as_str() {
+                Some(text) if text.contains('\0') => "has a NUL character, which no program can be given; leave it out",
+                Some(text) => {
+                    texts.iter_mut().for_each(|texts| texts.push((name.clone(), text)));
+                    continue;
+                }
+                None => "must be a string; put it in quotes",
+            };
+            self.findings.add(value.span().start, format!("{path}.{name}"), problem);
+            texts = None;
+        }
+        texts
     }
 
     /// A value of any type.
     pub fn value(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.asked.push(key);
         self.table.get(key)
+    }
+
+    /// Whether a key is there.
+    pub fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
     }
 
     /// Ends the reading: keys that nobody asked for are not known.

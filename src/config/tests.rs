@@ -162,6 +162,26 @@ allowed_origins = ["example.org"]
 }
 
 #[test]
+fn what_no_program_can_be_given_is_named_by_its_key() {
+    let run = |lines: &str| problems(&format!("[kinds.k.run]\n{lines}\n"));
+    let number = run("command = [\"a\"]\nenv = { A = 1, B = \"b\" }");
+    assert_eq!(number, ["3: kinds.k.run.env.A must be a string; put it in quotes"]);
+    let nul = "has a NUL character, which no program can be given; leave it out";
+    assert_eq!(run("command = [\"a\"]\nenv = { A = \"\\u0000\" }"), [format!("3: kinds.k.run.env.A {nul}")]);
+    assert_eq!(run("command = [\"a\", \"b\\u0000c\"]"), [format!("2: kinds.k.run.command.1 {nul}")]);
+    assert_eq!(run("command = [\"a\", 7]"), ["2: kinds.k.run.command.1 must be a string; put it in quotes"]);
+    assert!(run("command = []")[0].starts_with("2: kinds.k.run.command must name a program"));
+    assert!(run("mode = \"session\"")[0].contains("kinds.k.run.command must name a program"));
+    assert!(run("command = [\"a\"]\nenv = { \"A=B\" = \"c\" }")[0].starts_with("3: kinds.k.run.env \"A=B\" cannot be"));
+}
+
+#[test]
+fn a_timeout_of_nothing_is_refused_and_says_what_to_do() {
+    let expected = "2: kinds.k.timeout_s must be 0.1 to 3155760000 seconds, or be left out, and is 0";
+    assert_eq!(problems("[kinds.k]\ntimeout_s = 0"), [expected]);
+}
+
+#[test]
 fn what_is_not_in_effect_yet_is_said() {
     let toml = "[retention]\nfinished_age_s = 60\n[retention.failed]\nfinished_count = 5\n[queues.q]\nrate = \"10/s\"\n\
                 [[schedules]]\nname = \"n\"\ncron = \"0 3 * * *\"\njob = { kind = \"k\", args = {} }";

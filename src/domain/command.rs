@@ -130,6 +130,9 @@ pub enum Start {
     After(crate::domain::time::Millis),
 }
 
+/// The most jobs that one may wait for.
+pub use crate::domain::limits::DEPENDENCIES_MAX;
+
 /// A job to wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dependency {

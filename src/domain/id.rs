@@ -64,6 +64,18 @@ pub struct JobId(Uuid);
 
 const CHANCE_BITS: u32 = 34;
 
+/// Why a text is no id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an id is a UUID with its four hyphens, as in 0197a000-0000-7000-8000-000000000000")]
+pub struct IdError;
+
+/// Reads a UUID in its one form: 36 characters with hyphens. Upper case is taken too (RFC 9562: case does not matter);
+/// braces, `urn:uuid:` and 32 bare digits are not, so that one job has one path.
+fn parse_uuid(text: &str) -> Result<Uuid, IdError> {
+    let has_form = text.len() == uuid::fmt::Hyphenated::LENGTH;
+    has_form.then(|| Uuid::try_parse(text).ok()).flatten().ok_or(IdError)
+}
+
 impl JobId {
     /// Makes the id of the job number `ordinal`, submitted at `at`; `chance` gives the 34 free bits.
     pub fn new(at: Timestamp, ordinal: Ordinal, chance: u64) -> JobId {
@@ -95,10 +107,10 @@ impl From<Uuid> for JobId {
 }
 
 impl FromStr for JobId {
-    type Err = uuid::Error;
+    type Err = IdError;
 
-    fn from_str(text: &str) -> Result<JobId, uuid::Error> {
-        Uuid::try_parse(text).map(JobId)
+    fn from_str(text: &str) -> Result<JobId, IdError> {
+        parse_uuid(text).map(JobId)
     }
 }
 
@@ -128,10 +140,10 @@ macro_rules! uuid_newtype {
         }
 
         impl FromStr for $name {
-            type Err = uuid::Error;
+            type Err = IdError;
 
-            fn from_str(text: &str) -> Result<$name, uuid::Error> {
-                Uuid::try_parse(text).map($name)
+            fn from_str(text: &str) -> Result<$name, IdError> {
+                parse_uuid(text).map($name)
             }
         }
     };
@@ -262,6 +274,18 @@ mod tests {
             assert_eq!(id.uuid().get_variant(), uuid::Variant::RFC4122);
             let (seconds, nanos) = id.uuid().get_timestamp().expect("version 7 has a time").to_unix();
             assert_eq!(seconds as i64 * 1000 + i64::from(nanos) / 1_000_000, at.as_ms());
+        }
+    }
+
+    #[test]
+    fn an_id_is_read_with_hyphens_only_and_its_case_does_not_matter() {
+        let text = "0197a000-0000-7000-8abc-000000000000";
+        let id: JobId = text.parse().expect("an id");
+        assert_eq!(text.to_uppercase().parse(), Ok(id));
+        let bare = text.replace('-', "");
+        for other in [format!("{{{text}}}"), format!("urn:uuid:{text}"), bare, format!("{text} "), String::new()] {
+            assert_eq!(other.parse::<JobId>(), Err(IdError), "{other:?}");
+            assert_eq!(other.parse::<SessionId>(), Err(IdError), "{other:?}");
         }
     }
 

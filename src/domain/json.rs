@@ -26,7 +26,7 @@ impl Json {
     /// Takes a text from outside: checks that every reader can parse it, and leaves out the blanks. Numbers and the
     /// order of members stay as they were written.
     pub fn parse(text: &str) -> Result<Json, JsonError> {
-        serde_json::from_str::<Seen>(text)?;
+        serde_json::from_str::<Seen>(text).map_err(JsonError::of)?;
         if depth(text) > JSON_DEPTH_MAX {
             return Err(JsonError::TooDeep);
         }
@@ -53,9 +53,27 @@ impl Json {
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
     #[error("is not JSON that can be read: {0}")]
-    Unreadable(#[from] serde_json::Error),
+    Unreadable(serde_json::Error),
     #[error("is nested deeper than {JSON_DEPTH_MAX} levels")]
     TooDeep,
+    #[error("has a number at column {column} that many readers cannot hold; send it as a string")]
+    NumberTooLarge { column: usize },
+    #[error("has a string with half a character at column {column}; write `\\ud83d` only together with its other half")]
+    HalfCharacter { column: usize },
+}
+
+impl JsonError {
+    /// Tells the errors of texts that have the outline of JSON from the others. The parser has no kinds for them, only
+    /// words.
+    fn of(error: serde_json::Error) -> JsonError {
+        let (words, column) = (error.to_string(), error.column());
+        match words {
+            words if words.contains("recursion limit") => JsonError::TooDeep,
+            words if words.contains("number out of range") => JsonError::NumberTooLarge { column },
+            words if words.contains("surrogate") || words.contains("hex escape") => JsonError::HalfCharacter { column },
+            _ => JsonError::Unreadable(error),
+        }
+    }
 }
 
 /// A value that is looked at and not kept.
@@ -215,6 +233,17 @@ mod tests {
         let text = "{ \"b\" : [1.50, 18446744073709551617],\n\t\"a \\\" {\": \" x \" }";
         let kept = Json::parse(text).expect("is JSON");
         assert_eq!(kept.as_str(), "{\"b\":[1.50,18446744073709551617],\"a \\\" {\":\" x \"}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_json_is_told_with_the_next_step() {
+        let refused = |text: &str| Json::parse(text).expect_err(text).to_string();
+        assert_eq!(refused(&"[".repeat(5000)), "is nested deeper than 100 levels");
+        assert!(refused("[1, 1e400]").contains("send it as a string"));
+        for half in [r#"["\ud800"]"#, r#"["\ud800x"]"#, r#"["\udc00"]"#, r#"["\ud800\u0041"]"#] {
+            assert!(refused(half).contains("only together with its other half"), "{half}: {}", refused(half));
+        }
+        assert!(refused("{").contains("is not JSON that can be read"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The domain's no: stable, expected, safe to show. Status codes are given in `api::error`, not here.
 
-use crate::domain::batch::UNKNOWN_ITEMS_NAMED_MAX;
+use crate::domain::batch::{ITEMS_MAX, UNKNOWN_ITEMS_NAMED_MAX};
+use crate::domain::command::DEPENDENCIES_MAX;
 use crate::domain::id::{JobId, QueueName, SessionId};
 use crate::domain::job::StateName;
 
@@ -25,11 +26,11 @@ pub enum Refusal {
     DependencyCycle { entry: usize, dependency: usize },
     #[error("there is no job {job} to wait for")]
     UnknownDependency { job: JobId, entry: usize, dependency: usize },
-    #[error("a job waits for at most 10,000 jobs")]
+    #[error("a job waits for at most {DEPENDENCIES_MAX} jobs; let it wait for one that waits for the others")]
     TooManyDependencies { entry: usize },
     #[error("there is no job {job} to be the parent")]
     UnknownParent { job: JobId, entry: usize },
-    #[error("a job has at most 100,000 items")]
+    #[error("a job has at most {ITEMS_MAX} items; spread them over several jobs")]
     TooManyItems { entry: usize },
     #[error("two items have the key {key:?}")]
     DuplicateItem { entry: usize, item: usize, key: String },

@@ -15,6 +15,9 @@ pub struct Timestamp(NonZeroI64);
 const LAST_MS: i64 = 253_402_207_199_999;
 
 impl Timestamp {
+    /// The last moment that there is.
+    pub const LAST: Timestamp = Timestamp(NonZeroI64::new(LAST_MS).expect("it is above zero"));
+
     /// Takes milliseconds since 1970, held between 1970 and the last day but one of the year 9999.
     pub fn from_ms(ms: i64) -> Timestamp {
         Timestamp(NonZeroI64::new(ms.clamp(1, LAST_MS)).expect("a clamped moment is above zero"))
@@ -125,7 +128,7 @@ mod tests {
     #[test]
     fn moments_never_leave_what_can_be_written() {
         let late = Timestamp::from_ms(i64::MAX).plus(Millis(u64::MAX));
-        assert_eq!(late.to_string(), "9999-12-30T21:59:59.999Z");
+        assert_eq!((late, late.to_string().as_str()), (Timestamp::LAST, "9999-12-30T21:59:59.999Z"));
         assert_eq!(Timestamp::from_ms(0).as_ms(), 1);
     }
 }

@@ -1,13 +1,17 @@
 //! Reads a JSON object field by field and notes every problem on the way, instead of stopping at the first.
 //!
-//! A field that is `null` counts as absent. A field that nobody asked for is a problem that names the nearest known one.
+//! A field that is `null` counts as absent. A field that nobody asked for is a problem that names the nearest known one;
+//! one that is there twice is a problem too, because nobody can tell which was meant.
 //! Values that pass through (args) keep the very text in which they were written.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fmt;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::domain::time::{Millis, Timestamp};
@@ -36,10 +40,13 @@ pub struct Fields<'a, 'p> {
 impl<'a, 'p> Fields<'a, 'p> {
     /// Opens an object that stands at `base`. Anything but an object is a problem.
     pub fn open(text: &'a RawValue, base: &str, problems: &'p mut Problems) -> Option<Fields<'a, 'p>> {
-        match serde_json::from_str(text.get()) {
-            Ok(values) => Some(Fields { values, asked: Vec::new(), base: base.to_owned(), problems }),
+        match serde_json::from_str::<Members>(text.get()) {
+            Ok(Members { values, repeated }) => {
+                repeated.iter().for_each(|name| problems.add(below(base, name), "is given twice; send it once"));
+                Some(Fields { values, asked: Vec::new(), base: base.to_owned(), problems })
+            }
             Err(_) => {
-                problems.add(base, format!("must be an object, and is {}", type_of(text)));
+                problems.add(base, unfit("an object", text));
                 None
             }
         }
@@ -124,10 +131,10 @@ impl<'a, 'p> Fields<'a, 'p> {
     /// A whole number within a range.
     pub fn integer(&mut self, name: &'static str, range: RangeInclusive<i64>) -> Option<i64> {
         let value = self.raw(name)?;
-        let number: f64 = self.as_type(name, value, "a whole number")?;
         let (least, most) = (*range.start(), *range.end());
+        let number: f64 = self.as_type(name, value, &format!("a whole number from {least} to {most}"))?;
         if number.fract() != 0.0 || number < least as f64 || number > most as f64 {
-            self.problem(name, format!("must be a whole number from {least} to {most}, and is {number}"));
+            self.problem(name, format!("must be a whole number from {least} to {most}, and is {}", value.get()));
             return None;
         }
         Some(number as i64)
@@ -144,7 +151,8 @@ impl<'a, 'p> Fields<'a, 'p> {
     pub fn moment(&mut self, name: &'static str) -> Option<Timestamp> {
         let text = self.text(name)?;
         let moment = Timestamp::parse(&text);
-        moment.map_err(|_| self.problem(name, "must be an RFC 3339 time, such as 2026-11-22T06:00:00.000Z")).ok()
+        let wanted = "must be an RFC 3339 time such as 2026-11-22T06:00:00.000Z";
+        moment.map_err(|_| self.problem(name, format!("{wanted}, and at the latest {}", Timestamp::LAST))).ok()
     }
 
     /// A list of at most `count_max` elements, each as it was written.
@@ -166,6 +174,10 @@ impl<'a, 'p> Fields<'a, 'p> {
     /// Ends the reading: what is left is known to nobody.
     pub fn finish(self) {
         for name in self.values.keys() {
+            // Looking for what is alike takes time, and a body may hold a million names.
+            if self.problems.is_full() {
+                return;
+            }
             let pointer = below(&self.base, name);
             self.problems.add(pointer, unknown("field", name, self.asked.iter().copied()));
         }
@@ -174,9 +186,44 @@ impl<'a, 'p> Fields<'a, 'p> {
     fn as_type<T: FromText<'a>>(&mut self, name: &str, value: &'a RawValue, wanted: &str) -> Option<T> {
         let parsed = T::from_text(value.get());
         if parsed.is_none() {
-            self.problem(name, format!("must be {wanted}, and is {}", type_of(value)));
+            self.problem(name, unfit(wanted, value));
         }
         parsed
+    }
+}
+
+/// The members of an object: the last of each name, and the names that stood there more than once.
+struct Members<'a> {
+    values: BTreeMap<String, &'a RawValue>,
+    repeated: Vec<String>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Members<'a>, D::Error> {
+        deserializer.deserialize_map(Members { values: BTreeMap::new(), repeated: Vec::new() })
+    }
+}
+
+impl<'de: 'a, 'a> Visitor<'de> for Members<'a> {
+    type Value = Members<'a>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<Members<'a>, A::Error> {
+        while let Some((name, value)) = members.next_entry::<String, &'de RawValue>()? {
+            match self.values.entry(name) {
+                Entry::Vacant(place) => {
+                    place.insert(value);
+                }
+                Entry::Occupied(mut place) => {
+                    self.repeated.push(place.key().clone());
+                    place.insert(value);
+                }
+            }
+        }
+        Ok(self)
     }
 }
 
@@ -200,8 +247,12 @@ pub fn span(seconds: f64, zero: Zero) -> Result<Millis, String> {
     if fits {
         return Ok(Millis((seconds * 1000.0).round() as u64));
     }
-    let least = if zero == Zero::Allowed { "0, or at least" } else { "at least" };
-    Err(format!("must be {least} {SECONDS_MIN} and at most {SECONDS_MAX} seconds, and is {seconds}"))
+    // Nobody counts three hundred digits.
+    let seconds = if seconds.abs() < 1e15 { seconds.to_string() } else { format!("{seconds:e}") };
+    Err(match zero {
+        Zero::Allowed => format!("must be 0, or {SECONDS_MIN} to {SECONDS_MAX} seconds, and is {seconds}"),
+        Zero::Refused => format!("must be {SECONDS_MIN} to {SECONDS_MAX} seconds, or be left out, and is {seconds}"),
+    })
 }
 
 /// Says that a name is not known, and which one may be meant.
@@ -215,8 +266,25 @@ pub fn unknown<'n>(what: &str, name: &str, known: impl Iterator<Item = &'n str>)
 /// The known name that is most like the given one, if any is alike at all.
 pub fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     const ALIKE_MIN: f64 = 0.7;
+    const NAME_BYTES_MAX: usize = 100;
+    if name.len() > NAME_BYTES_MAX {
+        return None;
+    }
     let scored = known.map(|candidate| (strsim::jaro_winkler(name, candidate), candidate));
     scored.filter(|&(score, _)| score >= ALIKE_MIN).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, candidate)| candidate)
+}
+
+/// Says why a value is not what was wanted. One of the right sort can still be unfit: JSON has numbers that are too
+/// large to be read, and texts with half a character in them.
+fn unfit(wanted: &str, value: &RawValue) -> String {
+    const LONE: &str = "half a character; write `\\ud83d` only together with its other half";
+    let is = match type_of(value) {
+        "a string" if wanted.starts_with("a string") => format!("holds {LONE}"),
+        "an object" if wanted == "an object" => format!("has a name with {LONE}"),
+        "a number" if wanted.contains("number") => "is a number that is too large".to_owned(),
+        other => format!("is {other}"),
+    };
+    format!("must be {wanted}, and {is}")
 }
 
 /// What sort of JSON a text is, for people.
@@ -258,6 +326,48 @@ mod tests {
         assert_eq!(pointers, ["/jobs/3/kind", "/jobs/3/priority", "/jobs/3/delay_s", "/jobs/3/tags", "/jobs/3/queu"]);
         assert_eq!(found[0].1, "must be a string, and is a number");
         assert_eq!(found[4].1, "is no known field; did you mean \"queue\"?");
+    }
+
+    #[test]
+    fn a_field_that_is_given_twice_is_a_problem() {
+        let found = read(r#"{"queue": "a", "tag": 1, "queue": "b"}"#, |fields| {
+            fields.text("queue");
+            fields.raw("tag");
+        });
+        assert_eq!(found, [("/jobs/3/queue".to_owned(), "is given twice; send it once".to_owned())]);
+    }
+
+    #[test]
+    fn a_million_unknown_names_or_a_very_long_one_cost_little() {
+        let names: Vec<String> = (0..200_000).map(|number| format!("\"unknown{number}\":1")).collect();
+        let found = read(&format!("{{{}}}", names.join(",")), |fields| assert!(fields.raw("queue").is_none()));
+        assert_eq!(found.len(), crate::kinds::problem::PROBLEMS_MAX);
+        let found =
+            read(&format!("{{\"{}\":1}}", "queue".repeat(1_000_000)), |fields| assert!(fields.raw("queue").is_none()));
+        assert!(found[0].0.len() < 600 && found[0].1 == "is no known field");
+    }
+
+    #[test]
+    fn a_value_of_the_right_sort_that_cannot_be_read_is_told_so() {
+        let found =
+            read(r#"{"kind": "\ud800", "priority": 1e400, "delay_s": 1e400, "at": "9999-12-31T00:00:00Z"}"#, |it| {
+                it.text("kind");
+                it.integer("priority", -100..=100);
+                it.seconds("delay_s", Zero::Allowed);
+                it.moment("at");
+            });
+        let wanted = [
+            ("/jobs/3/kind", "must be a string, and holds half a character"),
+            ("/jobs/3/priority", "must be a whole number from -100 to 100, and is a number that is too large"),
+            ("/jobs/3/delay_s", "must be a number of seconds, and is a number that is too large"),
+            ("/jobs/3/at", "at the latest 9999-12-30T21:59:59.999Z"),
+        ];
+        for ((pointer, message), (expected, part)) in found.iter().zip(wanted) {
+            assert!(pointer == expected && message.contains(part), "{pointer} {message}");
+        }
+        assert_eq!(found.len(), wanted.len());
+        let name = read(r#"{"\ud800": 1}"#, |_| ());
+        assert!(name[0].1.contains("has a name with half a character"), "{name:?}");
     }
 
     #[test]

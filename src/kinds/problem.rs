@@ -4,8 +4,9 @@ use std::fmt;
 
 /// The most problems that one answer names.
 pub const PROBLEMS_MAX: usize = 100;
-/// The longest message of a problem, in bytes: a schema may hold an enum of any length.
-const MESSAGE_BYTES_MAX: usize = 500;
+/// The longest message and the longest pointer of a problem, in bytes: a schema may hold an enum of any length, and a
+/// request a name of megabytes.
+const TEXT_BYTES_MAX: usize = 500;
 
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -26,7 +27,8 @@ impl Problems {
     /// Notes a problem. Beyond [`PROBLEMS_MAX`] the others are passed over: fixing a hundred is a start.
     pub fn add(&mut self, pointer: impl Into<String>, message: impl fmt::Display) {
         if self.list.len() < PROBLEMS_MAX {
-            self.list.push(Problem { pointer: pointer.into(), message: shorten(message.to_string()) });
+            let (pointer, message) = (shorten(pointer.into()), shorten(message.to_string()));
+            self.list.push(Problem { pointer, message });
         }
     }
 
@@ -51,12 +53,12 @@ pub fn below(base: &str, step: impl fmt::Display) -> String {
     format!("{base}/{}", step.to_string().replace('~', "~0").replace('/', "~1"))
 }
 
-fn shorten(mut message: String) -> String {
-    if message.len() > MESSAGE_BYTES_MAX {
-        message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
-        message.push('…');
+fn shorten(mut text: String) -> String {
+    if text.len() > TEXT_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+        text.push('…');
     }
-    message
+    text
 }
 
 #[cfg(test)]
@@ -72,9 +74,11 @@ mod tests {
     #[test]
     fn the_number_of_problems_and_the_length_of_each_are_bounded() {
         let mut problems = Problems::default();
+        problems.add(below("", "ü".repeat(9000)), "is long");
         (0..PROBLEMS_MAX * 2).for_each(|place| problems.add(below("", place), "ü".repeat(9000)));
         let list = problems.into_list();
         assert_eq!(list.len(), PROBLEMS_MAX);
-        assert!(list[0].message.len() <= MESSAGE_BYTES_MAX + '…'.len_utf8());
+        assert!(list[0].pointer.len() <= TEXT_BYTES_MAX + '…'.len_utf8());
+        assert!(list[1].message.len() <= TEXT_BYTES_MAX + '…'.len_utf8());
     }
 }

@@ -165,6 +165,9 @@ pub fn parse_bulk(text: &str, catalog: &Catalog) -> Result<Vec<NewJob>, RequestE
 /// # Errors
 /// With the place at which it stops being JSON.
 pub fn raw_json(text: &str) -> Result<&RawValue, RequestError> {
+    if text.trim().is_empty() {
+        return Err(RequestError::NotJson("it is empty".to_owned()));
+    }
     serde_json::from_str(text).map_err(|error| RequestError::NotJson(error.to_string()))
 }
 
@@ -400,7 +403,9 @@ fn read_dependency(element: &RawValue, place: Place) -> Result<DependsOn, &'stat
     match (text.strip_prefix('#'), place) {
         (Some(name), Place::InBulk) => Ok(DependsOn::Ref(name.to_owned())),
         (Some(_), Place::Alone) => Err("a #ref names an entry of the same bulk; here ids only"),
-        (None, _) => text.parse().map(DependsOn::Id).map_err(|_| "is not the id of a job"),
+        (None, _) => {
+            text.parse().map(DependsOn::Id).map_err(|_| "must be the id of a job: a UUID with its four hyphens")
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::domain::json::Json;
 use crate::domain::limits::{
     ERROR_CODE_BYTES_MAX, ERROR_MESSAGE_BYTES_MAX, ITEM_KEY_BYTES_MAX, ITEMS_MAX, MESSAGE_BYTES_MAX, STAGE_BYTES_MAX,
 };
-use crate::kinds::request::JobRequest;
+use crate::kinds::request::{ARGS_BYTES_MAX, JobRequest};
 use crate::sessions::fields::Fields;
 use crate::sessions::frames::FrameError;
 use crate::sessions::ports::{LogLine, LogStream};
@@ -20,6 +20,12 @@ use crate::sessions::previews::{PREVIEW_BYTES_MAX, Preview};
 
 /// The most bytes of a checkpoint.
 pub const CHECKPOINT_BYTES_MAX: usize = 64 * 1024;
+/// The most bytes of an error's details.
+pub const ERROR_DETAILS_BYTES_MAX: usize = 64 * 1024;
+/// The most bytes of a job's result: as many as its args may have.
+pub const RESULT_BYTES_MAX: usize = ARGS_BYTES_MAX;
+/// The most bytes of an item's result: a page of items shows hundreds of them.
+pub const ITEM_RESULT_BYTES_MAX: usize = 1024 * 1024;
 /// The most bytes of a preview as a URL: what stands before the data, and four characters for each three bytes.
 const PREVIEW_URL_BYTES_MAX: usize = "data:image/;base64,".len() + 64 + PREVIEW_BYTES_MAX.div_ceil(3) * 4;
 /// The most bytes of the `ref` of a `submit`.
@@ -86,7 +92,7 @@ impl Call {
             "submit" => fields.into().and_then(|SubmitFields { job }| submit(reference, job)),
             "complete" => fields.into().map(|CompleteFields { result }| Call::Complete(result)),
             "release" => fields.into().map(|ReleaseFields {}| Call::Release),
-            "fail" => fields.into().and_then(|FailFields { error }| error.understand("fail")).map(Call::Fail),
+            "fail" => fields.into().map(|FailFields { error }| Call::Fail(error.understand())),
             other => Err(FrameError::unknown(other)),
         }
     }
@@ -248,7 +254,14 @@ impl ItemFields {
             ReportedState::Failed => ItemState::Failed,
             ReportedState::Skipped => ItemState::Skipped,
         };
-        let error = self.error.map(|error| error.understand("item")).transpose()?;
+        let length = self.result.as_ref().map_or(0, |result| result.as_str().len());
+        if length > ITEM_RESULT_BYTES_MAX {
+            let (key, most) = (&self.key, ITEM_RESULT_BYTES_MAX);
+            let detail =
+                format!("item {key:?}: result: it has {length} bytes; at most {most} are taken, the rest is for files");
+            return Err(FrameError::new("result_too_large", detail));
+        }
+        let error = self.error.map(ErrorFields::understand);
         Ok(ItemReport { key: self.key, state, result: self.result, error })
     }
 }
@@ -351,10 +364,39 @@ fn yes() -> bool {
 }
 
 impl ErrorFields {
-    fn understand(self, frame: &str) -> Result<JobError, FrameError> {
-        limit(frame, "error code", self.code.len(), ERROR_CODE_BYTES_MAX)?;
-        limit(frame, "error message", self.message.len(), ERROR_MESSAGE_BYTES_MAX)?;
+    /// What is too long is cut and says so. An attempt that failed has failed: were the frame refused instead, the job
+    /// would stay with a worker that believes it is rid of it.
+    fn understand(self) -> JobError {
         let ErrorFields { code, message, details, retryable } = self;
-        Ok(JobError { code, message, details, retryable, attempt: 0 })
+        let length = details.as_ref().map_or(0, |details| details.as_str().len());
+        let details = details.filter(|_| length <= ERROR_DETAILS_BYTES_MAX);
+        let lost = if details.is_none() && length > 0 {
+            format!(" [left out: {length} bytes of details]")
+        } else {
+            String::new()
+        };
+        let code = code[..code.floor_char_boundary(ERROR_CODE_BYTES_MAX)].into();
+        let message = if message.len() + lost.len() <= ERROR_MESSAGE_BYTES_MAX {
+            format!("{message}{lost}").into()
+        } else {
+            let mark = format!(" … [cut: the message had {} bytes]{lost}", message.len());
+            format!("{}{mark}", &message[..message.floor_char_boundary(ERROR_MESSAGE_BYTES_MAX - mark.len())]).into()
+        };
+        JobError { code, message, details, retryable, attempt: 0 }
     }
+}
+
+/// The error of an attempt whose result is too large to be kept; none if it is not. Another attempt would make the same.
+pub fn too_large_result(length: usize) -> Option<JobError> {
+    (length > RESULT_BYTES_MAX).then(|| {
+        let advice = "leave large data as output files and name them in the result";
+        let message = format!("the result has {length} bytes; at most {RESULT_BYTES_MAX} are kept; {advice}");
+        JobError {
+            code: "result_too_large".into(),
+            message: message.into(),
+            details: None,
+            retryable: false,
+            attempt: 0,
+        }
+    })
 }

@@ -14,7 +14,7 @@ use crate::domain::json::Json;
 use crate::engine::{Receipt, SubmitError};
 use crate::kinds::request::parse_job;
 use crate::sessions::bursts::{Burst, gather};
-use crate::sessions::calls::{Call, ProgressCall, merge_progress};
+use crate::sessions::calls::{Call, ProgressCall, merge_progress, too_large_result};
 use crate::sessions::frames::{ErrorFrame, FrameError, JobCall, LeaseRef, ServerFrame};
 use crate::sessions::ports::LogLine;
 use crate::sessions::secrets::hide;
@@ -48,14 +48,23 @@ impl Session {
         let mut answers = self.carry_out(talk).await;
         self.note_errors(&answers).await;
         let leases: Vec<LeaseRef> = ends.iter().map(|(lease, _)| lease.clone()).collect();
+        let too_large: Vec<Option<JobError>> = ends.iter().map(|(_, end)| end.too_large()).collect();
         let ended = self.end_runs(ends).await;
-        let refused = leases.iter().zip(ended).filter_map(|(lease, ended)| Some(about(lease, explain(ended.err()?))));
-        answers.extend(refused);
+        for ((lease, ended), too_large) in leases.iter().zip(ended).zip(too_large) {
+            // An attempt that failed with its result: the worker is told as well.
+            let error = match ended {
+                Err(error) => Some(explain(error)),
+                Ok(_) => too_large.map(|error| FrameError::new(error.code, error.message).into()),
+            };
+            answers.extend(error.map(|error| about(lease, error)));
+        }
         answers.extend(self.carry_out(late).await);
         answers
     }
 
-    /// Ends a run. What its worker left in the job's log is durable before (the end is the job's last event).
+    /// Ends a run. What its worker left in the job's log is durable before (the end is the job's last event). A result
+    /// that is too large to be kept fails the attempt: dropped in silence it would be missed, and refused it would leave
+    /// the job with a worker that believes it is done.
     pub async fn end_run(&self, lease: &LeaseRef, end: End) -> Result<Receipt, SubmitError> {
         let mut ended = self.end_runs(vec![(lease.clone(), end)]).await;
         ended.pop().expect("each end has its answer")
@@ -70,8 +79,13 @@ impl Session {
             let mut desk = self.desk.lock();
             ends.iter().map(|(lease, _)| desk.holdings.is_ending(lease.job_id, &lease.token)).collect()
         };
+        let mut commands = Vec::with_capacity(ends.len());
+        for ((lease, end), &was_held) in ends.into_iter().zip(&were_held) {
+            let end = self.keep_within_limits(lease.job_id, was_held, end).await;
+            commands.push(self.ending(&lease, end));
+        }
         self.sync_logs(jobs.clone()).await;
-        let answers = join_all(ends.into_iter().map(|(lease, end)| self.ask(self.ending(&lease, end)))).await;
+        let answers = join_all(commands.into_iter().map(|command| self.ask(command))).await;
         for ((job, was_held), answer) in jobs.into_iter().zip(were_held).zip(&answers) {
             if was_held {
                 self.after_end(job, answer);
@@ -88,6 +102,14 @@ impl Session {
             End::Release(cause) => Command::Release { proof, cause },
             End::Lost(cause) => Command::Lose(Lose { job: lease.job_id, session: self.id(), cause }),
         }
+    }
+
+    async fn keep_within_limits(&self, job: JobId, is_held: bool, end: End) -> End {
+        let Some(error) = end.too_large() else { return end };
+        if is_held {
+            self.note(job, vec![LogLine::system(&error.message)]).await;
+        }
+        End::Fail(error)
     }
 
     /// Records a file that a run left, after it was stored.
@@ -110,7 +132,7 @@ impl Session {
             if let ServerFrame::Error(error) = answer
                 && let Some(job) = error.job_id.filter(|&job| self.holds(job))
             {
-                lines.entry(job).or_default().push(error.line());
+                lines.entry(job).or_default().push(error.log_line());
             }
         }
         for (job, lines) in lines {
@@ -251,6 +273,14 @@ impl Session {
 }
 
 impl End {
+    /// Why it is a failure instead, if its result is too large to be kept.
+    fn too_large(&self) -> Option<JobError> {
+        match self {
+            End::Complete(Some(result)) => too_large_result(result.as_str().len()),
+            End::Complete(None) | End::Fail(_) | End::Release(_) | End::Lost(_) => None,
+        }
+    }
+
     /// How a call ends the run; none if it does not.
     fn of(call: Call) -> Option<End> {
         match call {

@@ -3,9 +3,11 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::de::DeserializeOwned;
+use serde::Deserializer;
 use serde::de::value::MapDeserializer;
+use serde::de::{DeserializeOwned, DeserializeSeed, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::sessions::frames::FrameError;
@@ -48,6 +50,41 @@ fn read_frame(text: &str) -> Result<Fields<'_>, FrameError> {
     let type_name = fields.remove("type").and_then(|raw| serde_json::from_str(raw.get()).ok());
     let type_name = type_name.ok_or_else(|| FrameError::invalid("a frame is a JSON object with a text `type`"))?;
     Ok(Fields { type_name, fields })
+}
+
+/// What a frame that was cut off says in full before the cut: its members that are texts.
+pub fn read_beginning(text: &str) -> BTreeMap<String, String> {
+    let mut texts = BTreeMap::new();
+    // That it ends in the middle is known.
+    let _ = Beginning(&mut texts).deserialize(&mut serde_json::Deserializer::from_str(text));
+    texts
+}
+
+struct Beginning<'t>(&'t mut BTreeMap<String, String>);
+
+impl<'de> DeserializeSeed<'de> for Beginning<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Beginning<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a frame")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        while let Some((name, value)) = members.next_entry::<String, &'de RawValue>()? {
+            if let Ok(text) = serde_json::from_str(value.get()) {
+                self.0.insert(name, text);
+            }
+        }
+        Ok(())
+    }
 }
 
 impl<'a> Fields<'a> {

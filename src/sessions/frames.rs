@@ -11,8 +11,8 @@ use crate::domain::id::{Epoch, JobId, KindName, LeaseToken, QueueName, SessionId
 use crate::domain::json::Json;
 use crate::domain::limits::ITEM_KEY_BYTES_MAX;
 use crate::kinds::Problem;
-use crate::sessions::calls::Call;
-use crate::sessions::fields::{Fields, read_frames};
+use crate::sessions::calls::{Call, too_large_result};
+use crate::sessions::fields::{Fields, read_beginning, read_frames};
 use crate::sessions::ports::LogLine;
 use crate::views::row::JobBody;
 
@@ -219,17 +219,6 @@ pub struct ErrorFrame {
     pub errors: Vec<Problem>,
 }
 
-impl ErrorFrame {
-    /// What a job's log says of it.
-    pub fn line(&self) -> LogLine {
-        let mut text = format!("a frame was not carried out: {}: {}", self.code, self.detail);
-        for problem in &self.errors {
-            text.push_str(&format!("; {}: {}", problem.pointer, problem.message));
-        }
-        LogLine::system(&text)
-    }
-}
-
 /// Why a frame was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {detail}")]
@@ -264,6 +253,17 @@ impl FrameError {
     }
 }
 
+impl ErrorFrame {
+    /// What stands in the log of the job: few programs read their answers.
+    pub fn log_line(&self) -> LogLine {
+        let mut text = format!("a frame was not carried out: {}: {}", self.code, self.detail);
+        for problem in &self.errors {
+            text.push_str(&format!("; {}: {}", problem.pointer, problem.message));
+        }
+        LogLine::system(&text)
+    }
+}
+
 impl From<FrameError> for ErrorFrame {
     fn from(error: FrameError) -> ErrorFrame {
         ErrorFrame { code: error.code, detail: error.detail, job_id: None, reference: None, errors: error.errors }
@@ -280,6 +280,23 @@ pub fn parse_worker_frames(text: &str) -> Vec<Result<WorkerFrame, Box<ErrorFrame
         Ok(frames) => frames.into_iter().map(|frame| frame.map_err(boxed).and_then(understand)).collect(),
         Err(error) => vec![Err(Box::new(error.into()))],
     }
+}
+
+/// What can be told of a frame that was longer than [`FRAME_BYTES_MAX`] and of which only the beginning was kept. A
+/// `complete` that says whose it is before it comes to its result ends that run: with an error, because the result is
+/// lost, but it does not leave the job with a worker that believes it is done.
+pub fn read_cut_frame(beginning: &str, length: u64) -> Vec<Result<WorkerFrame, Box<ErrorFrame>>> {
+    let detail = format!("a frame has at most {FRAME_BYTES_MAX} bytes; this one has {length}");
+    let mut texts = read_beginning(beginning);
+    let job_id = texts.get("job_id").and_then(|text| text.parse::<JobId>().ok());
+    let lease = job_id.zip(texts.remove("token").map(LeaseToken::new));
+    let is_end = texts.get("type").is_some_and(|name| name == "complete");
+    let end = lease.filter(|_| is_end).zip(too_large_result(usize::try_from(length).unwrap_or(usize::MAX)));
+    let end = end.map(|((job_id, token), error)| {
+        WorkerFrame::Job(JobCall { lease: LeaseRef { job_id, token }, call: Call::Fail(error) })
+    });
+    let told = Err(Box::new(ErrorFrame { job_id, ..FrameError::new("frame_too_large", detail).into() }));
+    [Some(told), end.map(Ok)].into_iter().flatten().collect()
 }
 
 /// Reads frames about a job whose lease is known from elsewhere: a child that runs one job need not name it. None if

@@ -72,10 +72,15 @@ pub trait JobLogs: Send + Sync {
     fn sync(&self, job: JobId) -> io::Result<()>;
 }
 
-/// Whether a job's file may have this name: it is no path, not hidden, and not too long.
+/// Whether a job's file may have this name: it is no path, not hidden, not too long, and looks like what it is.
 pub fn is_file_name(name: &str) -> bool {
     let fits = (1..=FILE_NAME_BYTES_MAX).contains(&name.len()) && !name.starts_with('.');
-    fits && !name.chars().any(|letter| matches!(letter, '/' | '\\') || letter.is_control())
+    fits && !name.chars().any(|letter| matches!(letter, '/' | '\\') || letter.is_control() || turns_text(letter))
+}
+
+/// Whether a character turns the direction or the line of what follows, so that `x\u{202e}gpj.exe` is shown as a picture.
+fn turns_text(letter: char) -> bool {
+    matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The port to the jobs' output files.
@@ -95,6 +100,18 @@ mod tests {
         let line = LogLine::new(LogStream::Stdout, &text, text.len() as u64);
         assert!(line.text.len() <= LOG_LINE_BYTES_MAX);
         assert!(line.text.ends_with("ü … [cut: the line had 131072 bytes]"), "{}", &line.text[line.text.len() - 60..]);
+    }
+
+    #[test]
+    fn a_name_that_shows_itself_as_another_is_none() {
+        for bad in
+            ["a\u{202e}gpj.exe", "\u{2066}a", "a\u{200f}", "a\u{61c}b", "a\u{2028}b", "a\tb", "a\u{9b}b", "a\u{7f}"]
+        {
+            assert!(!is_file_name(bad), "{bad:?}");
+        }
+        for good in ["Größe 1.png", "図.png", "\u{5e9}\u{5dc}.txt", "a%ff", "-rf", "x\u{200d}y"] {
+            assert!(is_file_name(good), "{good:?}");
+        }
     }
 
     #[test]

@@ -12,7 +12,9 @@ use crate::domain::id::JobId;
 use crate::domain::job::{Reason, StateName, WorkerPlace};
 use crate::domain::time::Millis;
 use crate::engine::Granted;
-use crate::sessions::frames::{CancelReason, JobCall, LeaseRef, ServerFrame, parse_calls};
+use crate::sessions::calls::RESULT_BYTES_MAX;
+use crate::sessions::drive::take_in;
+use crate::sessions::frames::{CancelReason, JobCall, LeaseRef, ServerFrame, parse_calls, parse_worker_frames};
 use crate::sessions::items::UNKNOWN_ITEMS_ANSWERED_MAX;
 use crate::sessions::ports::LogLine;
 use crate::sessions::session::{Joining, Session};
@@ -450,4 +452,55 @@ async fn a_lease_that_ends_by_itself_is_told_as_lost_and_the_worker_may_be_ended
     }
     session.let_go(id);
     session.emptied().await;
+}
+
+#[tokio::test]
+async fn a_result_that_is_too_large_fails_the_attempt_for_good_and_is_told() {
+    let world = World::start().await;
+    let session = remote(&world, 1).await;
+    let id = world.submit(job(), unchanged).await;
+    let granted = one(&session).await;
+    let answers = say(&session, &granted, json!({"type": "complete", "result": "x".repeat(RESULT_BYTES_MAX)})).await;
+    let [ServerFrame::Error(error)] = &answers[..] else { panic!("{answers:?}") };
+    assert_eq!((&*error.code, error.job_id), ("result_too_large", Some(id)));
+    let ended = world.until_ended(id).await;
+    assert_eq!(ended.ending().unwrap().reason, Some(Reason::NotRetryable));
+    assert_eq!(&*ended.extras.as_ref().unwrap().error.as_ref().unwrap().code, "result_too_large");
+    assert!(world.logs.texts(id)[0].contains("output files"), "{:?}", world.logs.texts(id));
+    assert!(session.held_jobs().is_empty(), "the worker may take the next");
+}
+
+#[tokio::test]
+async fn a_frame_that_is_wrong_stands_in_the_log_of_its_job() {
+    let world = World::start().await;
+    let session = remote(&world, 1).await;
+    let id = world.submit(job(), unchanged).await;
+    let granted = one(&session).await;
+    let text = json!({"type": "checkpoint", "job_id": id, "token": granted.token.reveal(), "data": "x".repeat(65536)});
+    let (outbox, mut told) = tokio::sync::mpsc::channel(8);
+    take_in(&session, parse_worker_frames(&text.to_string()), &outbox).await.unwrap();
+    let Some(ServerFrame::Error(error)) = told.recv().await else { panic!("it is told") };
+    assert_eq!((&*error.code, error.job_id), ("checkpoint_too_large", Some(id)));
+    let lines = world.logs.texts(id);
+    assert!(lines[0].contains("checkpoint_too_large") && lines[0].contains("at most 65536"), "{lines:?}");
+    assert!(session.holds(id), "the run goes on");
+}
+
+#[tokio::test]
+async fn a_frame_that_is_wrong_stands_in_the_log_also_when_the_job_ends_with_the_same_burst() {
+    let world = World::start().await;
+    let session = remote(&world, 1).await;
+    let id = world.submit(job(), unchanged).await;
+    let granted = one(&session).await;
+    let about = |frame: serde_json::Value| {
+        let mut frame = frame;
+        frame["job_id"] = json!(id);
+        frame["token"] = json!(granted.token.reveal());
+        frame
+    };
+    let burst = json!([about(json!({"type": "progress", "percent": 101})), about(json!({"type": "complete"}))]);
+    let (outbox, _told) = tokio::sync::mpsc::channel(8);
+    take_in(&session, parse_worker_frames(&burst.to_string()), &outbox).await.unwrap();
+    assert_eq!(world.until_ended(id).await.state_name(), StateName::Completed);
+    assert!(world.logs.texts(id)[0].contains("101 is not between 0 and 100"), "{:?}", world.logs.texts(id));
 }

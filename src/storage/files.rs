@@ -7,16 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::domain::id::JobId;
+use crate::sessions::ports::{FILE_NAME_BYTES_MAX, is_file_name};
 use crate::storage::disk;
-
-/// The longest name of a file, in bytes.
-pub const NAME_BYTES_MAX: usize = 200;
 
 /// Why a file could not be stored or read.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     #[error(
-        "a file's name has 1 to {NAME_BYTES_MAX} bytes, no slashes and no control characters, and does not begin with a dot"
+        "a file's name has 1 to {FILE_NAME_BYTES_MAX} bytes, no slashes, control characters or marks of direction, and \
+         does not begin with a dot"
     )]
     Name,
     #[error("could not {step} {}", path.display())]
@@ -129,10 +128,7 @@ impl Drop for NewFile {
 
 /// Checks that a name is one, and not a path.
 pub fn check_name(name: &str) -> Result<(), FileError> {
-    let fits = (1..=NAME_BYTES_MAX).contains(&name.len())
-        && !name.starts_with('.')
-        && !name.chars().any(|letter| matches!(letter, '/' | '\\') || letter.is_control());
-    if fits { Ok(()) } else { Err(FileError::Name) }
+    if is_file_name(name) { Ok(()) } else { Err(FileError::Name) }
 }
 
 fn failed(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileError {

@@ -216,7 +216,7 @@ impl<'a> Run<'a> {
         }
         let end = match (told, exit) {
             (None, Exit::Status(0)) => self.complete(&output, result).await,
-            (Some(CancelReason::Requested), Exit::Status(0)) if result.is_some() => {
+            (Some(CancelReason::Requested), Exit::Status(0)) if !matches!(result, Ok(None)) => {
                 self.complete(&output, result).await
             }
             (Some(CancelReason::Shutdown), _) => End::Release(QueuedCause::Shutdown),
@@ -237,10 +237,14 @@ impl<'a> Run<'a> {
     }
 
     /// Keeps the files that the child left, and completes.
-    async fn complete(&self, output: &OutputDir, result: Option<Json>) -> End {
-        match self.keep_files(output).await {
-            Ok(()) => End::Complete(result),
-            Err(message) => End::Fail(error("output_failed", message)),
+    async fn complete(&self, output: &OutputDir, result: Result<Option<Json>, JobError>) -> End {
+        match (self.keep_files(output).await, result) {
+            (Ok(()), Ok(result)) => End::Complete(result),
+            (_, Err(unfit)) => {
+                self.session.note(self.grant.job, vec![LogLine::system(&unfit.message)]).await;
+                End::Fail(unfit)
+            }
+            (Err(message), Ok(_)) => End::Fail(error("output_failed", message)),
         }
     }
 

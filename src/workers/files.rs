@@ -60,8 +60,8 @@ fn refusal(entry: &fs::DirEntry, name: &str, kept: usize) -> io::Result<Option<S
         return Ok(Some("only plain files are".to_owned()));
     }
     if entry.file_name().to_str().is_none() || !is_file_name(name) {
-        let rule = "its name is hidden, too long or no plain text";
-        return Ok(Some(format!("{rule}; {FILE_NAME_BYTES_MAX} bytes without slashes are taken")));
+        let rule = "its name is hidden, too long, or has characters that cannot be shown";
+        return Ok(Some(format!("{rule}; use up to {FILE_NAME_BYTES_MAX} bytes of plain UTF-8 text")));
     }
     Ok((kept >= FILES_MAX).then(|| format!("a run leaves at most {FILES_MAX} files")))
 }
@@ -76,6 +76,8 @@ pub fn clear_scratch(scratch: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
     use super::*;
 
     const JOB: uuid::Uuid = uuid::Uuid::from_u128(7);
@@ -90,10 +92,13 @@ mod tests {
         std::os::unix::fs::symlink("/etc/passwd", output.path().join("link")).expect("links");
         fs::write(output.path().join("bad\nname"), "c").expect("writes");
         fs::write(output.path().join(".hidden"), "c").expect("writes");
+        fs::write(output.path().join("pic\u{202e}gpj.exe"), "c").expect("writes");
+        fs::write(output.path().join(std::ffi::OsStr::from_bytes(b"bytes\xff")), "c").expect("writes");
         let left = output.list().expect("lists");
         let names: Vec<&str> = left.files.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["a.txt", "b.png"]);
-        assert_eq!(left.passed_over.len(), 4);
+        assert_eq!(left.passed_over.len(), 6);
+        assert!(left.passed_over.iter().any(|line| line.starts_with("\"pic\\u{202e}gpj.exe\" is not kept")));
         assert!(left.passed_over[1].starts_with("\"bad\\nname\" is not kept"), "{:?}", left.passed_over);
     }
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::domain::job::JobError;
 use crate::domain::json::Json;
 use crate::sessions::Session;
 use crate::sessions::calls::Call;
@@ -20,8 +21,8 @@ pub(crate) struct Listener<'a> {
     session: &'a Session,
     lease: LeaseRef,
     outbox: Outbox,
-    /// JSON that is the result if no other line follows, with the line that it was.
-    candidate: Option<(Json, LogLine)>,
+    /// JSON that is the result if no other line follows, or why it cannot be, with the line that it was.
+    candidate: Option<(Result<Json, JobError>, LogLine)>,
     last_words: Option<Arc<str>>,
 }
 
@@ -61,15 +62,18 @@ impl<'a> Listener<'a> {
     }
 
     /// The result, if there is one; JSON that is none after all is a log line.
-    pub async fn finish(self, has_ended_well: bool) -> Option<Json> {
-        let (json, line) = self.candidate?;
-        if has_ended_well {
-            return Some(json);
+    ///
+    /// # Errors
+    /// When there is one and it cannot be kept.
+    pub async fn finish(self, has_ended_well: bool) -> Result<Option<Json>, JobError> {
+        let Some((result, line)) = self.candidate else { return Ok(None) };
+        if has_ended_well && result.is_ok() {
+            return result.map(Some);
         }
         if self.session.holds(self.lease.job_id) {
             self.session.note(self.lease.job_id, vec![line]).await;
         }
-        None
+        if has_ended_well { result.map(Some) } else { Ok(None) }
     }
 
     fn sort(&mut self, printed: &Printed, said: &mut Said) {
@@ -80,23 +84,26 @@ impl<'a> Listener<'a> {
                 said.lines.extend(self.candidate.take().map(|(_, earlier)| earlier));
                 said.lines.push(line);
             }
-            CommandLine::Json(json) => {
-                let earlier = self.candidate.replace((json, line));
-                said.lines.extend(earlier.map(|(_, earlier)| earlier));
-            }
+            CommandLine::Json(json) => self.note_candidate(Ok(json), line, said),
+            CommandLine::Unfit(error) => self.note_candidate(Err(error), line, said),
             CommandLine::Calls(calls) => {
                 said.lines.extend(self.candidate.take().map(|(_, earlier)| earlier));
                 for call in calls {
                     match call {
                         Ok(call) => said.calls.push(call),
                         Err(error) => {
-                            said.lines.push(error.line());
+                            said.lines.push(error.log_line());
                             said.errors.push(*error);
                         }
                     }
                 }
             }
         }
+    }
+
+    fn note_candidate(&mut self, result: Result<Json, JobError>, line: LogLine, said: &mut Said) {
+        let earlier = self.candidate.replace((result, line));
+        said.lines.extend(earlier.map(|(_, earlier)| earlier));
     }
 
     /// Sends answers. A program that does not read its standard input loses them and nothing else.

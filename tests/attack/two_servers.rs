@@ -17,6 +17,7 @@ fn a_second_server_on_the_same_data_is_refused_and_the_children_of_the_first_go_
     let second = second.args(["serve", "--listen", "127.0.0.1:0", "--data", "data"]).current_dir(first.directory());
     let refused = second.stdin(Stdio::null()).output().expect("the binary starts");
     assert_eq!(refused.status.code(), Some(1));
+    assert!(refused.stdout.is_empty(), "nobody is told of a server that does not serve: {refused:?}");
     let words = String::from_utf8_lossy(&refused.stderr);
     assert!(words.contains("is in use"), "{words}");
     assert!(!words.contains('\u{1b}'), "no colours in a pipe: {words}");

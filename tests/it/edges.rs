@@ -103,3 +103,34 @@ fn the_page_of_another_site_changes_nothing_and_our_own_does() {
     server.ask("POST", "/api/jobs", &[json, ("host", "rebound.example")], job).refused(403, "forbidden_origin");
     assert_eq!(server.get("/api/jobs").ok(200)["jobs"].as_array().map(Vec::len), Some(1));
 }
+
+#[test]
+fn a_connect_is_answered_and_no_proxy_is_made_of_us() {
+    let server = TestServer::start();
+    let answer =
+        server.send_bytes(b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\nConnection: close\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer:?}");
+    let ours = format!("CONNECT example.org:443 HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", server.address());
+    let answer = server.send_bytes(ours.as_bytes());
+    assert!(answer.starts_with("HTTP/1.1 405 ") && answer.to_lowercase().contains("allow: get, head"), "{answer:?}");
+}
+
+#[test]
+fn json_without_end_or_without_sense_is_refused_and_the_server_goes_on() {
+    let server = TestServer::start();
+    let json = ("content-type", "application/json");
+    let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    let args = |args: String| format!("{{\"kind\":\"x\",\"args\":{{\"a\":{args}}}}}");
+    for body in [args(deep(10_000)), args("1e400".into()), args("\"\\ud800\"".into()), deep(10_000)] {
+        server
+            .ask("POST", "/api/jobs", &[json, ("idempotency-key", "k")], body.as_bytes())
+            .refused(422, "invalid_request");
+    }
+    let endless = "[".repeat(8 * MIB);
+    server.ask("POST", "/api/jobs", &[json], endless.as_bytes()).refused(400, "invalid_json");
+    server.ask("POST", "/api/jobs", &[json], b" ").refused(400, "invalid_json");
+    let body = args("\"a\\u0000b\"".into());
+    let id = server.ask("POST", "/api/jobs", &[json], body.as_bytes()).ok(201)["id"].clone();
+    let job = server.get(&format!("/api/jobs/{}", id.as_str().expect("an id"))).ok(200);
+    assert_eq!(job["args"]["a"], "a\0b");
+}

@@ -51,3 +51,19 @@ fn a_pause_outlives_the_server() {
     let server = server.kill_and_restart();
     assert!(server.get("/api/queues").ok(200)["queues"][0]["paused"].is_object());
 }
+
+#[test]
+fn a_server_that_finds_its_log_damaged_never_says_that_it_listens() {
+    let own = tempfile::tempdir().expect("a directory");
+    std::fs::write(own.path().join("daybook.toml"), "").expect("writes");
+    let server = TestServer::in_directory(own.path());
+    server.submit(&json!({"kind": "x", "args": {}}));
+    drop(server);
+    std::fs::write(own.path().join("data/log/HEAD"), "").expect("writes");
+    let mut again = std::process::Command::new(env!("CARGO_BIN_EXE_daybook"));
+    let again = again.args(["serve", "--listen", "127.0.0.1:0", "--data", "data"]).current_dir(own.path());
+    let refused = again.stdin(std::process::Stdio::null()).output().expect("the binary starts");
+    assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0), "{refused:?}");
+    let words = String::from_utf8_lossy(&refused.stderr);
+    assert!(words.contains("cannot be trusted") && words.contains("--accept-data-loss"), "{words}");
+}

@@ -105,7 +105,10 @@ async fn a_waiter_is_answered_when_the_job_ends() {
     let (answer, ()) = tokio::join!(world.get(&path), world.complete(&granted));
     let job = answer.ok(200);
     assert_eq!((job["state"].as_str(), job["result"].clone()), (Some("completed"), json!({"done": true})));
-    world.get(&format!("/api/jobs/{id}?wait_s=51")).await.refused(400, "invalid_query");
+    // It is terminal, so that a wait of any length is over at once; one above the longest is cut and not refused.
+    world.get(&format!("/api/jobs/{id}?wait_s=51")).await.ok(200);
+    world.get(&format!("/api/jobs/{id}?wait_s=-1")).await.refused(400, "invalid_query");
+    world.get(&format!("/api/jobs/{id}?wait_s=soon")).await.refused(400, "invalid_query");
 }
 
 #[tokio::test]
@@ -242,10 +245,105 @@ async fn files_are_written_by_the_holder_and_read_in_ranges() {
     assert_eq!(whole.header("x-content-type-options"), "nosniff");
     let part = world.ask("GET", &path, &[("range", "bytes=2-4")], Bytes::new()).await;
     assert_eq!((part.status, &part.bytes[..], part.header("content-range")), (206, &b"234"[..], "bytes 2-4/10"));
-    world.ask("GET", &path, &[("range", "bytes=10-")], Bytes::new()).await.refused(416, "range_not_satisfiable");
+    let outside = world.ask("GET", &path, &[("range", "bytes=10-")], Bytes::new()).await;
+    outside.refused(416, "range_not_satisfiable");
+    assert_eq!(outside.header("content-range"), "bytes */10");
     let bad = format!("/api/jobs/{id}/files/..%2Fsecret");
     world.get(&bad).await.refused(404, "file_not_found");
     world.ask("PUT", &bad, &headers, "x".into()).await.refused(422, "invalid_request");
+    for turned in ["a%E2%80%AEgpj.exe", "a%0Ab", "a%00b", "%C2%9B"] {
+        let refused = world.ask("PUT", &format!("/api/jobs/{id}/files/{turned}"), &headers, "x".into()).await;
+        let problem = refused.refused(422, "invalid_request");
+        assert!(problem["detail"].as_str().is_some_and(|text| text.contains("is no name for a file")), "{problem}");
+    }
+    for broken in ["%ff", "a%C3", "100%"] {
+        let path = format!("/api/jobs/{id}/files/{broken}");
+        let problem = world.ask("PUT", &path, &headers, "x".into()).await.refused(404, "not_found");
+        assert!(problem["detail"].as_str().is_some_and(|text| text.contains("%25")), "{problem}");
+    }
+}
+
+#[tokio::test]
+async fn a_job_has_one_path() {
+    let world = World::start().await;
+    let id = world.submit().await.to_string();
+    assert_eq!(world.get(&format!("/api/jobs/{}", id.to_uppercase())).await.ok(200)["id"], id.as_str());
+    for other in [format!("{{{id}}}"), format!("%7B{id}%7D"), format!("urn:uuid:{id}"), id.replace('-', "")] {
+        let Ok(path) = format!("/api/jobs/{other}").parse::<warp::http::Uri>() else { continue };
+        world.get(&path.to_string()).await.refused(404, "job_not_found");
+        let job = json!({"kind": "any", "args": {}, "depends_on": [other]});
+        world.post("/api/jobs", job).await.refused(422, "invalid_request");
+    }
+}
+
+#[tokio::test]
+async fn the_same_key_with_a_number_that_only_looks_equal_is_another_request() {
+    let world = World::start().await;
+    let headers = [JSON, ("idempotency-key", "big")];
+    let submit = |number: &str| {
+        let body = format!(r#"{{"kind": "any", "args": {{"n": {number}}}}}"#);
+        world.ask("POST", "/api/jobs", &headers, body.into())
+    };
+    submit("100000000000000000000000000001").await.ok(201);
+    submit("100000000000000000000000000001.0").await.ok(200);
+    submit("100000000000000000000000000002").await.refused(422, "idempotency_mismatch");
+}
+
+#[tokio::test]
+async fn an_idempotency_key_is_one_short_visible_text() {
+    let world = World::start().await;
+    let (fits, long) = ("k".repeat(255), "k".repeat(256));
+    for (keys, status) in [
+        (&["k"][..], 201),
+        (&[fits.as_str()], 201),
+        (&[""], 422),
+        (&[long.as_str()], 422),
+        (&["k\u{fc}"], 422),
+        (&["a", "b"], 422),
+        (&["a", "a"], 422),
+    ] {
+        let headers: Vec<_> = keys.iter().map(|&key| ("idempotency-key", key)).chain([JSON]).collect();
+        let answer = world.ask("POST", "/api/jobs", &headers, r#"{"kind": "any", "args": {}}"#.into()).await;
+        assert_eq!(answer.status, status, "{keys:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_another_sort_is_told_what_is_understood() {
+    let world = World::start().await;
+    let answer = world.ask("POST", "/api/jobs", &[("content-type", "text/plain")], "{}".into()).await;
+    answer.refused(415, "unsupported_media_type");
+    assert_eq!((answer.header("accept"), answer.header("accept-post")), ("application/json", "application/json"));
+    let path = format!("/api/jobs/{}", world.submit().await);
+    let patch = world.ask("PATCH", &path, &[("content-type", "text/plain")], "{}".into()).await;
+    assert_eq!((patch.status, patch.header("accept-patch")), (415, "application/json"));
+    let packed = [JSON, ("content-encoding", "gzip")];
+    let problem = world.ask("POST", "/api/jobs", &packed, "{}".into()).await.refused(415, "unsupported_media_type");
+    assert!(problem["detail"].as_str().is_some_and(|text| text.contains("Content-Encoding")), "{problem}");
+}
+
+#[tokio::test]
+async fn a_field_that_is_given_twice_is_refused() {
+    let world = World::start().await;
+    let body = r#"{"kind": "a", "args": {}, "kind": "b"}"#;
+    let problem = world.ask("POST", "/api/jobs", &[JSON], body.into()).await.refused(422, "invalid_request");
+    assert_eq!(problem["errors"][0]["pointer"], "/kind");
+}
+
+#[tokio::test]
+async fn a_damaged_cursor_is_refused() {
+    let world = World::start().await;
+    for _ in 0..3 {
+        world.submit().await;
+    }
+    let page = world.get("/api/jobs?limit=1").await.ok(200);
+    let cursor = page["next_cursor"].as_str().expect("a next page").to_owned();
+    world.get(&format!("/api/jobs?limit=1&cursor={cursor}")).await.ok(200);
+    for at in 0..cursor.len() {
+        let other = if cursor[at..].starts_with('A') { 'B' } else { 'A' };
+        let damaged = format!("{}{other}{}", &cursor[..at], &cursor[at + 1..]);
+        world.get(&format!("/api/jobs?limit=1&cursor={damaged}")).await.refused(400, "invalid_query");
+    }
 }
 
 #[tokio::test]

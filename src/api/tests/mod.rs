@@ -66,6 +66,7 @@ async fn while_the_log_is_replayed_health_says_how_far_and_the_rest_asks_for_pat
     let health = ask_at(&door, "GET", "/health", &[]).await;
     assert_eq!(health.status(), 503);
     assert_eq!(json(&health), serde_json::json!({"status": "starting", "progress": 0.25}));
+    assert_eq!(health.headers()["retry-after"], "1");
     let session = ask_at(&door, "GET", "/api/session/status", &[]).await;
     assert_eq!((session.status().as_u16(), json(&session)["reason"].as_str()), (503, Some("starting")));
     let jobs = ask_at(&door, "GET", "/api/jobs", &[]).await;
@@ -173,5 +174,7 @@ async fn a_request_that_takes_too_long_is_answered_all_the_same() {
     let world = world::World::start().await;
     let door = slow_door();
     door.open(world.door.context().expect("is open").clone());
-    refused(&ask_at(&door, "GET", "/slow", &[]).await, 503, "request_timeout");
+    let late = ask_at(&door, "GET", "/slow", &[]).await;
+    refused(&late, 503, "request_timeout");
+    assert_eq!(late.headers()["retry-after"], "1");
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::domain::batch::ITEMS_MAX;
-use crate::domain::command::{Answer, Dependency, NewJob, Start, Submit};
+use crate::domain::command::{Answer, DEPENDENCIES_MAX, Dependency, NewJob, Start, Submit};
 use crate::domain::decide::proof::{late, leased};
 use crate::domain::decide::{Context, Decision};
 use crate::domain::event::{FirstState, JobSubmitted, LateCall};
@@ -13,9 +13,6 @@ use crate::domain::job::{Idempotency, Relations, StateName, UniqueKey, UniqueSco
 use crate::domain::refusal::Refusal;
 use crate::domain::state::{Slot, State};
 use crate::domain::time::Timestamp;
-
-/// The most jobs that one may wait for.
-pub const DEPENDS_ON_MAX: usize = 10_000;
 
 pub fn submit(state: &State, ctx: &mut Context<'_>, submit: Submit) -> Result<Decision, Refusal> {
     if let Some(answer) = repeated(state, &submit)? {
@@ -85,7 +82,7 @@ impl Plan {
         let mut keys = Keys::default();
         for (entry, job) in jobs.iter().enumerate() {
             check_items(entry, job)?;
-            if job.depends_on.len() > DEPENDS_ON_MAX {
+            if job.depends_on.len() > DEPENDENCIES_MAX {
                 return Err(Refusal::TooManyDependencies { entry });
             }
             if let Some(known) = keys.check(state, parent, entry, job, &plan.ids)? {

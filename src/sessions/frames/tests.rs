@@ -180,6 +180,30 @@ fn pictures_and_checkpoints_have_limits() {
 }
 
 #[test]
+fn an_items_result_has_a_limit_and_an_error_is_cut_to_its_own() {
+    let item = |bytes: usize| {
+        let text = format!(r#"{{"type":"item","key":"k","state":"completed","result":"{}"}}"#, "x".repeat(bytes - 2));
+        parse_calls(&text, &["item"]).expect("a frame").remove(0)
+    };
+    assert!(item(1024 * 1024).is_ok());
+    let error = item(1024 * 1024 + 1).expect_err("too large");
+    assert!(&*error.code == "result_too_large" && error.detail.contains("item \"k\""), "{error:?}");
+
+    let fail = |code: usize, message: usize, details: usize| {
+        let call = call(json!({"type": "fail", "error": {"code": "c".repeat(code), "message": "m".repeat(message),
+            "details": "d".repeat(details - 2)}}));
+        let Call::Fail(error) = call else { panic!("{call:?}") };
+        (error.code.len(), error.message, error.details.map_or(0, |details| details.as_str().len()))
+    };
+    assert_eq!(fail(128, 65536, 65536), (128, "m".repeat(65536).into(), 65536));
+    let (code, message, details) = fail(129, 10, 65537);
+    assert_eq!((code, &*message, details), (128, "mmmmmmmmmm [left out: 65537 bytes of details]", 0));
+    let (_, message, _) = fail(1, 70000, 65537);
+    let end = "m … [cut: the message had 70000 bytes] [left out: 65537 bytes of details]";
+    assert!(message.len() <= 65536 && message.ends_with(end), "{}", &message[message.len() - 90..]);
+}
+
+#[test]
 fn what_the_server_says_looks_as_the_contract_shows_it() {
     let id: JobId = JOB.parse().expect("an id");
     let session: SessionId = JOB.parse().expect("an id");

@@ -34,6 +34,20 @@ async fn without_json_in_the_last_line_there_is_no_result() {
 }
 
 #[tokio::test]
+async fn a_result_that_is_too_large_fails_the_job_and_is_not_dropped_in_silence() {
+    for bytes in ["13000000", "17000000"] {
+        let works = Works::command(&format!("printf '\"'; head -c {bytes} /dev/zero | tr '\\0' x; echo '\"'")).await;
+        let id = works.submit(json!({})).await;
+        let ended = works.world.until_ended(id).await;
+        assert_eq!(ended.ending().expect("ended").reason, Some(Reason::NotRetryable));
+        let error = ended.extras.as_ref().expect("extras").error.clone().expect("an error");
+        assert_eq!(&*error.code, "result_too_large", "{bytes}");
+        let lines = works.logged(id);
+        assert!(lines.last().is_some_and(|line| line.contains("output files")), "{bytes}");
+    }
+}
+
+#[tokio::test]
 async fn the_job_comes_on_standard_input_and_in_the_environment() {
     let script = r#"
         read -r frame; printf '%s\n' "$frame" > frame.json

@@ -3,8 +3,9 @@
 use uuid::Uuid;
 
 use crate::domain::batch::ITEMS_MAX;
-use crate::domain::command::{Answer, Command, Dependency, IdempotencyKey, LeaseProof, NewJob, Start, Submit};
-use crate::domain::decide::submit::DEPENDS_ON_MAX;
+use crate::domain::command::{
+    Answer, Command, DEPENDENCIES_MAX, Dependency, IdempotencyKey, LeaseProof, NewJob, Start, Submit,
+};
 use crate::domain::event::{
     Event, FirstState, JobCancelled, JobQueued, JobScheduled, JobSubmitted, LateCall, QueuedCause,
 };
@@ -241,7 +242,7 @@ fn a_circle_is_shown_at_an_entry_that_is_in_it() {
 fn more_dependencies_than_a_job_may_have_are_refused() {
     let mut world = World::new();
     let first = world.submitted(a_job());
-    let job = a_job_after(&vec![first; DEPENDS_ON_MAX + 1]);
+    let job = a_job_after(&vec![first; DEPENDENCIES_MAX + 1]);
     world.when(submit(job)).then_refused(Refusal::TooManyDependencies { entry: 0 });
 }
 
