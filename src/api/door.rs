@@ -9,8 +9,8 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::http::header::{
     ACCEPT, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN,
-    VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap,
+    HeaderName, HeaderValue, ORIGIN, TRANSFER_ENCODING, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use warp::http::{Method, StatusCode};
 use warp::reply::Response;
@@ -19,7 +19,7 @@ use crate::api::context::{ApiContext, Identity};
 use crate::api::error::ApiError;
 use crate::api::query::Query;
 use crate::api::reply;
-use crate::api::request::{BodyStream, Request, body_stream};
+use crate::api::request::{Body, Request, body_stream};
 use crate::api::route::{Handler, Match, Route, Table};
 use crate::auth::{Gate, Verdict};
 use crate::metrics;
@@ -53,7 +53,16 @@ struct Arrived {
     path: String,
     query: String,
     headers: HeaderMap,
-    body: BodyStream,
+    body: Body,
+}
+
+impl Arrived {
+    /// The body, if the head says that there is one.
+    fn announced_body(&self) -> Option<Body> {
+        let length = self.headers.get(CONTENT_LENGTH).filter(|length| length.as_bytes() != b"0");
+        let is_announced = length.is_some() || self.headers.contains_key(TRANSFER_ENCODING);
+        is_announced.then(|| self.body.clone())
+    }
 }
 
 impl Door {
@@ -105,7 +114,7 @@ impl Door {
             .then(move |method, path: warp::path::FullPath, query, headers, body| {
                 let door = self.clone();
                 let path = path.as_str().to_owned();
-                let arrived = Arrived { method, path, query, headers, body: body_stream(body) };
+                let arrived = Arrived { method, path, query, headers, body: Body::new(body_stream(body)) };
                 async move { door.answer(arrived).await }
             })
             .boxed()
@@ -116,11 +125,22 @@ impl Door {
         let method = arrived.method.clone();
         let origin = arrived.headers.get(ORIGIN).cloned();
         let verdict = self.judge(&arrived.headers);
+        let body = arrived.announced_body();
+        // Who waits for 100-continue sends the body only after it was asked for it.
+        let is_held_back = arrived.headers.contains_key(EXPECT);
         // Whatever is read from now on shows at least this.
         let seq = self.context.get().map(|context| context.seq());
         let (route, answer) = self.dispatch(arrived, verdict).await;
         let mut response = answer.unwrap_or_else(|error| reply::problem(&error));
+        let can_go_on = match body {
+            Some(body) if is_held_back => !body.is_unread(),
+            Some(body) => body.read_away().await,
+            None => true,
+        };
         let headers = response.headers_mut();
+        if !can_go_on {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         headers.insert(reply::DAYBOOK_EPOCH, self.epoch.clone());
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if let Some((name, accepted)) = accepts(&method).zip(headers.get(ACCEPT).cloned()) {

@@ -3,10 +3,12 @@
 use std::fmt::Display;
 use std::pin::Pin;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use futures::{Stream, StreamExt};
+use parking_lot::Mutex;
 use warp::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap};
 
 use crate::api::error::ApiError;
@@ -20,6 +22,11 @@ const DISCARD_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// How long that may take.
 const DISCARD_TIME_MAX: Duration = Duration::from_secs(20);
 
+/// How much of a body that no handler wanted is read away, so that the connection can be used on.
+const UNREAD_BYTES_MAX: usize = BODY_BYTES_MAX;
+/// How long that may take.
+const UNREAD_TIME_MAX: Duration = Duration::from_secs(5);
+
 /// A body on its way.
 pub type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send + Sync>>;
 
@@ -28,13 +35,39 @@ pub struct Request {
     pub params: Vec<(&'static str, String)>,
     pub query: Query,
     pub headers: HeaderMap,
-    body: Option<BodyStream>,
+    body: Body,
+}
+
+/// A body until somebody begins to read it. The door keeps a share, to see whether anybody has.
+#[derive(Clone)]
+pub struct Body(Arc<Mutex<Option<BodyStream>>>);
+
+impl Body {
+    /// A body that nobody has begun to read.
+    pub fn new(stream: BodyStream) -> Body {
+        Body(Arc::new(Mutex::new(Some(stream))))
+    }
+
+    /// Whether nobody has begun to read it.
+    pub fn is_unread(&self) -> bool {
+        self.0.lock().is_some()
+    }
+
+    /// Reads a body that nobody has begun to read, if it is not too long and comes at once: the next request on the connection
+    /// stands behind it. Says whether the connection can be used on.
+    pub async fn read_away(self) -> bool {
+        let unread = self.0.lock().take();
+        match unread {
+            Some(stream) => is_drained(stream, UNREAD_BYTES_MAX, UNREAD_TIME_MAX).await,
+            None => true,
+        }
+    }
 }
 
 impl Request {
     /// Puts a request together.
-    pub fn new(params: Vec<(&'static str, String)>, query: Query, headers: HeaderMap, body: BodyStream) -> Request {
-        Request { params, query, headers, body: Some(body) }
+    pub fn new(params: Vec<(&'static str, String)>, query: Query, headers: HeaderMap, body: Body) -> Request {
+        Request { params, query, headers, body }
     }
 
     /// A part of the path.
@@ -88,7 +121,7 @@ impl Request {
 
     /// The body as it comes.
     pub fn stream(&mut self) -> BodyStream {
-        self.body.take().expect("a body is read once")
+        self.body.0.lock().take().expect("a body is read once")
     }
 
     /// The length that the sender declared.
@@ -149,19 +182,24 @@ where
     Box::pin(stream.map(|chunk| chunk.map(|mut chunk| chunk.copy_to_bytes(chunk.remaining()))))
 }
 
-/// Reads a body and keeps nothing of it.
-pub async fn discard(mut body: BodyStream) {
+/// Reads a body and keeps nothing of it. Whoever sends more, or is slower, finds the connection closed.
+pub async fn discard(body: BodyStream) {
+    is_drained(body, DISCARD_BYTES_MAX, DISCARD_TIME_MAX).await;
+}
+
+/// Reads a body to its end and keeps nothing of it. Says whether the end came within the limits.
+async fn is_drained(mut body: BodyStream, bytes_max: usize, time_max: Duration) -> bool {
     let reading = async {
-        let mut left = DISCARD_BYTES_MAX;
-        while let Some(Ok(chunk)) = body.next().await {
-            left = left.saturating_sub(chunk.len());
-            if left == 0 {
-                return;
+        let mut left = bytes_max;
+        while let Some(chunk) = body.next().await {
+            match chunk {
+                Ok(chunk) if chunk.len() < left => left -= chunk.len(),
+                Ok(_) | Err(_) => return false,
             }
         }
+        true
     };
-    // Whoever is slower than that finds the connection closed.
-    let _ = tokio::time::timeout(DISCARD_TIME_MAX, reading).await;
+    tokio::time::timeout(time_max, reading).await.unwrap_or(false)
 }
 
 #[cfg(test)]
@@ -176,7 +214,7 @@ mod tests {
             (name, value.parse().expect("a header"))
         });
         let body = Box::pin(stream::iter(chunks.into_iter().map(|chunk| Ok(Bytes::from(chunk)))));
-        Request::new(Vec::new(), Query::default(), headers.collect(), body)
+        Request::new(Vec::new(), Query::default(), headers.collect(), Body::new(body))
     }
 
     fn code(answer: Result<String, ApiError>) -> &'static str {

@@ -134,3 +134,43 @@ fn json_without_end_or_without_sense_is_refused_and_the_server_goes_on() {
     let job = server.get(&format!("/api/jobs/{}", id.as_str().expect("an id"))).ok(200);
     assert_eq!(job["args"]["a"], "a\0b");
 }
+
+#[test]
+fn a_body_that_nobody_wanted_leaves_the_connection_in_order() {
+    let server = TestServer::start();
+    server.submit(&json!({"kind": "x", "args": {}}));
+    let mut stream = TcpStream::connect(server.address()).expect("it listens");
+    // Head and body are sent apart, as many clients do it: the body comes when the answer is made already.
+    for path in ["/api/queues/default/pause", "/api/jobs?x=1", "/api/nowhere", "/api/jobs/none/cancel", "/health"] {
+        let head = format!("POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n\r\n");
+        stream.write_all(head.as_bytes()).expect("it reads");
+        server.get("/health").ok(200);
+        stream.write_all(b"{}").expect("it is open");
+        let answer = one_answer(&mut stream);
+        assert!(answer.starts_with("HTTP/1.1 ") && !answer.to_lowercase().contains("connection: close"), "{answer}");
+    }
+    let large = format!("POST /api/nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {}\r\n\r\n", 2 * MIB);
+    stream.write_all(large.as_bytes()).expect("it reads");
+    stream.write_all(&vec![b' '; 2 * MIB]).expect("it reads to the end");
+    assert!(one_answer(&mut stream).starts_with("HTTP/1.1 404 "));
+    let held_back =
+        "POST /api/nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
+    stream.write_all(held_back.as_bytes()).expect("it reads");
+    let answer = one_answer(&mut stream).to_lowercase();
+    assert!(answer.starts_with("http/1.1 404 ") && answer.contains("connection: close"), "{answer}");
+}
+
+/// The head of the next answer; its body is read away.
+fn one_answer(stream: &mut TcpStream) -> String {
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).expect("an answer");
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).expect("ASCII");
+    let length = head.to_lowercase();
+    let length = length.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next());
+    let mut body = vec![0; length.and_then(|length| length.parse().ok()).expect("a length")];
+    stream.read_exact(&mut body).expect("a body");
+    head
+}
