@@ -11,7 +11,7 @@ use crate::domain::time::Timestamp;
 use crate::engine::Condition;
 use crate::sessions::troubles::Trouble;
 use crate::views::query::{JobFilter, JobQuery, LIMIT_MAX};
-use crate::views::row::{JobRow, WorkerName};
+use crate::views::row::{JobRow, WorkerName, WorkerRow};
 
 /// The most waiting jobs that are counted to say how many come before one.
 const COUNTED_MAX: usize = 5_000;
@@ -65,7 +65,7 @@ pub struct Facts {
     pub ahead: Option<u64>,
     /// Whether its queue hands out nothing.
     pub queue_is_paused: bool,
-    /// Live workers that take this kind from this queue.
+    /// Live workers that take this kind from this queue, without those whose program is to be started again.
     pub workers: u64,
     /// Processes of this kind that are not there although they should be: at most 20 of them.
     pub restarting: Vec<Trouble>,
@@ -98,22 +98,22 @@ fn gather(ctx: &ApiContext, row: JobRow, job: &Job) -> Result<Facts, ApiError> {
     let (now, limits) = (ctx.now(), ctx.limits.borrow().clone());
     let queue = views.queues(now).into_iter().find(|queue| queue.name == row.queue);
     let takes = |kinds: &[KindName]| kinds.is_empty() || kinds.contains(&row.kind);
-    let workers = views.workers().into_iter().filter(|worker| {
-        takes(&worker.kinds) && worker.queues.as_ref().is_none_or(|queues| queues.contains(&row.queue))
-    });
-    let workers = workers.count() as u64;
-    let running_of_kind =
-        views.stats(now).kinds.into_iter().find(|it| it.kind == row.kind).map_or(0, |it| it.jobs.running);
     let mut restarting = ctx.sessions.troubles().list();
     restarting.retain(|trouble| trouble.kind == row.kind);
-    restarting.truncate(NAMED_MAX);
+    let is_able = |worker: &WorkerRow| {
+        let takes_queue = worker.queues.as_ref().is_none_or(|queues| queues.contains(&row.queue));
+        takes(&worker.kinds) && takes_queue && !restarting.iter().any(|trouble| trouble.name == worker.name)
+    };
+    let workers = views.workers().iter().filter(|worker| is_able(worker)).count() as u64;
+    let running_of_kind =
+        views.stats(now).kinds.into_iter().find(|it| it.kind == row.kind).map_or(0, |it| it.jobs.running);
     let ahead = if row.state == StateName::Queued { count_ahead(ctx, &row)? } else { None };
     Ok(Facts {
         waits_for: open_dependencies(ctx, job)?,
         ahead,
         queue_is_paused: queue.as_ref().is_some_and(|queue| queue.paused.is_some()),
         workers,
-        restarting,
+        restarting: restarting.into_iter().take(NAMED_MAX).collect(),
         running_of_kind,
         kind_concurrency: limits.kinds.get(&row.kind).copied(),
         running_in_queue: queue.map_or(0, |queue| queue.depth.running),
@@ -210,7 +210,7 @@ fn queued(facts: &Facts) -> String {
     if facts.queue_is_paused {
         return format!("The queue {queue} is paused: nothing is handed out from it until somebody resumes it.");
     }
-    if let Some(trouble) = facts.restarting.first().filter(|_| facts.restarting.len() as u64 >= facts.workers) {
+    if let Some(trouble) = facts.restarting.first().filter(|_| facts.workers == 0) {
         return stuck(kind, trouble);
     }
     if facts.workers == 0 {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::{Notify, watch};
 
 use crate::clock::{Clock, SystemClock};
@@ -21,8 +21,8 @@ use crate::engine::recovery::recover;
 use crate::engine::{Engine, Handle, Parts as EngineParts};
 use crate::kinds::Catalog;
 use crate::kinds::request::parse_job;
-use crate::log::EventLog;
 use crate::log::memory::MemoryLog;
+use crate::log::{AppendError, EventLog, LogReader};
 use crate::sessions::ports::{JobFiles, JobLogs, LogLine};
 use crate::sessions::registry::{Parts, Sessions, Settings};
 use crate::views::MemoryFinished;
@@ -41,8 +41,74 @@ pub(crate) struct World {
     pub handle: Handle,
     pub sessions: Arc<Sessions>,
     pub logs: Arc<MemoryLogs>,
+    pub gate: Arc<Gate>,
     _engine: Engine,
     _catalog: watch::Sender<Arc<Catalog>>,
+}
+
+/// What stands before the log in memory: while it is shut, nothing becomes durable.
+#[derive(Default)]
+pub(crate) struct Gate {
+    is_shut: Mutex<bool>,
+    opened: Condvar,
+    reached: Notify,
+}
+
+impl Gate {
+    pub fn shut(&self) {
+        *self.is_shut.lock() = true;
+    }
+
+    pub fn open(&self) {
+        *self.is_shut.lock() = false;
+        self.opened.notify_all();
+    }
+
+    /// Waits until a commit stands before the gate.
+    pub async fn reached(&self) {
+        self.reached.notified().await;
+    }
+
+    fn pass(&self) {
+        let mut is_shut = self.is_shut.lock();
+        while *is_shut {
+            self.reached.notify_one();
+            self.opened.wait(&mut is_shut);
+        }
+    }
+}
+
+/// The log in memory, behind its gate.
+struct GatedLog {
+    log: MemoryLog,
+    gate: Arc<Gate>,
+}
+
+impl EventLog for GatedLog {
+    fn last(&self) -> Seq {
+        self.log.last()
+    }
+
+    fn submit(&mut self, records: Arc<[Record]>) -> Result<(), AppendError> {
+        self.log.submit(records)
+    }
+
+    fn committed(&mut self) -> Result<Seq, AppendError> {
+        self.gate.pass();
+        self.log.committed()
+    }
+
+    fn in_flight_max(&self) -> usize {
+        self.log.in_flight_max()
+    }
+
+    fn reader(&self) -> Arc<dyn LogReader> {
+        self.log.reader()
+    }
+
+    fn close(self: Box<Self>) -> Result<(), AppendError> {
+        Box::new(self.log).close()
+    }
 }
 
 /// Log lines in memory.
@@ -69,7 +135,8 @@ async fn tick(handle: Handle) {
 
 impl World {
     pub async fn start() -> World {
-        let log = Box::new(MemoryLog::new());
+        let gate = Arc::new(Gate::default());
+        let log = Box::new(GatedLog { log: MemoryLog::new(), gate: gate.clone() });
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let finished = Arc::new(MemoryFinished::default());
         let recovered = recover(&log.reader(), |_| None, finished, &|_| ()).expect("an empty log is recovered");
@@ -96,7 +163,7 @@ impl World {
             epoch: EPOCH,
             settings,
         });
-        World { handle, sessions, logs, _engine: engine, _catalog: catalog }
+        World { handle, sessions, logs, gate, _engine: engine, _catalog: catalog }
     }
 
     /// Submits a job as `POST /api/jobs` would; `change` has the last word.

@@ -237,10 +237,17 @@ async fn runs_that_end_together_share_commits() {
         held.extend(session.next_jobs().await.unwrap());
     }
     let mut pages = world.handle.feed().subscribe();
+    world.gate.shut();
     let call = |granted: &Granted, call| JobCall { lease: lease(granted), call };
     let line = || Call::Log(vec![LogLine::system("the last")]);
     let calls = held.iter().flat_map(|granted| [call(granted, line()), call(granted, Call::Complete(None))]);
-    assert_eq!(session.receive(calls.collect()).await, []);
+    let mut received = std::pin::pin!(session.receive(calls.collect()));
+    // On this one thread the first end is seen at the gate only after all that is asked for without waiting was.
+    tokio::select! {
+        answers = &mut received => panic!("nothing is durable: {answers:?}"),
+        () = world.gate.reached() => world.gate.open(),
+    }
+    assert_eq!(received.await, []);
     let (mut completed, mut commits) = (0, 0);
     while completed < RUNS {
         let page = pages.recv().await.unwrap();
@@ -248,7 +255,7 @@ async fn runs_that_end_together_share_commits() {
         completed += ended;
         commits += usize::from(ended > 0);
     }
-    assert!(commits <= RUNS / 10, "{commits} commits for {RUNS} ends");
+    assert!(commits <= 10, "{commits} commits for {RUNS} ends");
     assert!(held.iter().all(|granted| world.logs.is_synced(granted.job)));
 }
 

@@ -121,14 +121,23 @@ async fn completions_that_a_child_writes_in_one_burst_share_commits() {
     let script = r#"
 say({"type": "hello"}); say({"type": "ready", "slots": 100})
 frames = [next_job() for _ in range(100)]
+while not os.path.exists("go"): time.sleep(0.01)
 os.write(1, b"".join(json.dumps(about(frame, "complete")).encode() + b"\n" for frame in frames))
 next_frame()
 "#;
     let works = Works::session(script).await;
-    let mut pages = works.world.handle.feed().subscribe();
+    let mut ids = Vec::new();
     for _ in 0..100 {
-        works.submit(json!({})).await;
+        ids.push(works.submit(json!({})).await);
     }
+    for id in ids {
+        works.world.until_state(id, StateName::Running).await;
+    }
+    let mut pages = works.world.handle.feed().subscribe();
+    works.world.gate.shut();
+    std::fs::write(works.path("go"), "").expect("writes");
+    works.world.gate.reached().await;
+    works.world.gate.open();
     let (mut completed, mut commits) = (0, 0);
     while completed < 100 {
         let page = tokio::time::timeout(PATIENCE, pages.recv()).await.expect("in time").expect("the engine runs");
