@@ -12,12 +12,14 @@
 //! ```
 //!
 //! A write goes `log` (encodes) → `writer` (a thread of its own) → `segment` (sled) → `sync`; a read goes `reader` →
-//! `cache` → `segments` → `segment` or `seal`. A start goes `open` → `recovery` → `trial` → `inspect`, `verify`.
+//! `cache` → `segments` → `segment` or `seal`. A start goes `open` → `recovery` → `trial` → `inspect`, `verify`. `check`
+//! looks at every file of a server that does not run.
 //!
 //! Nothing here decides anything about jobs. A damaged log is never opened for writing.
 
 mod ballast;
 mod cache;
+pub mod check;
 pub mod disk;
 pub mod files;
 mod head;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::domain::id::Seq;
 use crate::log::commit::SealedPage;
+use crate::metrics;
 use crate::storage::disk;
 use crate::storage::payloads::Payloads;
 use crate::storage::sync;
@@ -171,7 +172,9 @@ impl Segment {
     /// Flushes what was written since there had been `syncs_before` real syncs, and makes sure that there was one.
     fn flush(&self, syncs_before: u64) -> Result<(), SegmentError> {
         guarded(|| self.db.flush())?;
-        if sync::INTERPOSED && sync::count() == syncs_before { Err(SegmentError::NotSynced) } else { Ok(()) }
+        let syncs = sync::count();
+        metrics::note_log_syncs(syncs);
+        if sync::INTERPOSED && syncs == syncs_before { Err(SegmentError::NotSynced) } else { Ok(()) }
     }
 }
 

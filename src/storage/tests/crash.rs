@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::storage::open;
 use crate::storage::tests::child::{Writer, check, child_options};
 use crate::storage::tests::mounts::{Mount, make_image};
+use crate::storage::tests::syncs;
 
 const IMAGE_BYTES: u64 = 160 * 1024 * 1024;
 
@@ -56,17 +57,17 @@ fn what_was_committed_survives_forty_power_cuts() {
 }
 
 /// A child writes to a file system in an image; it is frozen, and the image is copied as a disk would be found after
-/// the power was cut: with all that was synced, and little else. The copy is the next round's disk.
+/// the power was cut: with all that was synced, and little else. The copy is the next round's disk. Where nothing can be
+/// mounted, it is shown at least that all was synced before it was answered.
 fn survive_power_cuts(rounds: usize) {
     let dir = tempfile::tempdir().unwrap();
     let (mut disk, mut next) = (dir.path().join("disk"), dir.path().join("next"));
     if !make_image(&disk, IMAGE_BYTES) {
-        eprintln!("passed over: no ext4 can be made here");
-        return;
+        return syncs::every_promise_is_kept(rounds * 20);
     }
     let mut written = 0;
     for round in 0..rounds {
-        let Some(mount) = Mount::image(&disk) else { return };
+        let Some(mount) = Mount::image(&disk) else { return syncs::every_promise_is_kept(rounds * 20) };
         let mut writer = Writer::start(&mount.path().join("data"));
         writer.wait_for(5 + chance(round) % 70);
         writer.freeze();

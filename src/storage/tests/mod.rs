@@ -5,6 +5,8 @@ mod crash;
 mod damage;
 mod full_disk;
 mod mounts;
+mod places;
+mod syncs;
 mod torn;
 
 use std::path::{Path, PathBuf};

@@ -40,6 +40,8 @@ pub enum StoreError {
     Job(#[from] JobDecodeError),
     #[error("the views have no sound meta entry")]
     Meta,
+    #[error("the views belong to another log")]
+    OtherLog,
     #[error("a file operation failed")]
     Io(#[from] io::Error),
 }
@@ -124,6 +126,19 @@ pub fn copy(from: &sled::Db, to: &sled::Db, meta: &Meta) -> Result<Meta, StoreEr
         writer.finish(&copied)?;
         Ok(copied)
     })
+}
+
+/// The newest database that can be opened and belongs to the log; none if there is none at all. Removes nothing.
+pub fn newest_as_is(dir: &Path, lineage: Uuid) -> Result<Option<(sled::Db, Meta)>, StoreError> {
+    let mut trouble = None;
+    for number in if dir.exists() { numbers(dir)? } else { Vec::new() }.into_iter().rev() {
+        match open_database(&path_of(dir, number)).and_then(|db| Ok((read_meta(&db)?, db))) {
+            Ok((meta, db)) if meta.lineage == lineage => return Ok(Some((db, meta))),
+            Ok(_) => trouble = trouble.or(Some(StoreError::OtherLog)),
+            Err(error) => trouble = trouble.or(Some(error)),
+        }
+    }
+    trouble.map_or(Ok(None), Err)
 }
 
 fn open_database(path: &Path) -> Result<sled::Db, StoreError> {
