@@ -4,9 +4,12 @@
 mod clock;
 mod damage;
 mod full;
+#[allow(dead_code, reason = "the log's own tests use more of it")]
 // The same mounts as in the log's own tests: a file of its own, without ties to the library.
 #[path = "../../src/storage/tests/mounts.rs"]
 mod mounts;
 mod power;
 mod reset;
-mod server;
+#[allow(dead_code, reason = "each test program uses a part of what they share")]
+#[path = "../support/mod.rs"]
+mod support;
