@@ -48,13 +48,20 @@ fn kill_and_check(rounds: usize) {
         server.kill();
         stop.store(true, Ordering::SeqCst);
         clients.into_iter().for_each(|client| client.join().unwrap());
+        if round % 3 == 0 {
+            check_files(directory.path(), "a kill damages nothing");
+        }
     }
     let server = start(directory.path());
     finish_what_is_left(&server);
     check(&server, &ledger);
     assert!(server.stop().success(), "SIGTERM ends in order");
-    let (code, said) = verify(&directory.path().join("data"));
-    assert_eq!(code, Some(0), "the fold equals the views (E3), and every file is as it was written: {said}");
+    check_files(directory.path(), "the fold equals the views (E3), and every file is as it was written");
+}
+
+fn check_files(directory: &Path, what: &str) {
+    let (code, said) = verify(&directory.join("data"));
+    assert_eq!(code, Some(0), "{what}: {said}");
 }
 
 fn start(directory: &Path) -> Server {

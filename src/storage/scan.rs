@@ -77,6 +77,16 @@ impl FoundPages {
         latest
     }
 
+    /// The last page before `next`, by its first seq, and where the chain stands behind it; or the seq that is missing.
+    pub fn last_before(&self, start: ChainEnd, next: Seq) -> Result<(Seq, ChainEnd), Seq> {
+        let (mut page, mut end) = (start.next, start);
+        while end.next < next {
+            let place = self.next(&end).ok_or(end.next)?;
+            (page, end) = (end.next, place.after);
+        }
+        if end.next == next && end != start { Ok((page, end)) } else { Err(next) }
+    }
+
     fn is_continued(&self, end: &ChainEnd) -> bool {
         self.0.get(&end.next).is_some_and(|places| places.iter().any(|place| place.before == *end))
     }

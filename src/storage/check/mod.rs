@@ -29,6 +29,7 @@ use crate::domain::job::FileInfo;
 use crate::log::snapshot::DamagedSnapshot;
 use crate::storage::disk;
 use crate::storage::open::OpenError;
+use crate::storage::reset;
 
 /// How many damaged places and how many leftovers are listed; more are counted.
 pub const LISTED_MAX: usize = 1000;
@@ -215,6 +216,7 @@ fn top_level(look: &mut Look<'_>, name: &str, path: &Path) {
         "LOCK" | "ballast" | "log" | "snapshots" | "views" | "logs" | "files" | "groups" | "scratch" => {}
         "RESET" => look.leftover(path, "a reset was begun here; the next start finishes it"),
         "log.rebuilt" => look.leftover(path, "a rebuilding of the log was begun here; the next start finishes it"),
+        _ if name.starts_with(reset::ARCHIVE_INSIDE) => look.leftover(path, "what a reset moved aside"),
         _ if name.starts_with("log.damaged-") => look.leftover(path, "a damaged log that was put aside"),
         _ => look.stray(path, name),
     }

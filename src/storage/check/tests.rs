@@ -46,14 +46,14 @@ fn filled() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path();
     let mut opened = open(data, &small_segments()).unwrap();
-    fill(opened.log.as_mut(), 1700);
+    fill(opened.log.as_mut(), 1100);
     let snapshots = SnapshotFiles::open(data, opened.lineage).unwrap();
     snapshots.save(Seq(5), &mut |out| out.write_all(b"an old state")).unwrap();
     snapshots.save(Seq(9), &mut |out| out.write_all(b"a state")).unwrap();
     let views = SledFinished::open(&data.join("views"), opened.lineage).unwrap();
     let jobs: Vec<_> =
         (1..200).map(|n| Arc::new(if n % 9 == 0 { rich_job(n, n, 30) } else { plain_job(n, n) })).collect();
-    views.put(&jobs, Seq(1700)).unwrap();
+    views.put(&jobs, Seq(1100)).unwrap();
     drop(views);
     let logs = JobLogs::open(data).unwrap();
     let line = |text: &str| NewLine { at: Timestamp::from_ms(7), stream: "stderr".into(), text: text.into() };
@@ -113,6 +113,9 @@ enum Finder {
     Nobody,
 }
 
+/// In how many places of each file.
+const FLIPS: usize = 10;
+
 /// Each kind of file that a data directory has.
 const KINDS: [(&str, Finder); 19] = [
     ("LOCK", Finder::Nobody),
@@ -149,8 +152,8 @@ fn one_flipped_byte_in_any_file_whose_content_matters_is_found() {
             continue;
         }
         let whole = std::fs::read(&path).unwrap();
-        for part in 0..if finder == Finder::Here { 24 } else { 0 } {
-            let at = whole.len() * part / 24 + (part * 31).min(whole.len() / 24);
+        for part in 0..if finder == Finder::Here { FLIPS } else { 0 } {
+            let at = (whole.len() * part / FLIPS + part * 31 % 40).min(whole.len() - 1);
             let mut damaged = whole.clone();
             damaged[at] ^= 0x10;
             std::fs::write(&path, &damaged).unwrap();

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::storage::check::check_stores;
 use crate::storage::open;
 use crate::storage::tests::child::{Writer, check, child_options};
 use crate::storage::tests::mounts::{Mount, make_image};
@@ -34,6 +35,7 @@ fn survive_kills(rounds: usize) {
         let mut writer = Writer::start(dir.path());
         writer.wait_for(1 + chance(round) % 60);
         let committed = writer.kill();
+        assert_eq!(check_stores(dir.path()).damaged, [], "kill {round} damages nothing");
         let opened = open(dir.path(), &child_options()).unwrap();
         let written = check(&opened, committed, &format!("kill {round}"));
         if round % 2 == 0 {
@@ -76,6 +78,7 @@ fn survive_power_cuts(rounds: usize) {
         drop(mount);
 
         let mount = Mount::image(&next).expect("what could be mounted once can be mounted again");
+        assert_eq!(check_stores(&mount.path().join("data")).damaged, [], "power cut {round} damages nothing");
         let opened = open(&mount.path().join("data"), &child_options()).unwrap();
         written = check(&opened, committed.max(written), &format!("power cut {round}"));
         drop(opened);

@@ -4,7 +4,7 @@ mod child;
 mod crash;
 mod damage;
 mod full_disk;
-mod mounts;
+pub mod mounts;
 mod places;
 mod syncs;
 mod torn;

@@ -69,5 +69,5 @@ pub fn make_image(path: &Path, bytes: u64) -> bool {
 /// itself what a test says that passes.
 pub fn could_not_run(why: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
-    let _ = writeln!(std::io::stderr(), "COULD NOT RUN {test}: {}", why.trim());
+    let _ = writeln!(std::io::stderr(), "COULD NOT RUN {test}: {}", why.lines().next().unwrap_or_default().trim());
 }

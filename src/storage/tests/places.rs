@@ -5,8 +5,9 @@ use std::path::Path;
 
 use crate::log::conformance::{append, records};
 use crate::storage::head::HeadFile;
+use crate::storage::tests::damage::contents;
 use crate::storage::tests::mounts::{Mount, could_not_run};
-use crate::storage::tests::{active, everything, fill, options, small_segments};
+use crate::storage::tests::{active, everything, fill, options, segments, small_segments};
 use crate::storage::{DirectoryLock, OpenError, disk, open};
 
 /// A directory in which nothing can be written: calls `check` with it, if there is a way to make one.
@@ -81,6 +82,100 @@ fn one_damaged_slot_of_head_is_told_of_and_written_anew_by_the_first_commit() {
         drop(opened);
         assert_eq!(HeadFile::open(&dir.path().join("log/HEAD")).unwrap().unwrap().0.damaged_slot(), None);
     }
+}
+
+/// A log with some events, closed or killed, in a directory of this name.
+fn log_in(data: &Path, events: u64) {
+    let mut opened = open(data, &options()).unwrap();
+    fill(opened.log.as_mut(), events);
+}
+
+/// A log whose files are sound but not those that HEAD saw is refused, says what and what to do, and stays as it is.
+#[track_caller]
+fn check_refused(data: &Path, detail: &str) {
+    let before = contents(&data.join("log"));
+    let error = open(data, &options()).unwrap_err();
+    let text = error.to_string();
+    assert!(error.is_damage() && text.contains(detail) && text.contains("daybook verify"), "{text}");
+    assert!(contents(&data.join("log")) == before, "{text}: nothing was changed");
+}
+
+#[test]
+fn a_sound_log_that_is_older_than_head_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    log_in(&data, 300);
+    let old = dir.path().join("old");
+    disk::copy_dir(&active(&data), &old).unwrap();
+    log_in(&data, 600);
+    let segment = active(&data);
+    disk::remove_dir(&segment).unwrap();
+    disk::copy_dir(&old, &segment).unwrap();
+    check_refused(&data, "event 600");
+}
+
+#[test]
+fn a_head_that_is_older_than_the_log_is_brought_up_to_it() {
+    let dir = tempfile::tempdir().unwrap();
+    log_in(dir.path(), 300);
+    let head = dir.path().join("log/HEAD");
+    let old = std::fs::read(&head).unwrap();
+    log_in(dir.path(), 600);
+    std::fs::write(&head, old).unwrap();
+    let opened = open(dir.path(), &options()).unwrap();
+    assert_eq!(everything(&opened).len(), 600, "after a power cut HEAD may be some seconds behind");
+}
+
+#[test]
+fn the_segment_or_the_head_of_another_log_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mine, other) = (dir.path().join("mine"), dir.path().join("other"));
+    log_in(&mine, 300);
+    log_in(&other, 300);
+    let head = mine.join("log/HEAD");
+    let own = std::fs::read(&head).unwrap();
+    std::fs::copy(other.join("log/HEAD"), &head).unwrap();
+    check_refused(&mine, "event 300");
+    std::fs::write(&head, own).unwrap();
+    let segment = active(&mine);
+    disk::remove_dir(&segment).unwrap();
+    disk::copy_dir(&active(&other), &segment).unwrap();
+    check_refused(&mine, "event 300");
+}
+
+#[test]
+fn a_cut_segment_that_was_not_yet_sealed_is_never_given_to_sled() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut opened = open(dir.path(), &small_segments()).unwrap();
+    fill(opened.log.as_mut(), 2500);
+    drop(opened);
+    let name = &segments(dir.path())[1];
+    let second = dir.path().join("log").join(name);
+    disk::remove_file(&second.join("SEALED")).unwrap();
+    let database = disk::open_file(&second.join("db")).unwrap();
+    let length = database.metadata().unwrap().len();
+    database.set_len(length / 2).unwrap();
+    check_refused(dir.path(), name);
+    disk::remove_file(&second.join("db")).unwrap();
+    check_refused(dir.path(), name);
+}
+
+#[test]
+fn a_log_beside_which_sled_made_files_of_its_own_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    log_in(dir.path(), 300);
+    std::fs::write(active(dir.path()).join("blobs/17"), b"x").unwrap();
+    let text = open(dir.path(), &options()).unwrap_err().to_string();
+    assert!(text.contains("never synced") && text.contains("blobs"), "{text}");
+}
+
+#[test]
+fn a_file_where_the_data_directory_should_be_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    std::fs::write(&path, b"a file").unwrap();
+    let text = open(&path, &options()).unwrap_err().to_string();
+    assert!(text.contains("make the data directory") && text.contains(path.to_str().unwrap()), "{text}");
 }
 
 #[test]

@@ -4,7 +4,8 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
 
 use crate::domain::id::{JobId, Ordinal, Seq};
 use crate::domain::time::Timestamp;
@@ -13,10 +14,13 @@ use crate::log::snapshot::SnapshotStore;
 use crate::storage::files::JobFiles;
 use crate::storage::joblogs::{JobLogs, NewLine};
 use crate::storage::tests::{fill, options, segments, small_segments};
+use crate::storage::writer::HEAD_SYNC_EVERY;
 use crate::storage::{SnapshotFiles, open};
 
 /// The directories that are watched, and what was synced below them.
 static WATCHED: Mutex<Vec<(PathBuf, Vec<PathBuf>)>> = Mutex::new(Vec::new());
+/// Tells of each call.
+static NEWS: Condvar = Condvar::new();
 
 /// # Safety
 /// Any descriptor may be passed, as to the function that it stands for.
@@ -42,6 +46,7 @@ fn note(descriptor: libc::c_int, answer: libc::c_long) -> libc::c_int {
         for (dir, synced) in watched.iter_mut() {
             synced.extend(path.strip_prefix(dir).map(Path::to_path_buf));
         }
+        NEWS.notify_all();
     }
     answer as libc::c_int
 }
@@ -63,6 +68,19 @@ impl Watch {
         let mut watched = WATCHED.lock().unwrap();
         let (_, synced) = watched.iter_mut().find(|(dir, _)| *dir == self.dir).unwrap();
         std::mem::take(synced).into_iter().map(|path| path.to_string_lossy().into_owned()).collect()
+    }
+}
+
+impl Watch {
+    /// Waits until a path is synced.
+    fn wait_for(&self, wanted: &str) {
+        let is_missing = |watched: &mut Vec<(PathBuf, Vec<PathBuf>)>| {
+            let (_, synced) = watched.iter().find(|(dir, _)| *dir == self.dir).unwrap();
+            !synced.contains(&wanted.into())
+        };
+        let watched = WATCHED.lock().unwrap();
+        let waited = NEWS.wait_timeout_while(watched, HEAD_SYNC_EVERY * 10, is_missing).unwrap();
+        assert!(!waited.1.timed_out(), "{wanted} is synced");
     }
 }
 
@@ -155,6 +173,17 @@ fn head_is_marked_open_and_synced_before_the_first_commit_is_answered() {
     append(log.as_mut(), records(1..=1));
     let synced = watch.synced();
     assert!(place(&synced, "log/HEAD") < place(&synced, &format!("{FIRST}/db")), "{synced:?}");
+}
+
+#[test]
+fn head_is_synced_some_seconds_after_a_commit_though_nobody_writes_any_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let watch = Watch::over(dir.path());
+    let mut log = open(dir.path(), &options()).unwrap().log;
+    append(log.as_mut(), records(1..=1));
+    watch.synced();
+    watch.wait_for("log/HEAD");
+    assert!(HEAD_SYNC_EVERY <= Duration::from_secs(5));
 }
 
 #[test]
