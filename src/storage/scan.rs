@@ -58,6 +58,11 @@ pub fn read_page(file: &File, place: &Place) -> io::Result<Vec<u8>> {
 }
 
 impl FoundPages {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Where the chain stands before the page that begins at `first`, as its last copy says.
     pub fn before(&self, first: Seq, lineage: Option<Uuid>) -> Option<ChainEnd> {
         let fits = |place: &&Place| lineage.is_none_or(|lineage| place.before.lineage == lineage);

@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::mounts::{Mount, make_image};
-use crate::support::server::{Server, Start, write_config};
+use crate::support::server::{Server, Start, verify, write_config};
 
 const IMAGE_BYTES: u64 = 192 * 1024 * 1024;
 const SUBMITTERS: usize = 3;
@@ -55,6 +55,8 @@ fn cut_power(rounds: usize) {
         std::fs::remove_file(&disk).unwrap();
 
         let mount = Mount::image(&next).expect("what could be mounted once can be mounted again");
+        let (code, said) = verify(&mount.path().join("data"));
+        assert_eq!(code, Some(0), "power cut {round} damages nothing: {said}");
         let server = Start::on(&mount.path().join("data")).config(&config).ready();
         checked += known.check(&server, round);
         assert!(server.stop().success());

@@ -1,25 +1,47 @@
 //! Looks at HEAD, at the segments, their seals and their payload files.
 
+use std::fs::File;
+use std::io;
 use std::path::Path;
 
-use crate::storage::check::{Look, RESTORE, REWRITTEN, is_number, sled_files};
-use crate::storage::head;
+use crate::domain::id::Seq;
+use crate::storage::check::{Look, RESTORE, REWRITTEN, sled_files};
+use crate::storage::head::{self, Head};
 use crate::storage::open::explain;
 use crate::storage::payloads;
+use crate::storage::recovery;
+use crate::storage::scan::find_pages;
 use crate::storage::seal::{Seal, SealedSegment};
+use crate::storage::segment::{file_of, first_of};
 
 /// Looks at the whole log. Says whether it was closed in order.
 pub fn check(look: &mut Look<'_>) -> bool {
-    let is_closed = check_head(look);
-    look.each("log", |look, name, path| match name {
-        "HEAD" => {}
-        _ if is_number(name) => check_segment(look, &path, is_closed),
-        _ => look.stray(&path, name),
+    let head = check_head(look);
+    let is_closed = head.is_some_and(|head| head.clean);
+    let last = recovery::segments_in(&look.data.join("log")).ok().and_then(|firsts| firsts.last().copied());
+    look.each("log", |look, name, path| match first_of(name) {
+        _ if name == "HEAD" => {}
+        Some(first) if last == Some(first) && is_being_made(&look.data.join(&path), first, head) => {
+            look.leftover(&path, "it was being made when the server ended; the next start makes it anew");
+        }
+        Some(_) => check_segment(look, &path, is_closed),
+        None => look.stray(&path, name),
     });
     is_closed
 }
 
-fn check_head(look: &mut Look<'_>) -> bool {
+/// Whether a crash came while the last segment was made: HEAD promises nothing of it, and no page is in it.
+fn is_being_made(dir: &Path, first: Seq, head: Option<Head>) -> bool {
+    let is_promised = head.is_none_or(|head| head.segment == first && head.last > Seq::ZERO);
+    let pages = File::open(file_of(dir)).and_then(|file| find_pages(&file, &mut blake3::Hasher::new()));
+    let has_pages = match pages {
+        Ok(found) => !found.is_empty(),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    };
+    !is_promised && !has_pages
+}
+
+fn check_head(look: &mut Look<'_>) -> Option<Head> {
     let path = Path::new("log").join("HEAD");
     match head::examine(&look.data.join(&path)) {
         Ok(examined) => {
@@ -27,11 +49,11 @@ fn check_head(look: &mut Look<'_>) -> bool {
             for flaw in examined.flaws {
                 look.damaged(&path, Some(flaw.place), flaw.detail, next_step);
             }
-            examined.newest.is_some_and(|head| head.clean)
+            examined.newest
         }
         Err(error) => {
             look.unreadable(&path, &error, RESTORE);
-            false
+            None
         }
     }
 }

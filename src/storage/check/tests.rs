@@ -235,6 +235,29 @@ fn a_job_that_runs_may_have_lost_its_last_lines_and_one_that_ended_may_not() {
 }
 
 #[test]
+fn a_segment_that_was_being_made_when_the_power_was_cut_is_no_damage_and_one_without_its_pages_is() {
+    let dir = filled();
+    let data = dir.path();
+    let unborn = data.join("log").join(format!("{:020}", 1101));
+    std::fs::create_dir(&unborn).unwrap();
+    for (name, bytes) in [("", 0), ("db", 0), ("conf", 0), ("db", 20)] {
+        if !name.is_empty() {
+            std::fs::write(unborn.join(name), vec![0; bytes]).unwrap();
+        }
+        let findings = check_all(data);
+        assert_eq!(findings.damaged, [], "{name} of {bytes} bytes");
+        assert_eq!(findings.leftovers.len(), 1, "{findings:?}");
+        // And the log opens.
+        let copy = tempfile::tempdir().unwrap();
+        disk::copy_dir(data, &copy.path().join("data")).unwrap();
+        open(&copy.path().join("data"), &small_segments()).unwrap();
+    }
+    disk::remove_dir(&unborn).unwrap();
+    disk::remove_file(&active(data).join("db")).unwrap();
+    assert!(!check_all(data).damaged.is_empty(), "HEAD promises its pages");
+}
+
+#[test]
 fn a_file_that_sled_made_beside_its_log_is_damage() {
     let dir = filled();
     std::fs::write(active(dir.path()).join("blobs/17"), b"x").unwrap();
