@@ -7,6 +7,9 @@ use crate::storage::check::{Look, REBUILD};
 use crate::storage::disk;
 use crate::storage::inspect::first_tear;
 
+/// sled takes settings of up to so many bytes for not yet written, and writes them.
+const UNWRITTEN_BYTES_MAX: u64 = 8;
+
 /// Whether a name is that of a snapshot of sled's.
 pub fn is_snapshot(name: &str) -> bool {
     name.strip_prefix("snap.").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_hexdigit()))
@@ -35,6 +38,11 @@ pub fn check_views(look: &mut Look<'_>, is_closed: bool) {
     look.each("views", |look, name, path| match name {
         "DAMAGED" => look.damaged(&path, None, "the stored views were found damaged", REBUILD),
         _ if name.len() == 8 && name.bytes().all(|byte| byte.is_ascii_digit()) => {
+            let settings = look.data.join(&path).join("conf").metadata().map_or(0, |metadata| metadata.len());
+            if settings <= UNWRITTEN_BYTES_MAX {
+                return look
+                    .leftover(&path, "they were being made when the server ended; the next start makes them anew");
+            }
             check_database(look, &path, is_closed, REBUILD);
         }
         _ => look.stray(&path, name),

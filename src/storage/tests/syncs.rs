@@ -14,6 +14,7 @@ use crate::log::snapshot::SnapshotStore;
 use crate::storage::files::JobFiles;
 use crate::storage::joblogs::{JobLogs, NewLine};
 use crate::storage::tests::{fill, options, segments, small_segments};
+use crate::storage::views::SledFinished;
 use crate::storage::writer::HEAD_SYNC_EVERY;
 use crate::storage::{SnapshotFiles, open};
 
@@ -173,6 +174,17 @@ fn head_is_marked_open_and_synced_before_the_first_commit_is_answered() {
     append(log.as_mut(), records(1..=1));
     let synced = watch.synced();
     assert!(place(&synced, "log/HEAD") < place(&synced, &format!("{FIRST}/db")), "{synced:?}");
+}
+
+#[test]
+fn new_views_are_synced_with_their_entries() {
+    let dir = tempfile::tempdir().unwrap();
+    let watch = Watch::over(dir.path());
+    drop(SledFinished::open(&dir.path().join("views"), uuid::Uuid::nil()).unwrap());
+    let synced = watch.synced();
+    for path in ["views", "views/00000001", "views/00000001/db", "views/00000001/conf"] {
+        place(&synced, path);
+    }
 }
 
 #[test]
