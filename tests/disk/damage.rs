@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use serde_json::{Value, json};
 
+use crate::mounts::Mount;
 use crate::support::server::{Refusal, Server, Start, daybook, verify, write_config};
 
 /// The texts of these jobs stay in pages, and fill segments fast.
@@ -143,10 +144,12 @@ impl Truth {
         let relative = path.strip_prefix(data).unwrap();
         let is_tidied = relative.starts_with(Path::new("log").join(last_segment(data))) && relative.ends_with("db");
         assert!(is_late && is_tidied, "{what}: a refusal changes nothing, and {relative:?} has changed: {said}");
-        let own = |path: &Path| std::fs::read(self.data().join(path.strip_prefix(data).unwrap())).ok();
-        for path in before.iter().filter(|(path, bytes)| own(path).as_ref() != Some(*bytes)).map(|(path, _)| path) {
-            // Undo the damage: what was not damaged is still sound.
-            std::fs::write(path, own(path).unwrap()).unwrap();
+        for (path, own) in contents(&self.data()) {
+            let path = data.join(path.strip_prefix(self.data()).unwrap());
+            if before.get(&path) != Some(&own) {
+                // Undo the damage: what was not damaged is still sound.
+                std::fs::write(path, own).unwrap();
+            }
         }
         let (code, verdict) = verify(data);
         assert_eq!(code, Some(0), "{what}: nothing but the damaged file has changed: {verdict}");
@@ -518,6 +521,20 @@ fn damage_to_a_snapshot_costs_nothing_but_time_and_verify_names_it() {
         assert!(server.said.contains("damaged snapshot"), "{damage}: {}", server.said);
         assert_eq!(server.read(&path), expected, "{damage}");
     }
+}
+
+#[test]
+fn on_a_disk_that_takes_no_writes_the_server_says_so_and_verify_works() {
+    let Some(mount) = Mount::memory(256 << 20) else { return };
+    let truth = truth();
+    let data = mount.path().join("data");
+    copy(&truth.data(), &data);
+    mount.forbid_writes();
+    let refusal = Start::on(&data).run().err().expect("nothing can be written");
+    assert_eq!(refusal.status.code(), Some(1));
+    assert!(refusal.said.contains("mounted") && refusal.said.contains("--data"), "{}", refusal.said);
+    let (code, said) = verify(&data);
+    assert_eq!(code, Some(0), "{said}");
 }
 
 #[test]

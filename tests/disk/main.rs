@@ -1,5 +1,6 @@
 //! Holds the real server to its promises about disks: full ones, damaged ones, ones whose power was cut, and a clock
-//! that jumps. Real processes in directories of their own; what needs root says so and is passed over without it.
+//! that jumps. Real processes in directories of their own. What needs root says on stderr without it that it could not
+//! run, and what it shows instead.
 
 mod clock;
 mod damage;

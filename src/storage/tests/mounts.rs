@@ -65,9 +65,21 @@ pub fn make_image(path: &Path, bytes: u64) -> bool {
     false
 }
 
-/// Says on stderr that the present test could not try what it is for, and why. Past the test harness, which keeps to
-/// itself what a test says that passes.
+/// Says on stderr that the present test could not try what it is for, and why.
 pub fn could_not_run(why: &str) {
-    let test = std::thread::current().name().unwrap_or("a test").to_owned();
-    let _ = writeln!(std::io::stderr(), "COULD NOT RUN {test}: {}", why.lines().next().unwrap_or_default().trim());
+    say(&format!("COULD NOT RUN {}: {}", test(), why.lines().next().unwrap_or_default().trim()));
+}
+
+/// Says on stderr what the present test shows instead.
+pub fn shows_instead(what: &str) {
+    say(&format!("{} shows instead: {what}", test()));
+}
+
+fn test() -> String {
+    std::thread::current().name().unwrap_or("a test").to_owned()
+}
+
+/// Past the test harness, which keeps to itself what a test says that passes.
+fn say(words: &str) {
+    let _ = writeln!(std::io::stderr(), "{words}");
 }
