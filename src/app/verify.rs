@@ -72,6 +72,10 @@ fn fold_a_copy(data: &Path, findings: &mut Findings) -> Result<Option<Verdict>, 
     let copy = copy_of(data)?;
     let opened = match storage::open(copy.path(), &Options { ballast_bytes: 0, ..Options::default() }) {
         Ok(opened) => opened,
+        // It is the directory that the operator knows which is newer, not the copy.
+        Err(OpenError::Newer { format, .. }) => {
+            return Err(OpenError::Newer { path: data.to_path_buf(), format }.into());
+        }
         Err(error) => {
             let damage = Damage::of_open(&error).ok_or(error)?;
             findings.damage(damage);

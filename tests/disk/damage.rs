@@ -347,7 +347,7 @@ fn damage_to_a_sealed_segment_is_refused_told_or_harmless() {
 #[test]
 #[ignore = "a soak of a minute: cargo test --release --test disk -- --ignored"]
 fn every_kind_of_damage_to_every_kind_of_file_is_refused_told_or_harmless() {
-    let fates = damage_every("log", &DAMAGES);
+    let fates = damage_every("log/", &DAMAGES);
     for what in ["log/HEAD removed", "log/the last segment/db removed", "log/a segment/db removed"] {
         assert_eq!(fates.get(what), Some(&Fate::Refused), "{what}: {fates:?}");
     }

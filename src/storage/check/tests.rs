@@ -187,6 +187,29 @@ fn files_that_are_missing_or_have_another_size_are_named() {
 }
 
 #[test]
+fn a_replaced_file_of_a_job_that_runs_and_one_without_a_checksum_are_listed_and_no_damage() {
+    let dir = filled();
+    let data = dir.path();
+    store(&JobFiles::open(data).unwrap(), 2, "out.txt", "its replacement, whose event never came");
+    let mut said = said();
+    let of_first = said.files[&job_of(1)].clone();
+    said.files.insert(job_of(2), of_first);
+    let findings = check_jobs(data, Some(&said));
+    assert_eq!(findings.damaged, []);
+    assert!(findings.leftovers.len() == 1 && findings.leftovers[0].detail.contains("replacement"), "{findings:?}");
+    let path = data.join("files").join(dir_name(job_of(2)));
+    std::fs::write(path.join("out.txt"), "torn").unwrap();
+    assert_eq!(check_jobs(data, Some(&said)).damaged.len(), 1, "half a replacement is damage");
+
+    disk::remove_dir(&path).unwrap();
+    said.files.remove(&job_of(2));
+    disk::remove_file(&data.join("files").join(dir_name(job_of(1))).join(".out.txt.blake3")).unwrap();
+    let findings = check_jobs(data, Some(&said));
+    assert_eq!(findings.damaged, []);
+    assert!(findings.leftovers[0].detail.contains("no checksum"), "{findings:?}");
+}
+
+#[test]
 fn what_a_crash_or_a_stranger_left_is_listed_and_is_no_damage() {
     let dir = filled();
     let data = dir.path();
