@@ -5,18 +5,19 @@
 //! process, filled over HTTP in bulks; every figure is printed. The small form looks only at what is there, since a
 //! debug build has no speed to speak of.
 
+#[allow(dead_code, reason = "each test program uses a part of what they share")]
+#[path = "support/mod.rs"]
+mod support;
+
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-/// How long a start may take before the test gives up waiting.
-const PATIENCE: Duration = Duration::from_secs(120);
+use crate::support::server::{Server, Start};
+
 const BULK: usize = 1000;
 const FILLERS: usize = 4;
 /// Every so-manieth job has the rare kind, queue and tag.
@@ -46,7 +47,7 @@ fn a_million_queued_jobs_fit_into_memory_and_are_listed_and_recovered_fast() {
 fn run(jobs: usize, bounds: Option<Bounds>) {
     let directory = tempfile::tempdir().unwrap();
     let mut report = Report { bounds, broken: Vec::new() };
-    let server = Server::start(directory.path(), &Instant::now());
+    let server = start(directory.path());
     let begun = Instant::now();
     fill(&server, jobs);
     println!("fill: {jobs} jobs, {:.0}/s", jobs as f64 / begun.elapsed().as_secs_f64());
@@ -58,7 +59,7 @@ fn run(jobs: usize, bounds: Option<Bounds>) {
     let (server, after_kill) = restart(directory.path(), "SIGKILL", &mut report);
     ask_all(&server, jobs, &mut report);
     report.memory("after SIGKILL and the lists", &server);
-    server.stop();
+    assert!(server.stop().success(), "SIGTERM ends in order");
     let (server, after_stop) = restart(directory.path(), "SIGTERM", &mut report);
     report.memory("after SIGTERM", &server);
     let found = walk(&server, &mut report);
@@ -200,7 +201,7 @@ fn timed(server: &Server, agent: &ureq::Agent, path: &str) -> (Value, Duration) 
 /// Starts the server on what is there and submits a job as soon as it is taken.
 fn restart(directory: &Path, after: &str, report: &mut Report) -> (Server, u128) {
     let begun = Instant::now();
-    let server = Server::start(directory, &begun);
+    let server = start(directory);
     let mut answer = ureq::post(server.at("/api/jobs")).send_json(job(0)).unwrap();
     report.restart(after, begun.elapsed());
     let job: Value = answer.body_mut().read_json().unwrap();
@@ -211,57 +212,6 @@ fn id_of(job: &Value) -> u128 {
     job["id"].as_str().unwrap().parse::<uuid::Uuid>().unwrap().as_u128()
 }
 
-/// Leaves the processor to the server for a moment.
-fn linger(span: Duration) {
-    let (_keep, never) = channel::<()>();
-    assert_eq!(never.recv_timeout(span), Err(RecvTimeoutError::Timeout));
-}
-
-/// The built server as a child process.
-struct Server {
-    child: Child,
-    url: String,
-}
-
-impl Server {
-    fn start(directory: &Path, begun: &Instant) -> Server {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_daybook"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
-            .arg(directory.join("data"))
-            .current_dir(directory)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let url = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{line:?}")).to_owned();
-        let server = Server { child, url };
-        while ureq::get(server.at("/health")).call().is_err() {
-            assert!(begun.elapsed() < PATIENCE, "the server becomes ready");
-            linger(Duration::from_millis(2));
-        }
-        server
-    }
-
-    fn at(&self, path: &str) -> String {
-        format!("{}{path}", self.url)
-    }
-
-    /// A line of `/proc/<pid>/status`, in bytes.
-    fn memory(&self, name: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
-    }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    fn stop(mut self) {
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.child.id() as i32), nix::sys::signal::SIGTERM).unwrap();
-        assert!(self.child.wait().unwrap().success(), "SIGTERM ends in order");
-    }
+fn start(directory: &Path) -> Server {
+    Start::in_directory(directory, Path::new("data")).ready()
 }

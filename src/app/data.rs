@@ -97,6 +97,12 @@ pub fn open_log(config: &Config, now: Timestamp) -> Result<OpenLog, DataError> {
     if opened.torn_events > 0 {
         tracing::info!(events = opened.torn_events, "dropped the beginning of a group whose end was never written");
     }
+    if let Some(slot) = opened.damaged_slot {
+        tracing::warn!(
+            file = %config.data.join("log/HEAD").display(),
+            "slot {slot} of two was damaged and is written anew; nothing is lost, but look after the disk"
+        );
+    }
     if let Some(damaged) = &opened.damaged_log {
         tracing::warn!(kept = %damaged.display(), "the log was damaged: this goes on with what could be saved of it");
     }

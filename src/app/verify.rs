@@ -1,75 +1,145 @@
-//! Checks a stopped server's data: opens a copy, because opening a damaged log would change it, folds the log and
-//! holds the stored views and snapshots against the fold (E3).
+//! Checks a stopped server's data: looks at every file as it is; then opens a copy, because opening a damaged log would
+//! change it, folds the log, and holds the stored views, the snapshots and the jobs' files against the fold (E3).
+//! Changes nothing in the data directory.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::app::data::newest;
-use crate::domain::id::Seq;
-use crate::domain::state::State;
-use crate::engine::verify::{Verdict, VerifyError, verify};
+use crate::domain::id::{JobId, Seq};
+use crate::domain::job::FileInfo;
+use crate::domain::state::{Slot, State};
+use crate::engine::snapshot;
+use crate::engine::verify::{Difference, Verdict, verify};
 use crate::log::snapshot::{DamagedSnapshot, SnapshotError, SnapshotStore};
-use crate::storage::views::{OpenViewsError, SledFinished};
-use crate::storage::{self, DirectoryLock, OpenError, Options, SnapshotFiles, disk};
+use crate::log::{LogReader, ReadError};
+use crate::storage::check::{self, Books, Damage, Findings};
+use crate::storage::open::NEXT_STEP;
+use crate::storage::views::SledFinished;
+use crate::storage::{self, DirectoryLock, OpenError, Opened, Options, SnapshotFiles, disk};
+use crate::views::FinishedStore;
 
-/// What is copied and checked.
-const CHECKED: [&str; 3] = ["log", "snapshots", "views"];
+/// What is copied and opened.
+const OPENED: [&str; 3] = ["log", "snapshots", "views"];
 
 /// What a check found.
 #[derive(Debug)]
 pub struct Report {
-    pub verdict: Verdict,
-    pub damaged_snapshots: Vec<DamagedSnapshot>,
+    /// What the fold of the log comes to; none if it cannot be folded.
+    pub verdict: Option<Verdict>,
+    pub findings: Findings,
 }
 
-/// Why nothing could be checked, or what is damaged.
+/// Why nothing could be checked.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
-    #[error("there is no log in {}", .0.display())]
+    #[error("there is no log in {}; name the data directory of a server with --data", .0.display())]
     NoLog(PathBuf),
-    #[error("could not copy {} to check the copy", path.display())]
+    #[error("could not copy {} to check the copy; it needs as much free disk as the log takes", path.display())]
     Copy { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
     Snapshots(#[from] SnapshotError),
     #[error(transparent)]
-    Views(#[from] OpenViewsError),
-    #[error(transparent)]
-    Verify(#[from] VerifyError),
+    Read(#[from] ReadError),
 }
 
-/// Checks the data directory of a server that is not running. Needs as much free disk beside it as it takes.
+/// Checks the data directory of a server that is not running. Needs free disk for a copy of the log, the snapshots and
+/// the views.
 pub fn check(data: &Path) -> Result<Report, CheckError> {
     if !data.join("log").is_dir() {
         return Err(CheckError::NoLog(data.to_path_buf()));
     }
-    let _lock = DirectoryLock::take(data)?;
-    let copy = copy_of(data)?;
-    let opened = storage::open(copy.path(), &Options { ballast_bytes: 0, ..Options::default() })?;
-    let log = opened.log.reader();
-    let store = SledFinished::open(&copy.path().join("views"), opened.lineage)?;
-    let files = SnapshotFiles::open(copy.path(), opened.lineage)?;
-    let damaged_snapshots = files.newest(log.last())?.damaged;
-    let verdict = verify(&*log, Some(&store), snapshots(&files, log.last()))?;
-    Ok(Report { verdict, damaged_snapshots })
+    let _lock = DirectoryLock::take_to_read(data)?;
+    let mut findings = check::check_stores(data);
+    let verdict = fold_a_copy(data, &mut findings)?;
+    findings.extend(check::check_jobs(data, verdict.as_ref().map(|verdict| verdict as &dyn Books)));
+    Ok(Report { verdict, findings })
 }
 
-/// All snapshots that can be read, the newest first.
-fn snapshots(files: &SnapshotFiles, last: Seq) -> Vec<State> {
-    let mut states: Vec<State> = Vec::new();
-    let mut at_most = last;
-    while let Some(state) = newest(files, at_most) {
-        let seq = state.seq();
-        states.push(state);
-        if seq <= Seq(1) {
-            break;
-        }
-        at_most = Seq(seq.0 - 1);
+impl Books for Verdict {
+    fn has_ended(&self, job: JobId) -> Option<bool> {
+        self.state.slot(job).map(|slot| matches!(slot, Slot::Finished(_)))
     }
-    states
+
+    fn files(&self) -> &BTreeMap<JobId, Vec<FileInfo>> {
+        &self.files
+    }
 }
 
+fn fold_a_copy(data: &Path, findings: &mut Findings) -> Result<Option<Verdict>, CheckError> {
+    let copy = copy_of(data)?;
+    let opened = match storage::open(copy.path(), &Options { ballast_bytes: 0, ..Options::default() }) {
+        Ok(opened) => opened,
+        // It is the directory that the operator knows which is newer, not the copy.
+        Err(OpenError::Newer { format, .. }) => {
+            return Err(OpenError::Newer { path: data.to_path_buf(), format }.into());
+        }
+        Err(error) => {
+            let damage = Damage::of_open(&error).ok_or(error)?;
+            findings.damage(damage);
+            return Ok(None);
+        }
+    };
+    match fold_and_compare(copy.path(), &opened, findings) {
+        Ok(verdict) => Ok(Some(verdict)),
+        Err(CheckError::Read(ReadError::Damaged { place, detail })) => {
+            // Here nobody needs to be told to run this very check.
+            let detail = detail.trim_end_matches(NEXT_STEP).trim_end_matches("; ").to_owned();
+            findings.damage(Damage::of_events(place, detail));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn fold_and_compare(copy: &Path, opened: &Opened, findings: &mut Findings) -> Result<Verdict, CheckError> {
+    let log = opened.log.reader();
+    let store = match SledFinished::open_as_is(&copy.join("views"), opened.lineage) {
+        Ok(store) => store,
+        Err(error) => {
+            findings.damage(Damage::of_views(storage::open::explain(&error)));
+            None
+        }
+    };
+    let files = SnapshotFiles::open(copy, opened.lineage)?;
+    let snapshots = snapshots(&files, &*log, findings)?;
+    let verdict = verify(&*log, store.as_ref().map(|store| store as &dyn FinishedStore), snapshots)?;
+    for difference in &verdict.differences {
+        findings.damage(match difference {
+            Difference::Views { detail } => Damage::of_views(detail.clone()),
+            Difference::Snapshot { at, detail } => {
+                Damage::of_snapshot(DamagedSnapshot { path: files.path(*at), detail: detail.clone() })
+            }
+        });
+    }
+    Ok(verdict)
+}
+
+/// All snapshots that can be read.
+fn snapshots(files: &SnapshotFiles, log: &dyn LogReader, findings: &mut Findings) -> Result<Vec<State>, SnapshotError> {
+    let (mut states, mut at_most) = (Vec::new(), Seq(u64::MAX));
+    loop {
+        let found = files.newest(at_most)?;
+        found.damaged.into_iter().for_each(|damaged| findings.damage(Damage::of_snapshot(damaged)));
+        let Some(found) = found.snapshot else { return Ok(states) };
+        let seq = found.seq;
+        let read = if seq > log.last() {
+            Err("it is of events that the log does not have".to_owned())
+        } else {
+            snapshot::read(found.content).map_err(|error| error.to_string())
+        };
+        match read {
+            Ok(state) => states.push(state),
+            Err(detail) => findings.damage(Damage::of_snapshot(DamagedSnapshot { path: files.path(seq), detail })),
+        }
+        let Some(before) = seq.0.checked_sub(1) else { return Ok(states) };
+        at_most = Seq(before);
+    }
+}
+
+/// A copy beside the data, or where temporary files go if nothing can be written there.
 fn copy_of(data: &Path) -> Result<tempfile::TempDir, CheckError> {
     let failed = |path: &Path| {
         let path = path.to_path_buf();
@@ -77,8 +147,10 @@ fn copy_of(data: &Path) -> Result<tempfile::TempDir, CheckError> {
     };
     let data = data.canonicalize().map_err(failed(data))?;
     let beside = data.parent().unwrap_or(&data);
-    let copy = tempfile::Builder::new().prefix(".daybook-verify-").tempdir_in(beside).map_err(failed(&data))?;
-    for name in CHECKED.into_iter().filter(|name| data.join(name).exists()) {
+    let mut builder = tempfile::Builder::new();
+    let named = builder.prefix(".daybook-verify-");
+    let copy = named.tempdir_in(beside).or_else(|_| named.tempdir()).map_err(failed(&data))?;
+    for name in OPENED.into_iter().filter(|name| data.join(name).exists()) {
         disk::copy_dir(&data.join(name), &copy.path().join(name)).map_err(failed(&data.join(name)))?;
     }
     Ok(copy)

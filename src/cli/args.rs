@@ -78,7 +78,7 @@ pub enum Command {
     Workers,
     /// Say how the server is.
     Status,
-    /// Check the data of a server that is not running: does the fold of the log equal the views?
+    /// Check every file of a server that is not running, and whether the fold of its log equals the views.
     Verify {
         /// Where everything is kept.
         #[arg(long, value_name = "DIR", default_value = "daybook-data")]

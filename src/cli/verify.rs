@@ -2,38 +2,82 @@
 
 use std::path::Path;
 
-use crate::app::verify::{CheckError, check};
+use serde_json::json;
+
+use crate::app::verify::{CheckError, Report, check};
 use crate::cli::console::Console;
 use crate::cli::failure::{Failure, Stop};
 
 /// Checks and reports; damage ends with 1.
-pub fn run(data: &Path, json: bool, console: &mut Console) -> Result<(), Stop> {
+pub fn run(data: &Path, as_json: bool, console: &mut Console) -> Result<(), Stop> {
     let report = check(data).map_err(failure)?;
-    let verdict = &report.verdict;
-    let damaged: Vec<String> = report
-        .damaged_snapshots
-        .iter()
-        .map(|snapshot| format!("the snapshot {}: {}", snapshot.path.display(), snapshot.detail))
-        .chain(verdict.differences.iter().cloned())
-        .collect();
-    if json {
-        let document = serde_json::json!({
-            "seq": verdict.seq, "fold": verdict.fold, "jobs": verdict.jobs, "finished": verdict.finished,
-            "damaged": damaged,
-        });
-        console.data(&format!("{document}"))?;
+    if as_json {
+        console.data(&document(&report).to_string())?;
     } else {
+        print(&report, console)?;
+    }
+    let (damaged, unlisted) = (&report.findings.damaged, report.findings.unlisted);
+    if damaged.is_empty() {
+        return Ok(());
+    }
+    let places = if damaged.len() == 1 { "1 place is".to_owned() } else { format!("{} places are", damaged.len()) };
+    let mut details: Vec<String> = Vec::new();
+    for damage in damaged {
+        details.push(format!("{}: {}", place_of(&damage.file, damage.place.as_deref()), damage.detail));
+        details.push(format!("  next: {}", damage.next_step));
+    }
+    if unlisted > 0 {
+        details.push(format!("and {unlisted} more"));
+    }
+    Err(Failure { details, ..Failure::of_asker(format!("{places} damaged in {}", data.display())) }.into())
+}
+
+fn print(report: &Report, console: &mut Console) -> Result<(), Stop> {
+    if let Some(verdict) = &report.verdict {
         console.data(&format!("events    {}", verdict.seq))?;
         console.data(&format!("jobs      {}, of which {} have ended", verdict.jobs, verdict.finished))?;
         console.data(&format!("fold      {}", verdict.fold))?;
     }
-    if damaged.is_empty() {
-        return Ok(());
+    let counts = report.findings.counts;
+    console.data(&format!(
+        "checked   segments {}, payload files {}, snapshots {}, logs of jobs {}, files of jobs {}",
+        counts.segments, counts.payload_files, counts.snapshots, counts.job_logs, counts.files
+    ))?;
+    for leftover in &report.findings.leftovers {
+        console.data(&format!("left over {}: {}", leftover.file.display(), leftover.detail))?;
     }
-    let details = damaged;
-    let failure = Failure::of_asker("the views or snapshots do not equal the fold of the log");
-    let hint = "they are disposable: stop the server, remove `views` and `snapshots`, and start it again";
-    Err(Failure { details, ..failure }.hint(hint).into())
+    Ok(())
+}
+
+fn document(report: &Report) -> serde_json::Value {
+    let (verdict, findings) = (report.verdict.as_ref(), &report.findings);
+    let damaged = findings.damaged.iter().map(|damage| {
+        json!({
+            "file": damage.file, "place": damage.place, "detail": damage.detail, "next_step": damage.next_step,
+        })
+    });
+    let leftovers = findings.leftovers.iter().map(|it| json!({ "file": it.file, "detail": it.detail }));
+    json!({
+        "seq": verdict.map(|verdict| verdict.seq),
+        "fold": verdict.map(|verdict| &verdict.fold),
+        "jobs": verdict.map(|verdict| verdict.jobs),
+        "finished": verdict.map(|verdict| verdict.finished),
+        "checked": {
+            "segments": findings.counts.segments,
+            "payload_files": findings.counts.payload_files,
+            "snapshots": findings.counts.snapshots,
+            "job_logs": findings.counts.job_logs,
+            "files": findings.counts.files,
+        },
+        "damaged": damaged.collect::<Vec<_>>(),
+        "leftovers": leftovers.collect::<Vec<_>>(),
+        "unlisted": findings.unlisted,
+    })
+}
+
+fn place_of(file: &Path, place: Option<&str>) -> String {
+    let file = file.display();
+    place.map_or_else(|| file.to_string(), |place| format!("{file}, {place}"))
 }
 
 fn failure(error: CheckError) -> Stop {

@@ -2,18 +2,20 @@
 //!
 //! Reads only. The log is folded twice, so that memory grows with what is kept and not with what happened.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use crate::domain::evolve::evolve;
 use crate::domain::id::{JobId, Seq};
-use crate::domain::job::Job;
+use crate::domain::job::{FileInfo, Job};
 use crate::domain::state::{Slot, State};
 use crate::engine::snapshot;
 use crate::log::{LogReader, ReadError};
-use crate::views::{FinishedStore, ViewError};
+use crate::views::FinishedStore;
 
 /// What the fold of a log comes to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Verdict {
     pub seq: Seq,
     /// A hash of the folded state: equal folds, equal states.
@@ -21,16 +23,27 @@ pub struct Verdict {
     pub jobs: u64,
     pub finished: u64,
     /// What differs, the first of each sort; empty when all is well.
-    pub differences: Vec<String>,
+    pub differences: Vec<Difference>,
+    /// The folded state.
+    pub state: State,
+    /// The files that jobs stored, by job; no job without files.
+    pub files: BTreeMap<JobId, Vec<FileInfo>>,
 }
 
-/// Why nothing could be compared.
-#[derive(Debug, thiserror::Error)]
-pub enum VerifyError {
-    #[error("the log could not be read")]
-    Read(#[from] ReadError),
-    #[error("the stored views could not be read")]
-    Views(#[from] ViewError),
+/// What is not as the fold has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Difference {
+    Snapshot { at: Seq, detail: String },
+    Views { detail: String },
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Difference::Snapshot { at, detail } => write!(f, "the snapshot at {at}: {detail}"),
+            Difference::Views { detail } => write!(f, "the stored views: {detail}"),
+        }
+    }
 }
 
 /// Folds the whole log and compares: every finished job with the store (as far as the store goes), and `snapshots`,
@@ -39,28 +52,42 @@ pub fn verify(
     log: &dyn LogReader,
     store: Option<&dyn FinishedStore>,
     snapshots: Vec<State>,
-) -> Result<Verdict, VerifyError> {
+) -> Result<Verdict, ReadError> {
     let mut folded = State::default();
-    fold(log, &mut folded, &mut |_| Ok(()))?;
+    let mut files = BTreeMap::new();
+    fold(log, &mut folded, &mut |job| note_files(&mut files, &job))?;
     let fold_hash = hash(&folded);
     let mut differences = Vec::new();
     for mut state in snapshots {
         let at = state.seq();
-        fold(log, &mut state, &mut |_| Ok(()))?;
+        fold(log, &mut state, &mut |_| {})?;
         if hash(&state) != fold_hash {
-            differences.push(format!("the snapshot at {at}: {}", first_difference(&folded, &state)));
+            differences.push(Difference::Snapshot { at, detail: first_difference(&folded, &state) });
         }
     }
     if let Some(store) = store {
-        differences.extend(compare_store(log, &folded, store)?);
+        let difference = compare_store(log, &folded, store)?;
+        differences.extend(difference.map(|detail| Difference::Views { detail }));
     }
+    // A job that was dropped has no files any more.
+    files.retain(|id, _| folded.slot(*id).is_some());
+    folded.jobs().for_each(|job| note_files(&mut files, job));
     Ok(Verdict {
         seq: folded.seq(),
         fold: fold_hash,
         jobs: folded.slots().count() as u64,
         finished: folded.stubs().count() as u64,
         differences,
+        files,
+        state: folded,
     })
+}
+
+fn note_files(files: &mut BTreeMap<JobId, Vec<FileInfo>>, job: &Job) {
+    match job.extras.as_ref().map(|extras| &extras.files).filter(|files| !files.is_empty()) {
+        Some(stored) => drop(files.insert(job.id, stored.clone())),
+        None => drop(files.remove(&job.id)),
+    }
 }
 
 /// The hash of a state: over its snapshot, jobs in order.
@@ -70,11 +97,7 @@ pub fn hash(state: &State) -> String {
     hasher.finalize().to_hex().to_string()
 }
 
-fn fold(
-    log: &dyn LogReader,
-    state: &mut State,
-    ended: &mut dyn FnMut(Arc<Job>) -> Result<(), VerifyError>,
-) -> Result<(), VerifyError> {
+fn fold(log: &dyn LogReader, state: &mut State, ended: &mut dyn FnMut(Arc<Job>)) -> Result<(), ReadError> {
     loop {
         let records = log.page_after(state.seq())?;
         if records.is_empty() {
@@ -82,31 +105,28 @@ fn fold(
         }
         for record in &records {
             if let Some(job) = evolve(state, record).filter(|job| job.is_terminal()) {
-                ended(job)?;
+                ended(job);
             }
         }
     }
 }
 
-/// The first finished job that the store has otherwise than the fold, if there is one.
-fn compare_store(
-    log: &dyn LogReader,
-    folded: &State,
-    store: &dyn FinishedStore,
-) -> Result<Option<String>, VerifyError> {
+/// The first finished job that the store has otherwise than the fold, or cannot give, if there is one.
+fn compare_store(log: &dyn LogReader, folded: &State, store: &dyn FinishedStore) -> Result<Option<String>, ReadError> {
     let mut difference = None;
     let mut state = State::default();
     fold(log, &mut state, &mut |job| {
         let is_kept = matches!(folded.slot(job.id), Some(Slot::Finished(stub)) if stub.seq == job.seq);
         if difference.is_some() || !is_kept || job.seq > store.position() {
-            return Ok(());
+            return;
         }
         let place = job.ending().expect("an ended job has an ending").finish_ordinal;
-        let stored = store.get(place)?;
-        if stored.as_deref() != Some(&*job) {
-            difference = Some(format!("the stored job {}: the fold has {job:?}, the views have {stored:?}", job.id));
+        match store.get(place) {
+            Ok(stored) if stored.as_deref() == Some(&*job) => {}
+            Ok(Some(_)) => difference = Some(format!("job {} is another than the log says", job.id)),
+            Ok(None) => difference = Some(format!("job {} is missing", job.id)),
+            Err(error) => difference = Some(format!("job {} cannot be read: {error}", job.id)),
         }
-        Ok(())
     })?;
     Ok(difference)
 }

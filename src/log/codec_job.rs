@@ -51,39 +51,93 @@ pub enum JobDecodeError {
     Items,
 }
 
-/// A job in version 1, without its items.
-#[derive(Serialize, Deserialize)]
-struct HeadV1 {
-    id: JobId,
-    seq: Seq,
-    submitted: Seq,
-    kind: KindName,
-    queue: QueueName,
-    tags: Option<Arc<Vec<Tag>>>,
-    policy: Arc<Policy>,
-    relations: Option<Arc<Relations>>,
-    state: JobState,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-    queued_at: Option<Timestamp>,
-    attempt: u32,
-    failures: u32,
-    lost_count: u32,
-    priority: i8,
-    extras: Option<ExtrasV1>,
+/// A frozen mirror of a domain struct, with `of` and `back` between the two. The fields are in the order of the bytes;
+/// each has the name and the type that it has there, or says with which two functions it goes over and back. A field
+/// that is missing here does not compile.
+macro_rules! mirror {
+    ($(#[$doc:meta])* $Mirror:ident of $Source:ident { $($field:ident: $type:ty $([$over:path, $back:path])?,)* }) => {
+        $(#[$doc])*
+        #[derive(Serialize, Deserialize)]
+        struct $Mirror {
+            $($field: $type,)*
+        }
+
+        impl $Mirror {
+            fn of(source: &$Source) -> $Mirror {
+                let $Source { $($field,)* } = source.clone();
+                $Mirror { $($field: mirror!(@convert $field $($over)?),)* }
+            }
+
+            fn back(self) -> $Source {
+                let $Mirror { $($field,)* } = self;
+                $Source { $($field: mirror!(@convert $field $($back)?),)* }
+            }
+        }
+    };
+    (@convert $value:ident) => { $value };
+    (@convert $value:ident $convert:path) => { $convert($value) };
 }
 
-#[derive(Serialize, Deserialize)]
-struct ExtrasV1 {
-    last_run: Option<EndedRun>,
-    progress: Option<Arc<Progress>>,
-    progress_at: Option<Timestamp>,
-    items: Option<ItemCounts>,
-    error: Option<Arc<JobError>>,
-    checkpoint: Option<Seq>,
-    result: Option<Seq>,
-    files: Vec<FileInfo>,
-    late: u8,
+mirror! {
+    /// A job in version 1, without its items.
+    HeadV1 of Job {
+        id: JobId,
+        seq: Seq,
+        submitted: Seq,
+        kind: KindName,
+        queue: QueueName,
+        tags: Option<Arc<Vec<Tag>>>,
+        policy: Arc<Policy>,
+        relations: Option<Arc<Relations>>,
+        state: JobState,
+        created_at: Timestamp,
+        updated_at: Timestamp,
+        queued_at: Option<Timestamp>,
+        attempt: u32,
+        failures: u32,
+        lost_count: u32,
+        priority: i8,
+        extras: Option<ExtrasV1> [extras_over, extras_back],
+    }
+}
+
+mirror! {
+    /// What most jobs have only once they run; of the items only their counts.
+    ExtrasV1 of Extras {
+        last_run: Option<EndedRun>,
+        progress: Option<Arc<Progress>>,
+        progress_at: Option<Timestamp>,
+        items: Option<ItemCounts> [counts_of, without_items],
+        error: Option<Arc<JobError>>,
+        checkpoint: Option<Seq>,
+        result: Option<Seq>,
+        files: Vec<FileInfo>,
+        late: u8,
+    }
+}
+
+fn extras_over(extras: Option<Arc<Extras>>) -> Option<ExtrasV1> {
+    extras.map(|extras| ExtrasV1::of(&extras))
+}
+
+fn extras_back(extras: Option<ExtrasV1>) -> Option<Arc<Extras>> {
+    extras.map(|extras| Arc::new(extras.back()))
+}
+
+fn counts_of(items: Option<Items>) -> Option<ItemCounts> {
+    items.map(|items| items.counts())
+}
+
+/// The items themselves come later, see [`with_items`].
+fn without_items(_: Option<ItemCounts>) -> Option<Items> {
+    None
+}
+
+impl HeadV1 {
+    fn into_job(self) -> (Job, Option<ItemCounts>) {
+        let counts = self.extras.as_ref().and_then(|extras| extras.items);
+        (self.back(), counts)
+    }
 }
 
 /// A job in one piece.
@@ -158,97 +212,6 @@ pub fn with_items(mut job: Job, counts: Option<ItemCounts>, items: Vec<Item>) ->
         job.extras_mut().items = Some(items);
     }
     Ok(job)
-}
-
-impl HeadV1 {
-    fn of(job: &Job) -> HeadV1 {
-        // Every field is named, so that a new one cannot be forgotten here.
-        let Job {
-            id,
-            seq,
-            submitted,
-            kind,
-            queue,
-            tags,
-            policy,
-            relations,
-            state,
-            created_at,
-            updated_at,
-            queued_at,
-            attempt,
-            failures,
-            lost_count,
-            priority,
-            extras,
-        } = job.clone();
-        let extras = extras.map(|extras| ExtrasV1::of(&extras));
-        HeadV1 {
-            id,
-            seq,
-            submitted,
-            kind,
-            queue,
-            tags,
-            policy,
-            relations,
-            state,
-            created_at,
-            updated_at,
-            queued_at,
-            attempt,
-            failures,
-            lost_count,
-            priority,
-            extras,
-        }
-    }
-
-    fn into_job(self) -> (Job, Option<ItemCounts>) {
-        let counts = self.extras.as_ref().and_then(|extras| extras.items);
-        let job = Job {
-            id: self.id,
-            seq: self.seq,
-            submitted: self.submitted,
-            kind: self.kind,
-            queue: self.queue,
-            tags: self.tags,
-            policy: self.policy,
-            relations: self.relations,
-            state: self.state,
-            created_at: self.created_at,
-            updated_at: self.updated_at,
-            queued_at: self.queued_at,
-            attempt: self.attempt,
-            failures: self.failures,
-            lost_count: self.lost_count,
-            priority: self.priority,
-            extras: self.extras.map(|extras| Arc::new(extras.into_extras())),
-        };
-        (job, counts)
-    }
-}
-
-impl ExtrasV1 {
-    fn of(extras: &Extras) -> ExtrasV1 {
-        let Extras { last_run, progress, progress_at, items, error, checkpoint, result, files, late } = extras.clone();
-        let items = items.map(|items| items.counts());
-        ExtrasV1 { last_run, progress, progress_at, items, error, checkpoint, result, files, late }
-    }
-
-    fn into_extras(self) -> Extras {
-        Extras {
-            last_run: self.last_run,
-            progress: self.progress,
-            progress_at: self.progress_at,
-            items: None,
-            error: self.error,
-            checkpoint: self.checkpoint,
-            result: self.result,
-            files: self.files,
-            late: self.late,
-        }
-    }
 }
 
 fn check_version(version: u8) -> Result<(), JobDecodeError> {

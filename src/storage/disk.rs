@@ -14,7 +14,7 @@ pub fn create_dir(path: &Path) -> io::Result<()> {
         create_dir(&parent)?;
     }
     match fs::create_dir(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        Err(error) if !path.is_dir() => return Err(error),
         _ => {}
     }
     sync_dir(path)?;

@@ -1,6 +1,10 @@
 //! The files that jobs leave: `data/files/<job>/<name>`, there in full or not at all. What is in them is never looked
 //! at, and a name never leads out of the job's directory.
+//!
+//! Beside each lies `.<name>.blake3` with its hash and length, so that damage can be found. It is written first: when a
+//! file replaces another, it has a line for each of the two, and whichever a crash leaves there is as it should be.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -9,6 +13,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::domain::id::JobId;
 use crate::sessions::ports::{FILE_NAME_BYTES_MAX, is_file_name};
 use crate::storage::disk;
+
+/// The directory of files that are still being written.
+pub const INCOMING: &str = ".incoming";
 
 /// Why a file could not be stored or read.
 #[derive(Debug, thiserror::Error)]
@@ -35,14 +42,22 @@ pub struct NewFile {
     file: Option<File>,
     temporary: PathBuf,
     target: PathBuf,
+    hasher: blake3::Hasher,
     bytes: u64,
+}
+
+/// The hash and the length of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sum {
+    pub hash: blake3::Hash,
+    pub bytes: u64,
 }
 
 impl JobFiles {
     /// The files below `data/files`.
     pub fn open(data: &Path) -> Result<JobFiles, FileError> {
         let dir = data.join("files");
-        let incoming = dir.join(".incoming");
+        let incoming = dir.join(INCOMING);
         disk::remove_dir(&incoming).map_err(failed("clear", &incoming))?;
         disk::create_dir(&incoming).map_err(failed("make", &incoming))?;
         Ok(JobFiles { dir, temporaries: AtomicU64::new(0) })
@@ -52,10 +67,10 @@ impl JobFiles {
     pub fn create(&self, job: JobId, name: &str) -> Result<NewFile, FileError> {
         check_name(name)?;
         let number = self.temporaries.fetch_add(1, Ordering::Relaxed);
-        let temporary = self.dir.join(".incoming").join(number.to_string());
+        let temporary = self.dir.join(INCOMING).join(number.to_string());
         let file = File::create(&temporary).map_err(failed("make", &temporary))?;
         let target = self.dir_of(job).join(name);
-        Ok(NewFile { file: Some(file), temporary, target, bytes: 0 })
+        Ok(NewFile { file: Some(file), temporary, target, hasher: blake3::Hasher::new(), bytes: 0 })
     }
 
     /// A job's file with its size in bytes; none if there is none.
@@ -77,7 +92,51 @@ impl JobFiles {
     }
 
     fn dir_of(&self, job: JobId) -> PathBuf {
-        self.dir.join(job.to_string())
+        self.dir.join(dir_name(job))
+    }
+}
+
+/// The name of a job's directory.
+pub fn dir_name(job: JobId) -> String {
+    job.to_string()
+}
+
+/// Whether a name in a job's directory is that of a checksum, which no file of a job can have.
+pub fn is_checksum(name: &str) -> bool {
+    name.starts_with('.')
+}
+
+fn checksum_of(file: &Path) -> PathBuf {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    file.with_file_name(format!(".{name}.blake3"))
+}
+
+impl Sum {
+    /// Reads a whole file.
+    pub fn of_file(path: &Path) -> io::Result<Sum> {
+        let mut hasher = blake3::Hasher::new();
+        let bytes = io::copy(&mut File::open(path)?, &mut hasher)?;
+        Ok(Sum { hash: hasher.finalize(), bytes })
+    }
+
+    /// What was noted when the file was stored; two when it replaced another, none if it is older than checksums are.
+    /// A line that cannot be read fits no file.
+    pub fn kept(file: &Path) -> io::Result<Vec<Option<Sum>>> {
+        match fs::read(checksum_of(file)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            bytes => Ok(String::from_utf8_lossy(&bytes?).lines().map(Sum::parse).collect()),
+        }
+    }
+
+    fn parse(line: &str) -> Option<Sum> {
+        let (hash, bytes) = line.split_once(' ')?;
+        Some(Sum { hash: blake3::Hash::from_hex(hash).ok()?, bytes: bytes.parse().ok()? })
+    }
+}
+
+impl fmt::Display for Sum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.hash.to_hex(), self.bytes)
     }
 }
 
@@ -89,9 +148,9 @@ impl NewFile {
 
     /// Goes on with a file that was moved over the one that is written.
     pub fn moved_in(&mut self) -> io::Result<()> {
-        let file = File::open(&self.temporary)?;
-        self.bytes = file.metadata()?.len();
-        self.file = Some(file);
+        self.file = Some(File::open(&self.temporary)?);
+        self.hasher = blake3::Hasher::new();
+        self.bytes = io::copy(&mut File::open(&self.temporary)?, &mut self.hasher)?;
         Ok(())
     }
 
@@ -101,15 +160,25 @@ impl NewFile {
         file.sync_all().map_err(failed("sync", &self.temporary))?;
         let dir = self.target.parent().expect("a job's file lies in the job's directory");
         disk::create_dir(dir).map_err(failed("make", dir))?;
+        self.note_sum().map_err(failed("note the checksum of", &self.target))?;
         fs::rename(&self.temporary, &self.target).map_err(failed("name", &self.target))?;
         disk::sync_dir(dir).map_err(failed("sync", dir))?;
         Ok(self.bytes)
+    }
+
+    /// Notes the checksum, and keeps that of the file which is replaced.
+    fn note_sum(&self) -> io::Result<()> {
+        let new = Sum { hash: self.hasher.finalize(), bytes: self.bytes };
+        let replaced = Sum::kept(&self.target)?.into_iter().flatten().next().filter(|old| *old != new);
+        let lines: String = [Some(new), replaced].iter().flatten().map(|sum| format!("{sum}\n")).collect();
+        disk::write_bytes(&checksum_of(&self.target), lines.as_bytes())
     }
 }
 
 impl Write for NewFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.as_mut().expect("a file that is written is not finished").write(bytes)?;
+        self.hasher.update(&bytes[..written]);
         self.bytes += written as u64;
         Ok(written)
     }
@@ -170,6 +239,27 @@ mod tests {
         }
         files.remove(job()).unwrap();
         assert_eq!(content(&files, "out.txt"), None);
+    }
+
+    #[test]
+    fn the_checksum_of_a_file_fits_it_and_the_one_that_it_replaced_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = JobFiles::open(dir.path()).unwrap();
+        let path = files.dir_of(job()).join("out.txt");
+        let fits = || Sum::kept(&path).unwrap().contains(&Some(Sum::of_file(&path).unwrap()));
+        for text in ["first", "the second", "the second", "a third"] {
+            let mut file = files.create(job(), "out.txt").unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            file.finish().unwrap();
+            assert!(fits(), "{text}");
+        }
+        for (text, as_stored) in [("the second", true), ("first", false), ("a thirD", false), ("", false)] {
+            fs::write(&path, text).unwrap();
+            assert_eq!(fits(), as_stored, "{text:?}");
+        }
+        fs::remove_file(checksum_of(&path)).unwrap();
+        assert_eq!(Sum::kept(&path).unwrap(), []);
+        assert!(is_checksum(&checksum_of(&path).file_name().unwrap().to_string_lossy()));
     }
 
     #[test]

@@ -58,6 +58,8 @@ impl Head {
 pub enum HeadError {
     #[error("it is empty or damaged")]
     Damaged,
+    #[error("a newer daybook wrote it, in format {format}")]
+    Newer { format: u16 },
     #[error("it cannot be read")]
     Io(#[from] io::Error),
 }
@@ -67,9 +69,42 @@ pub enum HeadError {
 pub struct HeadFile {
     file: File,
     turn: u64,
+    damaged_slot: Option<u64>,
 }
 
-const MAGIC: [u8; 8] = *b"DBHEAD\x01\x00";
+/// What a look at the file found.
+#[derive(Debug)]
+pub struct Examined {
+    pub newest: Option<Head>,
+    pub flaws: Vec<Flaw>,
+}
+
+/// A part of the file that is not as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flaw {
+    pub place: String,
+    pub detail: &'static str,
+}
+
+/// What one of the two slots holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Slot {
+    Said {
+        turn: u64,
+        head: Head,
+    },
+    /// It was not yet written.
+    Blank,
+    Damaged,
+    Newer {
+        format: u16,
+    },
+}
+
+const MAGIC: [u8; 6] = *b"DBHEAD";
+/// The format of the whole data directory: a change that an older daybook would misread raises it. In every format the
+/// magic, this number and the checksum of a slot stay in their places.
+const FORMAT: u16 = 1;
 const SLOT_BYTES: usize = 128;
 const SLOT_DISTANCE: u64 = 4096;
 const CHECKSUM_AT: usize = SLOT_BYTES - 4;
@@ -81,7 +116,7 @@ impl HeadFile {
             file.write_all_at(&encode(head, 1), slot_at(1))?;
             file.set_len(2 * SLOT_DISTANCE)
         })?;
-        Ok(HeadFile { file: disk::open_file(path)?, turn: 1 })
+        Ok(HeadFile { file: disk::open_file(path)?, turn: 1, damaged_slot: None })
     }
 
     /// Opens the file and reads it; none if there is no such file.
@@ -90,9 +125,18 @@ impl HeadFile {
             return Ok(None);
         }
         let file = disk::open_file(path)?;
-        let newest = [0, 1].into_iter().filter_map(|slot| read_slot(&file, slot)).max_by_key(|(turn, _)| *turn);
-        let (turn, head) = newest.ok_or(HeadError::Damaged)?;
-        Ok(Some((HeadFile { file, turn }, head)))
+        let slots = [read_slot(&file, 0), read_slot(&file, 1)];
+        if let Some(Slot::Newer { format }) = slots.iter().find(|slot| matches!(slot, Slot::Newer { .. })) {
+            return Err(HeadError::Newer { format: *format });
+        }
+        let (turn, head) = newest(&slots).ok_or(HeadError::Damaged)?;
+        let damaged_slot = (0..).zip(&slots).find(|(_, slot)| is_damaged(slot, turn)).map(|(number, _)| number);
+        Ok(Some((HeadFile { file, turn, damaged_slot }, head)))
+    }
+
+    /// The number of the slot that could not be read while the other one could.
+    pub fn damaged_slot(&self) -> Option<u64> {
+        self.damaged_slot
     }
 
     /// Writes what is true now. It reaches the disk with the next [`HeadFile::sync`], or when the system likes.
@@ -111,15 +155,57 @@ fn slot_at(turn: u64) -> u64 {
     turn % 2 * SLOT_DISTANCE
 }
 
-fn read_slot(file: &File, slot: u64) -> Option<(u64, Head)> {
+/// Looks at the whole file, and changes nothing.
+pub fn examine(path: &Path) -> io::Result<Examined> {
+    let file = File::open(path)?;
+    let slots = [read_slot(&file, 0), read_slot(&file, 1)];
+    let newest = newest(&slots);
+    let turn = newest.map_or(0, |(turn, _)| turn);
+    let mut flaws = Vec::new();
+    for (number, _) in (0..).zip(&slots).filter(|(_, slot)| is_damaged(slot, turn)) {
+        flaws.push(Flaw { place: format!("slot {number}"), detail: "it is empty, or its checksum is wrong" });
+    }
+    let bytes = std::fs::read(path)?;
+    let is_blank = |between: &[u8]| between.iter().all(|byte| *byte == 0);
+    let gaps = bytes.chunks(SLOT_DISTANCE as usize).all(|part| part.get(SLOT_BYTES..).is_some_and(is_blank));
+    if bytes.len() as u64 != 2 * SLOT_DISTANCE || !gaps {
+        flaws.push(Flaw {
+            place: "outside of the slots".into(),
+            detail: "something else stands there than was written",
+        });
+    }
+    Ok(Examined { newest: newest.map(|(_, head)| head), flaws })
+}
+
+fn newest(slots: &[Slot; 2]) -> Option<(u64, Head)> {
+    let said = slots.iter().filter_map(|slot| match slot {
+        Slot::Said { turn, head } => Some((*turn, *head)),
+        Slot::Blank | Slot::Damaged | Slot::Newer { .. } => None,
+    });
+    said.max_by_key(|(turn, _)| *turn)
+}
+
+/// Whether a slot should say something and does not. The second turn writes the slot that the first left blank.
+fn is_damaged(slot: &Slot, newest_turn: u64) -> bool {
+    match slot {
+        Slot::Said { .. } | Slot::Newer { .. } => false,
+        Slot::Blank => newest_turn != 1,
+        Slot::Damaged => true,
+    }
+}
+
+fn read_slot(file: &File, slot: u64) -> Slot {
     let mut bytes = [0; SLOT_BYTES];
-    file.read_exact_at(&mut bytes, slot * SLOT_DISTANCE).ok()?;
-    decode(&bytes)
+    match file.read_exact_at(&mut bytes, slot * SLOT_DISTANCE) {
+        Ok(()) => decode(&bytes),
+        Err(_) => Slot::Damaged,
+    }
 }
 
 fn encode(head: &Head, turn: u64) -> [u8; SLOT_BYTES] {
     let mut slot = [0; SLOT_BYTES];
-    slot[..8].copy_from_slice(&MAGIC);
+    slot[..6].copy_from_slice(&MAGIC);
+    slot[6..8].copy_from_slice(&FORMAT.to_le_bytes());
     slot[8..16].copy_from_slice(&turn.to_le_bytes());
     slot[16..32].copy_from_slice(head.lineage.as_bytes());
     slot[32] = u8::from(head.clean);
@@ -134,11 +220,18 @@ fn encode(head: &Head, turn: u64) -> [u8; SLOT_BYTES] {
     slot
 }
 
-fn decode(slot: &[u8; SLOT_BYTES]) -> Option<(u64, Head)> {
+fn decode(slot: &[u8; SLOT_BYTES]) -> Slot {
     let number = |at: usize| u64::from_le_bytes(slot[at..at + 8].try_into().expect("eight bytes"));
     let checksum = u32::from_le_bytes(slot[CHECKSUM_AT..].try_into().expect("four bytes"));
-    if slot[..8] != MAGIC || crc32fast::hash(&slot[..CHECKSUM_AT]) != checksum {
-        return None;
+    if *slot == [0; SLOT_BYTES] {
+        return Slot::Blank;
+    }
+    if slot[..6] != MAGIC || crc32fast::hash(&slot[..CHECKSUM_AT]) != checksum {
+        return Slot::Damaged;
+    }
+    let format = u16::from_le_bytes([slot[6], slot[7]]);
+    if format != FORMAT {
+        return Slot::Newer { format };
     }
     let head = Head {
         lineage: Uuid::from_slice(&slot[16..32]).expect("sixteen bytes"),
@@ -150,7 +243,7 @@ fn decode(slot: &[u8; SLOT_BYTES]) -> Option<(u64, Head)> {
         file_bytes: number(96),
         earliest: Seq(number(104)),
     };
-    Some((number(8), head))
+    Slot::Said { turn: number(8), head }
 }
 
 #[cfg(test)]
@@ -185,11 +278,58 @@ mod tests {
             file.read_exact_at(&mut byte, slot * SLOT_DISTANCE + 50).unwrap();
             file.write_all_at(&[byte[0] ^ 1], slot * SLOT_DISTANCE + 50).unwrap();
         };
+        assert_eq!(HeadFile::open(&path).unwrap().unwrap().0.damaged_slot(), None);
         damage(0);
-        assert_eq!(HeadFile::open(&path).unwrap().unwrap().1, head(1));
+        let (file, found) = HeadFile::open(&path).unwrap().unwrap();
+        assert_eq!((file.damaged_slot(), found), (Some(0), head(1)));
         damage(1);
         assert!(matches!(HeadFile::open(&path), Err(HeadError::Damaged)));
         std::fs::write(&path, b"").unwrap();
         assert!(matches!(HeadFile::open(&path), Err(HeadError::Damaged)));
+    }
+
+    #[test]
+    fn a_slot_that_was_never_written_is_not_damaged_and_one_that_was_cleared_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("HEAD");
+        let mut file = HeadFile::create(&path, &head(1)).unwrap();
+        assert_eq!(HeadFile::open(&path).unwrap().unwrap().0.damaged_slot(), None);
+        assert_eq!(examine(&path).unwrap().flaws, []);
+        file.write(&head(2)).unwrap();
+        file.write(&head(3)).unwrap();
+        file.file.write_all_at(&[0; SLOT_BYTES], 0).unwrap();
+        assert_eq!(HeadFile::open(&path).unwrap().unwrap().0.damaged_slot(), Some(0));
+    }
+
+    #[test]
+    fn any_flipped_bit_of_the_file_is_found_by_a_look_at_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("HEAD");
+        let mut file = HeadFile::create(&path, &head(1)).unwrap();
+        file.write(&head(2)).unwrap();
+        assert_eq!(examine(&path).unwrap().flaws, []);
+        let whole = std::fs::read(&path).unwrap();
+        for at in (0..SLOT_BYTES).chain([200, 4000]).flat_map(|at| [at, at + SLOT_DISTANCE as usize]) {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            std::fs::write(&path, damaged).unwrap();
+            assert_eq!(examine(&path).unwrap().flaws.len(), 1, "byte {at}");
+        }
+        std::fs::write(&path, &whole[..5000]).unwrap();
+        assert!(!examine(&path).unwrap().flaws.is_empty());
+    }
+
+    #[test]
+    fn a_file_of_a_newer_format_is_called_newer_and_not_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("HEAD");
+        let mut file = HeadFile::create(&path, &head(1)).unwrap();
+        let mut slot = encode(&head(2), 2);
+        slot[6] = 2;
+        let checksum = crc32fast::hash(&slot[..CHECKSUM_AT]);
+        slot[CHECKSUM_AT..].copy_from_slice(&checksum.to_le_bytes());
+        file.file.write_all_at(&slot, 0).unwrap();
+        file.turn = 2;
+        assert!(matches!(HeadFile::open(&path), Err(HeadError::Newer { format: 2 })));
     }
 }

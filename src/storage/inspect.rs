@@ -45,20 +45,57 @@ const LSN_MASK: i64 = i64::MAX;
 const KIND_CAP: u8 = 2;
 const KIND_LAST: u8 = 11;
 
+/// A place at which a file is not as sled writes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tear {
+    /// In bytes from the start of the file.
+    pub at: u64,
+    pub detail: &'static str,
+}
+
 /// Looks for the promised page in a sled file.
 pub fn inspect(path: &Path, promise: &Promise) -> io::Result<Verdict> {
     let file = File::open(path)?;
+    match blocks_in_order(&file)? {
+        Ok(segments) => walk(&file, &segments, promise),
+        Err(offset) => Ok(doubt(format!("the block at byte {offset} has a damaged header"))),
+    }
+}
+
+/// Looks at every byte of a sled file, also those that sled needs no more, and gives the first place that is not as sled
+/// writes it. In a file that is not `closed` the last message may be half written: sled was killed, and nobody was
+/// answered for it.
+pub fn first_tear(path: &Path, closed: bool) -> io::Result<Option<Tear>> {
+    let file = File::open(path)?;
+    let segments = match blocks_in_order(&file)? {
+        Ok(segments) => segments,
+        Err(at) => return Ok(Some(Tear { at, detail: "a block has a damaged header" })),
+    };
+    let mut buffer = vec![0; SLED_SEGMENT_BYTES];
+    for (lsn, offset) in &segments {
+        let length = read_up_to(&file, &mut buffer, *offset)?;
+        let messages = Messages { segment: &buffer[..length], number: (*lsn as u64) / SLED_SEGMENT_BYTES as u64 };
+        let is_last = Some(&(*lsn, *offset)) == segments.last();
+        if let Some((at, detail)) = messages.first_tear(is_last, closed) {
+            return Ok(Some(Tear { at: offset + at as u64, detail }));
+        }
+    }
+    Ok(None)
+}
+
+/// The blocks that hold something, with sled's sequence numbers and in their order; or the place of a damaged one.
+fn blocks_in_order(file: &File) -> io::Result<Result<Vec<(i64, u64)>, u64>> {
     let mut segments = Vec::new();
     for index in 0..file.metadata()?.len().div_ceil(SLED_SEGMENT_BYTES as u64) {
         let offset = index * SLED_SEGMENT_BYTES as u64;
-        match read_segment_header(&file, offset)? {
+        match read_segment_header(file, offset)? {
             SegmentHeader::Used { lsn } => segments.push((lsn, offset)),
             SegmentHeader::Empty => {}
-            SegmentHeader::Damaged => return Ok(doubt(format!("the block at byte {offset} has a damaged header"))),
+            SegmentHeader::Damaged => return Ok(Err(offset)),
         }
     }
     segments.sort_unstable();
-    walk(&file, &segments, promise)
+    Ok(Ok(segments))
 }
 
 fn walk(file: &File, segments: &[(i64, u64)], promise: &Promise) -> io::Result<Verdict> {
@@ -144,6 +181,8 @@ struct Messages<'a> {
 /// How far they can be read.
 struct Walked {
     readable: usize,
+    /// Behind the message that fills up the rest, if there is one.
+    end: usize,
     /// Whether that is as far as they go.
     whole: bool,
 }
@@ -153,30 +192,63 @@ impl Messages<'_> {
         let mut at = SEGMENT_HEADER_BYTES;
         while at + MESSAGE_HEADER_BYTES_MAX <= SLED_SEGMENT_BYTES {
             match self.message_at(at) {
-                Some((KIND_CAP, _)) => return Walked { readable: at, whole: true },
+                Some((KIND_CAP, length)) => return Walked { readable: at, end: at + length, whole: true },
                 Some((_, length)) => at += length,
-                None => return Walked { readable: at, whole: false },
+                None => return Walked { readable: at, end: at, whole: false },
             }
         }
-        Walked { readable: at, whole: true }
+        Walked { readable: at, end: at, whole: true }
+    }
+
+    /// The first place that is not as sled writes it. Only in the last block may messages end before the block does;
+    /// behind them stand zeros, or what was there before sled took the block again.
+    fn first_tear(&self, is_last: bool, closed: bool) -> Option<(usize, &'static str)> {
+        let Walked { end, whole, .. } = self.walk();
+        let rest = &self.segment[end..];
+        if rest.iter().all(|byte| *byte == 0) {
+            return (!whole && !is_last).then_some((end, "its messages break off"));
+        }
+        if whole || !is_last {
+            return Some((end, "it cannot be read on from there"));
+        }
+        if (end + 1..self.segment.len()).any(|at| self.message_at(at).is_some()) {
+            return Some((end, "it cannot be read there, and goes on behind it"));
+        }
+        let head = &rest[..rest.len().min(MESSAGE_HEADER_BYTES_MAX)];
+        let begins = head.iter().any(|byte| *byte != 0);
+        let is_stale = (0..rest.len()).any(|at| self.is_older_message(end + at));
+        let is_torn = begins && !closed;
+        (!is_stale && !is_torn).then_some((end, "something stands behind its last message that sled did not write"))
+    }
+
+    /// Whether a message of an earlier use of the block stands there.
+    fn is_older_message(&self, at: usize) -> bool {
+        self.any_message_at(at).is_some_and(|(_, _, number)| number < self.number)
     }
 
     /// The kind and the whole length of the message at this place, if it is one.
     fn message_at(&self, at: usize) -> Option<(u8, usize)> {
+        self.any_message_at(at).filter(|(_, _, number)| *number == self.number).map(|(kind, length, _)| (kind, length))
+    }
+
+    /// The same of a message that may be older than the block's present use, with the number of that use.
+    fn any_message_at(&self, at: usize) -> Option<(u8, usize, u64)> {
         let mut rest = self.segment.get(at..)?;
         let checksum = u32::from_le_bytes(*rest.split_off_first_chunk()?) ^ u32::MAX;
         let header_start = at + 4;
         let [kind] = *rest.split_off_first_chunk()?;
+        if !(1..=KIND_LAST).contains(&kind) {
+            return None;
+        }
         let length = usize::try_from(take_number(&mut rest)?).ok()?;
         let number = take_number(&mut rest)?;
         let _page = take_number(&mut rest)?;
         let header_end = self.segment.len() - rest.len();
-        let body = rest.get(..length)?;
+        let body = rest.get(..length).filter(|_| number <= self.number)?;
         let mut hasher = crc32fast::Hasher::new();
         hasher.update(body);
         hasher.update(&self.segment[header_start..header_end]);
-        let fits = hasher.finalize() == checksum && number == self.number && (1..=KIND_LAST).contains(&kind);
-        fits.then_some((kind, header_end - at + length))
+        (hasher.finalize() == checksum).then_some((kind, header_end - at + length, number))
     }
 }
 

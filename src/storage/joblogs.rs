@@ -6,7 +6,8 @@
 //! ```
 //!
 //! The number of a line is its place. What a power cut left of the last lines is cut off when the file is opened; a
-//! line that was damaged in the middle keeps its number and says so.
+//! line that was damaged in the middle keeps its number and says so. If even its length is damaged, the next sound frame
+//! is looked for, and what lies between counts as one line.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -143,11 +144,15 @@ impl JobLogs {
         Ok(file)
     }
 
-    /// A directory holds a 256th of the logs: they may be many.
     fn path(&self, job: JobId) -> PathBuf {
         let name = job.to_string();
-        self.dir.join(&name[name.len() - 2..]).join(name)
+        self.dir.join(shard_of(&name)).join(name)
     }
+}
+
+/// The directory of the log with this name: each holds a 256th of them, for they may be many.
+pub fn shard_of(name: &str) -> &str {
+    name.get(name.len().saturating_sub(2)..).unwrap_or_default()
 }
 
 impl Open {
@@ -259,6 +264,46 @@ mod tests {
         let lines = texts(&JobLogs::open(dir.path()).unwrap(), job(1), 0);
         assert_eq!(lines[2], (3, "third".into()));
         assert!(lines[1].1.contains("damaged"), "{lines:?}");
+    }
+
+    #[test]
+    fn a_damaged_length_costs_its_own_line_and_none_behind_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = JobLogs::open(dir.path()).unwrap();
+        let lines: Vec<NewLine> = (1..=600).map(|number| line(&format!("line {number}"))).collect();
+        logs.append(job(1), &lines).unwrap();
+        let path = logs.path(job(1));
+        let whole = std::fs::read(&path).unwrap();
+        let second = 8 + u32::from_le_bytes(whole[..4].try_into().unwrap()) as usize;
+        for at in second..second + 8 {
+            for bit in [0, 3, 7] {
+                let mut bytes = whole.clone();
+                bytes[at] ^= 1 << bit;
+                std::fs::write(&path, &bytes).unwrap();
+                let examined = crate::storage::logfile::examine(&path).unwrap();
+                assert_eq!((examined.damaged, examined.torn_at), (vec![2], None), "bit {bit} of byte {at}");
+                let logs = JobLogs::open(dir.path()).unwrap();
+                assert_eq!(texts(&logs, job(1), 599), [(600, "line 600".into())], "bit {bit} of byte {at}");
+                assert_eq!(texts(&logs, job(1), 2)[0], (3, "line 3".into()));
+                assert!(texts(&logs, job(1), 1)[0].1.contains("damaged"));
+                assert_eq!(logs.append(job(1), &[line("more")]).unwrap(), 601);
+            }
+        }
+    }
+
+    #[test]
+    fn a_look_at_a_torn_log_says_where_and_leaves_it_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = JobLogs::open(dir.path()).unwrap();
+        logs.append(job(1), &[line("first"), line("second")]).unwrap();
+        let path = logs.path(job(1));
+        let whole = std::fs::read(&path).unwrap();
+        assert_eq!(crate::storage::logfile::examine(&path).unwrap().torn_at, None);
+        std::fs::write(&path, &whole[..whole.len() - 3]).unwrap();
+        let examined = crate::storage::logfile::examine(&path).unwrap();
+        let first = 8 + u64::from(u32::from_le_bytes(whole[..4].try_into().unwrap()));
+        assert_eq!((examined.damaged, examined.torn_at), (vec![], Some(first)));
+        assert_eq!(std::fs::read(&path).unwrap().len(), whole.len() - 3);
     }
 
     #[test]

@@ -115,17 +115,8 @@ impl LogFile {
     /// Counts the lines, and cuts the file behind the last that is whole.
     fn scan(&mut self) -> io::Result<()> {
         let length = self.file.metadata()?.len();
-        let mut frames = self.frames_up_to(0, length);
-        let mut pending = Vec::new();
         let mut whole = Vec::new();
-        while let Some(frame) = frames.next_frame()? {
-            pending.push(frame.bytes());
-            // A damaged line counts only if a good one follows: else it is the torn end.
-            if frame.is_good {
-                whole.append(&mut pending);
-            }
-        }
-        drop(frames);
+        scan_frames(&self.file, length, &mut |bytes, _| whole.push(bytes))?;
         whole.into_iter().for_each(|bytes| self.count(bytes));
         if self.bytes < length {
             self.file.set_len(self.bytes)?;
@@ -144,13 +135,49 @@ impl LogFile {
     }
 
     fn frames_from(&self, offset: u64) -> Frames<'_> {
-        self.frames_up_to(offset, self.bytes)
+        Frames::new(&self.file, offset, self.bytes)
     }
+}
 
-    fn frames_up_to(&self, offset: u64, end: u64) -> Frames<'_> {
-        let at = At { file: &self.file, offset };
-        Frames { reader: BufReader::with_capacity(64 * 1024, at).take(end.saturating_sub(offset)) }
+/// What a look at a log file found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Examined {
+    /// The numbers of damaged lines.
+    pub damaged: Vec<u64>,
+    /// Where the last whole line ends, if something stands behind it.
+    pub torn_at: Option<u64>,
+}
+
+/// Looks at every frame of a file, and changes nothing.
+pub fn examine(path: &Path) -> io::Result<Examined> {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let (mut damaged, mut lines, mut end) = (Vec::new(), 0, 0);
+    scan_frames(&file, length, &mut |bytes, is_good| {
+        lines += 1;
+        end += bytes;
+        if !is_good {
+            damaged.push(lines);
+        }
+    })?;
+    Ok(Examined { damaged, torn_at: (end < length).then_some(end) })
+}
+
+/// Calls `visit` with the length of each frame, and whether its checksum is right. Damaged frames count only if a good
+/// one follows: else they are the torn end.
+fn scan_frames(file: &File, length: u64, visit: &mut dyn FnMut(u64, bool)) -> io::Result<()> {
+    let mut frames = Frames::new(file, 0, length);
+    let mut waiting = Vec::new();
+    while let Some(frame) = frames.next_frame()? {
+        match frame.is_good {
+            false => waiting.push(frame.bytes),
+            true => {
+                waiting.drain(..).for_each(|bytes| visit(bytes, false));
+                visit(frame.bytes, true);
+            }
+        }
     }
+    Ok(())
 }
 
 fn full_notice() -> Arc<str> {
@@ -196,39 +223,92 @@ impl Read for At<'_> {
 
 /// Frames one after the other.
 struct Frames<'a> {
-    reader: io::Take<BufReader<At<'a>>>,
+    file: &'a File,
+    /// Where the next frame begins.
+    offset: u64,
+    end: u64,
+    reader: BufReader<At<'a>>,
 }
 
 struct Frame {
+    /// How long it is in the file.
+    bytes: u64,
     content: Vec<u8>,
     is_good: bool,
 }
 
-impl Frames<'_> {
-    /// The next frame; none at the end, or where something stands that has not even the outline of one.
+impl<'a> Frames<'a> {
+    fn new(file: &'a File, offset: u64, end: u64) -> Frames<'a> {
+        Frames { file, offset, end, reader: BufReader::with_capacity(64 * 1024, At { file, offset }) }
+    }
+
+    /// The next frame. Where something stands that has not even the outline of one, all up to the next good frame is
+    /// given as one damaged frame; none if no good frame follows.
     fn next_frame(&mut self) -> io::Result<Option<Frame>> {
-        if self.reader.limit() < FRAME_HEADER_BYTES as u64 {
+        let left = self.end.saturating_sub(self.offset);
+        if left < FRAME_HEADER_BYTES as u64 {
             return Ok(None);
         }
         let mut header = [0; FRAME_HEADER_BYTES];
         self.reader.read_exact(&mut header)?;
-        let length = u32::from_le_bytes(header[..4].try_into().expect("four bytes")) as usize;
-        let checksum = u32::from_le_bytes(header[4..].try_into().expect("four bytes"));
-        if !(9..=CONTENT_BYTES_MAX).contains(&length) || self.reader.limit() < length as u64 {
-            return Ok(None);
+        let (length, checksum) = outline(&header);
+        let bytes = (FRAME_HEADER_BYTES + length) as u64;
+        let mut content = Vec::new();
+        if is_possible(length) && bytes <= left {
+            content.resize(length, 0);
+            self.reader.read_exact(&mut content)?;
         }
-        let mut content = vec![0; length];
-        self.reader.read_exact(&mut content)?;
-        let is_good = crc32fast::hash(&content) == checksum;
-        Ok(Some(Frame { content, is_good }))
+        let is_good = !content.is_empty() && crc32fast::hash(&content) == checksum;
+        // A damaged frame ends where its length says, if a frame begins there; else its length is what is damaged.
+        if is_good || (!content.is_empty() && self.leads_to_good(self.offset + bytes)?) {
+            self.offset += bytes;
+            return Ok(Some(Frame { bytes, content, is_good }));
+        }
+        self.skip_to_good()
+    }
+
+    fn skip_to_good(&mut self) -> io::Result<Option<Frame>> {
+        let mut rest = vec![0; (self.end - self.offset) as usize];
+        self.file.read_exact_at(&mut rest, self.offset)?;
+        let Some(bytes) = (1..rest.len()).find(|at| is_good_frame(&rest[*at..])) else { return Ok(None) };
+        *self = Frames::new(self.file, self.offset + bytes as u64, self.end);
+        Ok(Some(Frame { bytes: bytes as u64, content: Vec::new(), is_good: false }))
+    }
+
+    /// Whether a good frame begins there, or follows behind frames of which only the content is damaged.
+    fn leads_to_good(&self, mut offset: u64) -> io::Result<bool> {
+        while offset < self.end {
+            let mut bytes = vec![0; (FRAME_HEADER_BYTES + CONTENT_BYTES_MAX).min((self.end - offset) as usize)];
+            self.file.read_exact_at(&mut bytes, offset)?;
+            if is_good_frame(&bytes) {
+                return Ok(true);
+            }
+            match bytes.first_chunk().map(outline) {
+                Some((length, _)) if is_possible(length) => offset += (FRAME_HEADER_BYTES + length) as u64,
+                _ => return Ok(false),
+            }
+        }
+        Ok(false)
     }
 }
 
-impl Frame {
-    fn bytes(&self) -> u64 {
-        (FRAME_HEADER_BYTES + self.content.len()) as u64
-    }
+/// The length and the checksum of the content.
+fn outline(header: &[u8; FRAME_HEADER_BYTES]) -> (usize, u32) {
+    let length = u32::from_le_bytes(header[..4].try_into().expect("four bytes")) as usize;
+    (length, u32::from_le_bytes(header[4..].try_into().expect("four bytes")))
+}
 
+fn is_possible(length: usize) -> bool {
+    (9..=CONTENT_BYTES_MAX).contains(&length)
+}
+
+fn is_good_frame(bytes: &[u8]) -> bool {
+    let Some((header, rest)) = bytes.split_first_chunk() else { return false };
+    let (length, checksum) = outline(header);
+    is_possible(length) && rest.get(..length).is_some_and(|content| crc32fast::hash(content) == checksum)
+}
+
+impl Frame {
     fn line(&self, n: u64) -> LogLine {
         self.parse(n).unwrap_or_else(|| LogLine {
             n,

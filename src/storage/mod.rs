@@ -12,13 +12,15 @@
 //! ```
 //!
 //! A write goes `log` (encodes) → `segment` → `chapters` (sled's buffer) → `writer` (a thread of its own) → `sync`; a
-//! read goes `reader` → `cache` → `segments` → `segment` or `seal`. A start goes `open` → `recovery` → `trial` → `inspect`, `verify`.
+//! read goes `reader` → `cache` → `segments` → `segment` or `seal`. A start goes `open` → `recovery` → `trial` →
+//! `inspect`, `verify`. `check` looks at every file of a server that does not run.
 //!
 //! Nothing here decides anything about jobs. A damaged log is never opened for writing.
 
 mod ballast;
 mod cache;
 mod chapters;
+pub mod check;
 pub mod disk;
 pub mod files;
 mod guard;

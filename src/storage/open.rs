@@ -58,6 +58,8 @@ pub struct Opened {
     pub torn_events: u64,
     /// Where the damaged log is kept, if the operator accepted a loss and one was rebuilt from it.
     pub damaged_log: Option<PathBuf>,
+    /// The slot of HEAD that was damaged while the other one served. The first commit writes both anew.
+    pub damaged_slot: Option<u64>,
     /// Keeps other servers out of the data directory; to be held as long as anything is written there.
     pub lock: DirectoryLock,
 }
@@ -75,10 +77,17 @@ pub enum OpenError {
     Locked(PathBuf),
     #[error("could not {step} {}", path.display())]
     Io { step: &'static str, path: PathBuf, source: io::Error },
+    #[error("could not {step} {}; check who owns it and how its disk is mounted, or choose another directory with --data", path.display())]
+    NotWritable { step: &'static str, path: PathBuf, source: io::Error },
     #[error("the disk of {} is full; free some space and start again", path.display())]
     StorageFull { path: PathBuf, source: io::Error },
     #[error("on this system sled's flush does not sync its files, so nothing would be safe; use Linux with glibc")]
     NotSynced,
+    #[error(
+        "{} has format {format}, which a newer daybook wrote and this one cannot read; start the newer one, or choose \
+         another directory with --data", path.display()
+    )]
+    Newer { path: PathBuf, format: u16 },
     #[error("{} cannot be trusted: {detail}; {NEXT_STEP}", path.display())]
     HeadDamaged { path: PathBuf, detail: String },
     #[error("segment {segment} is damaged: {detail}; {NEXT_STEP}")]
@@ -96,9 +105,12 @@ impl OpenError {
     /// An error of the file system, with what was being done.
     pub fn io(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
         let path = path.to_path_buf();
-        move |source| match disk::is_full(&source) {
-            true => OpenError::StorageFull { path, source },
-            false => OpenError::Io { step, path, source },
+        move |source| match source.kind() {
+            _ if disk::is_full(&source) => OpenError::StorageFull { path, source },
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                OpenError::NotWritable { step, path, source }
+            }
+            _ => OpenError::Io { step, path, source },
         }
     }
 
@@ -107,8 +119,9 @@ impl OpenError {
         match self {
             OpenError::HeadDamaged { .. } | OpenError::SegmentDamaged { .. } => true,
             OpenError::SegmentMissing { .. } => true,
-            OpenError::Locked(_) | OpenError::Io { .. } | OpenError::NotSynced => false,
-            OpenError::StorageFull { .. } | OpenError::NoRoomToCheck { .. } => false,
+            OpenError::Locked(_) | OpenError::Io { .. } | OpenError::NotWritable { .. } => false,
+            OpenError::NotSynced | OpenError::StorageFull { .. } | OpenError::NoRoomToCheck { .. } => false,
+            OpenError::Newer { .. } => false,
         }
     }
 }
@@ -124,11 +137,26 @@ impl DirectoryLock {
     pub fn take(data: &Path) -> Result<DirectoryLock, OpenError> {
         disk::create_dir(data).map_err(OpenError::io("make the data directory", data))?;
         let path = data.join("LOCK");
-        let file = disk::open_file(&path).map_err(OpenError::io("open the lock file", &path))?;
+        let file = disk::open_file(&path).map_err(OpenError::io("write to the lock file", &path))?;
+        DirectoryLock::of(file, data)
+    }
+
+    /// Takes the lock of a data directory that is only read: nothing is made there, and it may lie on a medium that
+    /// cannot be written. None if there is no lock to take.
+    pub fn take_to_read(data: &Path) -> Result<Option<DirectoryLock>, OpenError> {
+        let path = data.join("LOCK");
+        match std::fs::File::open(&path) {
+            Ok(file) => DirectoryLock::of(file, data).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(OpenError::io("open the lock file", &path)(error)),
+        }
+    }
+
+    fn of(file: std::fs::File, data: &Path) -> Result<DirectoryLock, OpenError> {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(file) => Ok(DirectoryLock { _file: file }),
             Err((_, nix::errno::Errno::EWOULDBLOCK)) => Err(OpenError::Locked(data.to_path_buf())),
-            Err((_, error)) => Err(OpenError::io("lock", &path)(error.into())),
+            Err((_, error)) => Err(OpenError::io("lock", data)(error.into())),
         }
     }
 }
@@ -159,10 +187,10 @@ pub fn open(data: &Path, options: &Options) -> Result<Opened, OpenError> {
     };
     // Only now: a log that is refused stays as it was found, and so does all around it.
     ballast.settle().map_err(OpenError::io("hold room in", data))?;
-    let (head, torn_events) = (found.head, found.recovered.torn_events);
+    let (head, torn_events, damaged_slot) = (found.head, found.recovered.torn_events, found.head_file.damaged_slot());
     let log = start(&log_dir, found, ballast, options).map_err(OpenError::io("start the log in", &log_dir))?;
     let (clean_shutdown, lineage) = (head.clean && torn_events == 0, head.lineage);
-    Ok(Opened { log: Box::new(log), clean_shutdown, lineage, torn_events, damaged_log, lock })
+    Ok(Opened { log: Box::new(log), clean_shutdown, lineage, torn_events, damaged_log, damaged_slot, lock })
 }
 
 /// Also what a start would find only later, in sealed segments and payload files, is looked at here: whoever accepts
@@ -177,6 +205,10 @@ fn look_or_rebuild(data: &Path, log_dir: &Path, options: &Options) -> Result<(Fo
     }
     let kept = salvage::rebuild(data, options)?;
     Ok((look(log_dir, options)?, Some(kept)))
+}
+
+fn data_dir(log_dir: &Path) -> PathBuf {
+    log_dir.parent().unwrap_or(log_dir).to_path_buf()
 }
 
 struct Found {
@@ -199,6 +231,7 @@ fn look(log_dir: &Path, options: &Options) -> Result<Found, OpenError> {
         }
         Ok(None) => return Err(damaged("it is missing")),
         Err(HeadError::Damaged) => return Err(damaged("it is empty or damaged")),
+        Err(HeadError::Newer { format }) => return Err(OpenError::Newer { path: data_dir(log_dir), format }),
         Err(HeadError::Io(error)) => return Err(OpenError::io("read", &path)(error)),
     };
     let recovered = recover(log_dir, &head, &firsts, options)?;

@@ -60,3 +60,15 @@ impl FetchPayload for Payloads {
         Ok(bytes)
     }
 }
+
+/// The hash that names a pack's file; none if the name is another.
+pub fn hash_of_name(name: &str) -> Option<[u8; 32]> {
+    blake3::Hash::from_hex(name).ok().map(Into::into)
+}
+
+/// The hash of what is in a file.
+pub fn hash_of_file(path: &Path) -> io::Result<[u8; 32]> {
+    let mut hasher = blake3::Hasher::new();
+    io::copy(&mut File::open(path)?, &mut hasher)?;
+    Ok(hasher.finalize().into())
+}

@@ -1,6 +1,7 @@
 //! Brings the row of segments back as it was: sealed ones by their seals, the last one page by page, and without the
 //! group at the end that is not complete. What is not as it was written is an error, and then nothing was changed.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use crate::storage::guard::SegmentError;
 use crate::storage::head::Head;
 use crate::storage::inspect::Promise;
 use crate::storage::open::{OpenError, Options, explain};
+use crate::storage::scan::find_pages;
 use crate::storage::seal::{Seal, Sealable};
 use crate::storage::segment::{Segment, file_of, first_of, name_of};
 use crate::storage::segments::{Segments, Slot};
@@ -43,8 +45,8 @@ pub fn recover(log_dir: &Path, head: &Head, firsts: &[Seq], options: &Options) -
     let mut recovery = Recovery::new(log_dir, head, options);
     recovery.check_ends(firsts)?;
     let (last, before) = firsts.split_last().unwrap_or((&head.segment, &[]));
-    for first in before {
-        recovery.take_full(*first)?;
+    for (first, next) in before.iter().zip(firsts.iter().skip(1)) {
+        recovery.take_full(*first, *next)?;
     }
     recovery.take_active(*last)
 }
@@ -80,12 +82,12 @@ impl<'a> Recovery<'a> {
         self.end.filter(|end| end.next != first).map_or(Ok(()), |end| Err(self.missing(end.next)))
     }
 
-    /// A segment behind which there is another one.
-    fn take_full(&mut self, first: Seq) -> Result<(), OpenError> {
+    /// A segment behind which there is another one, which begins at `next`.
+    fn take_full(&mut self, first: Seq, next: Seq) -> Result<(), OpenError> {
         self.check_place(first)?;
         let dir = self.dir(first);
         let seal = Seal::read(&dir).map_err(|error| damaged(first, explain(&error)))?;
-        let Some(seal) = seal else { return self.take_unsealed(first) };
+        let Some(seal) = seal else { return self.take_unsealed(first, next) };
         self.check_seal(first, &seal)?;
         self.segments.push_sealed(first, &dir, seal);
         self.go_on(first, seal.end, seal.last_page);
@@ -111,8 +113,9 @@ impl<'a> Recovery<'a> {
     }
 
     /// The server ended between the roll and the seal.
-    fn take_unsealed(&mut self, first: Seq) -> Result<(), OpenError> {
-        let (segment, start, contents) = self.open_checked(first, CHECK_CACHE_BYTES)?;
+    fn take_unsealed(&mut self, first: Seq, next: Seq) -> Result<(), OpenError> {
+        let promise = self.promise_up_to(first, next)?;
+        let (segment, start, contents) = self.open_checked(first, Some(promise), CHECK_CACHE_BYTES)?;
         let (Some(last_page), None) = (contents.last_page, contents.torn) else {
             return Err(damaged(first, "it has no proper end, but another segment follows".into()));
         };
@@ -130,7 +133,7 @@ impl<'a> Recovery<'a> {
             disk::remove_dir(&dir).map_err(OpenError::io("remove the unfinished segment", &dir))?;
             drop(create(&dir, self.options.cache_bytes).map_err(|error| segment_error(first, &dir, error))?);
         }
-        let (segment, active_start, found) = self.open_checked(first, self.options.cache_bytes)?;
+        let (segment, active_start, found) = self.open_checked(first, self.promise(first), self.options.cache_bytes)?;
         let (contents, torn_events) = self.without_torn(first, &segment, active_start, found)?;
         let payloads = segment.payloads();
         payloads.prepare().map_err(OpenError::io("make the place for payloads in", &dir))?;
@@ -173,9 +176,13 @@ impl<'a> Recovery<'a> {
     }
 
     /// Opens a segment if nothing speaks against it, and reads all of it.
-    fn open_checked(&self, first: Seq, cache_bytes: u64) -> Result<(Segment, ChainEnd, Contents), OpenError> {
+    fn open_checked(
+        &self,
+        first: Seq,
+        promise: Option<Promise>,
+        cache_bytes: u64,
+    ) -> Result<(Segment, ChainEnd, Contents), OpenError> {
         let dir = self.dir(first);
-        let promise = self.promise(first);
         if let Some(promise) = &promise {
             may_open(&dir, first, self.end, promise).map_err(|error| trial_error(first, &dir, error))?;
         }
@@ -193,6 +200,21 @@ impl<'a> Recovery<'a> {
     fn promise(&self, first: Seq) -> Option<Promise> {
         let Head { lineage, last_page: page, last, hash, segment, .. } = *self.head;
         (segment == first && last > Seq::ZERO).then_some(Promise { lineage, page, last, hash })
+    }
+
+    /// What the segment behind it promises of a segment: its pages go up to there.
+    fn promise_up_to(&self, first: Seq, next: Seq) -> Result<Promise, OpenError> {
+        let lineage = self.head.lineage;
+        let path = file_of(&self.dir(first));
+        let found = File::open(&path).and_then(|file| find_pages(&file, &mut blake3::Hasher::new()));
+        let found = found.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => damaged(first, "its file `db` is missing".into()),
+            _ => OpenError::io("read", &path)(error),
+        })?;
+        let start = self.end.or_else(|| found.before(first, Some(lineage)));
+        let last = start.ok_or(first).and_then(|start| found.last_before(start, next));
+        let (page, end) = last.map_err(|seq| damaged(first, format!("event {seq} is not in it")))?;
+        Ok(Promise { lineage, page, last: Seq(next.0 - 1), hash: end.previous })
     }
 
     fn go_on(&mut self, first: Seq, end: ChainEnd, last_page: Seq) {

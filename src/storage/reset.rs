@@ -1,7 +1,8 @@
 //! Drops everything in a data directory, or moves it aside first, as `--reset-on-startup` asks. What it began is
-//! finished at the next start: a log that is half gone is never opened.
+//! finished at the next start: a log that is half gone is never opened. What was moved aside is never dropped.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::domain::time::Timestamp;
@@ -14,7 +15,11 @@ const NOTE: &str = "RESET";
 /// What a reset leaves where it is.
 const KEPT: [&str; 3] = ["LOCK", "ballast", NOTE];
 
-/// Empties a data directory. With `archive`, what was in it is moved to a directory beside it, named by the time.
+/// What an archive's name begins with that lies in the data directory itself.
+pub const ARCHIVE_INSIDE: &str = "archive-";
+
+/// Empties a data directory. With `archive`, what was in it is moved to a directory beside it, named by the time; or to
+/// one in it, where it is a disk of its own and nothing can be moved out.
 /// Gives the archive's path, if something was moved there.
 pub fn reset(data: &Path, archive: bool, now: Timestamp) -> Result<Option<PathBuf>, OpenError> {
     let _lock = DirectoryLock::take(data)?;
@@ -49,7 +54,7 @@ pub fn finish(data: &Path) -> Result<(), OpenError> {
 
 fn entries(data: &Path) -> io::Result<Vec<String>> {
     let mut names = disk::names_in(data)?;
-    names.retain(|name| !KEPT.contains(&name.as_str()));
+    names.retain(|name| !KEPT.contains(&name.as_str()) && !name.starts_with(ARCHIVE_INSIDE));
     Ok(names)
 }
 
@@ -73,13 +78,22 @@ fn move_entries(data: &Path, target: &Path) -> io::Result<()> {
 fn archive_of(data: &Path, now: Timestamp) -> PathBuf {
     let stamp: String = now.to_string().chars().filter(|letter| !matches!(letter, '-' | ':')).collect();
     let absolute = data.canonicalize().unwrap_or_else(|_| data.to_path_buf());
-    let name = absolute.file_name().map_or("data".into(), |name| name.to_string_lossy().into_owned());
-    absolute.with_file_name(format!("{name}.archive-{stamp}"))
+    match absolute.file_name().filter(|_| !is_mounted(&absolute)) {
+        Some(name) => absolute.with_file_name(format!("{}.archive-{stamp}", name.to_string_lossy())),
+        None => absolute.join(format!("{ARCHIVE_INSIDE}{stamp}")),
+    }
+}
+
+/// Whether a directory and the one around it lie on two disks.
+fn is_mounted(path: &Path) -> bool {
+    let device = |path: &Path| path.metadata().map(|metadata| metadata.dev()).ok();
+    path.parent().is_some_and(|parent| device(parent) != device(path))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::tests::mounts::Mount;
 
     fn filled() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
@@ -108,6 +122,21 @@ mod tests {
         assert_eq!(archive.file_name().unwrap(), "data.archive-20261122T051120.123Z");
         assert_eq!(std::fs::read(archive.join("log/1/db")).unwrap(), b"pages");
         assert_eq!(disk::names_in(&dir.path().join("data")).unwrap(), ["LOCK"]);
+    }
+
+    #[test]
+    fn a_directory_that_is_a_disk_of_its_own_keeps_its_archives_inside() {
+        let Some(mount) = Mount::memory(8 << 20) else { return };
+        let data = mount.path();
+        for _ in 0..2 {
+            disk::write_bytes(&data.join("note"), b"text").unwrap();
+            let archive = reset(&data, true, now()).unwrap().unwrap();
+            assert_eq!(archive, data.canonicalize().unwrap().join("archive-20261122T051120.123Z"));
+            assert_eq!(std::fs::read(archive.join("note")).unwrap(), b"text");
+            assert_eq!(disk::names_in(&data).unwrap(), ["LOCK", "archive-20261122T051120.123Z"]);
+        }
+        assert_eq!(reset(&data, false, now()).unwrap(), None);
+        assert!(data.join("archive-20261122T051120.123Z/note").exists(), "an archive is never dropped");
     }
 
     #[test]

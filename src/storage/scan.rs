@@ -58,6 +58,11 @@ pub fn read_page(file: &File, place: &Place) -> io::Result<Vec<u8>> {
 }
 
 impl FoundPages {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Where the chain stands before the page that begins at `first`, as its last copy says.
     pub fn before(&self, first: Seq, lineage: Option<Uuid>) -> Option<ChainEnd> {
         let fits = |place: &&Place| lineage.is_none_or(|lineage| place.before.lineage == lineage);
@@ -75,6 +80,16 @@ impl FoundPages {
             latest.get_or_insert(place);
         }
         latest
+    }
+
+    /// The last page before `next`, by its first seq, and where the chain stands behind it; or the seq that is missing.
+    pub fn last_before(&self, start: ChainEnd, next: Seq) -> Result<(Seq, ChainEnd), Seq> {
+        let (mut page, mut end) = (start.next, start);
+        while end.next < next {
+            let place = self.next(&end).ok_or(end.next)?;
+            (page, end) = (end.next, place.after);
+        }
+        if end.next == next && end != start { Ok((page, end)) } else { Err(next) }
     }
 
     fn is_continued(&self, end: &ChainEnd) -> bool {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::domain::id::Seq;
 use crate::log::commit::SealedPage;
+use crate::metrics;
 use crate::storage::chapters::Chapters;
 use crate::storage::disk;
 use crate::storage::guard::{SegmentError, guarded};
@@ -92,7 +93,9 @@ impl Segment {
     /// one.
     pub fn flush(&self, syncs_before: u64) -> Result<(), SegmentError> {
         guarded(|| self.db.flush())?;
-        if sync::INTERPOSED && sync::count() == syncs_before { Err(SegmentError::NotSynced) } else { Ok(()) }
+        let syncs = sync::count();
+        metrics::note_log_syncs(syncs);
+        if sync::INTERPOSED && syncs == syncs_before { Err(SegmentError::NotSynced) } else { Ok(()) }
     }
 
     /// Adds pages and makes them durable.

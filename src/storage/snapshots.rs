@@ -43,7 +43,8 @@ impl SnapshotFiles {
         Ok(())
     }
 
-    fn path(&self, seq: Seq) -> PathBuf {
+    /// Where the snapshot as of a seq is.
+    pub fn path(&self, seq: Seq) -> PathBuf {
         self.dir.join(format!("{:020}", seq.0))
     }
 

@@ -30,7 +30,7 @@ use crate::domain::id::{FinishOrdinal, Seq};
 use crate::domain::job::Job;
 use crate::log::codec_job::{decode_head, decode_items, with_items};
 use crate::storage::views::database::{
-    DAMAGED, Meta, StoreError, copy, create, guarded, newest, numbers, remove_all_but,
+    DAMAGED, Meta, StoreError, copy, create, guarded, newest, newest_as_is, numbers, remove_all_but,
 };
 use crate::storage::views::page::{Place, locate};
 use crate::storage::views::writer::{Writer, page_key, pieces_of};
@@ -63,6 +63,17 @@ impl SledFinished {
     /// [`Seq::ZERO`], and recovery fills the store again. `lineage` is the id of the log that they are views of.
     pub fn open(dir: &Path, lineage: Uuid) -> Result<SledFinished, OpenViewsError> {
         SledFinished::open_and_compact(dir, lineage, BLOAT_BYTES_MIN)
+    }
+
+    /// Opens the stored views to look at them, and reads every entry: nothing is repaired or removed. None if there are
+    /// none.
+    pub fn open_as_is(dir: &Path, lineage: Uuid) -> Result<Option<SledFinished>, ViewError> {
+        let opened = || {
+            let Some((db, meta)) = newest_as_is(dir, lineage)? else { return Ok(None) };
+            db.iter().try_for_each(|entry| entry.map(drop))?;
+            Ok(Some(SledFinished { dir: dir.to_path_buf(), lineage, db: RwLock::new(db), meta: Mutex::new(meta) }))
+        };
+        guarded(opened).map_err(|error| ViewError::new("opened", error))
     }
 
     fn open_and_compact(dir: &Path, lineage: Uuid, bloat_bytes_min: u64) -> Result<SledFinished, OpenViewsError> {

@@ -1,9 +1,10 @@
 //! A server that is started where one lives already.
 
-use std::process::{Command, Stdio};
+use std::path::Path;
 
 use serde_json::json;
 
+use crate::support::server::Start;
 use crate::support::worker::{Hold, server};
 
 #[test]
@@ -13,12 +14,10 @@ fn a_second_server_on_the_same_data_is_refused_and_the_children_of_the_first_go_
     let id = first.submit(&json!({"kind": "act", "args": {"hold": first.directory().join("running")}}));
     hold.token();
 
-    let mut second = Command::new(env!("CARGO_BIN_EXE_daybook"));
-    let second = second.args(["serve", "--listen", "127.0.0.1:0", "--data", "data"]).current_dir(first.directory());
-    let refused = second.stdin(Stdio::null()).output().expect("the binary starts");
+    let refused =
+        Start::in_directory(first.directory(), Path::new("data")).run().err().expect("one server a directory");
     assert_eq!(refused.status.code(), Some(1));
-    assert!(refused.stdout.is_empty(), "nobody is told of a server that does not serve: {refused:?}");
-    let words = String::from_utf8_lossy(&refused.stderr);
+    let words = refused.said;
     assert!(words.contains("is in use"), "{words}");
     assert!(!words.contains('\u{1b}'), "no colours in a pipe: {words}");
 

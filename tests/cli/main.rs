@@ -3,4 +3,7 @@
 
 mod commands;
 mod server;
+#[allow(dead_code, reason = "each test program uses a part of what they share")]
+#[path = "../support/mod.rs"]
+mod support;
 mod tour;

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::server::{PATIENCE, Server, Start, write_config};
+use crate::support::server::{PATIENCE, Server, Start, write_config};
 
 /// Shifts the wall clock of a process, and no other clock.
 const SHIFTED: &str = r#"
@@ -52,7 +52,7 @@ fn submit_later(server: &Server, delay_s: u64) -> String {
 fn a_clock_that_went_back_an_hour_takes_neither_the_log_nor_the_schedule_with_it() {
     let home = tempfile::tempdir().unwrap();
     let Some(library) = shifting_library(home.path()) else {
-        eprintln!("passed over: no library can be built here");
+        crate::mounts::could_not_run("no library is built that shifts the clock: it needs `cc` on Linux");
         return;
     };
     let data = home.path().join("data");

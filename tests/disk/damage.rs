@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use serde_json::{Value, json};
 
-use crate::server::{Refusal, Server, Start, daybook, write_config};
+use crate::mounts::Mount;
+use crate::support::server::{Refusal, Server, Start, daybook, verify, write_config};
 
 /// The texts of these jobs stay in pages, and fill segments fast.
 const FAT_BYTES: usize = 7_000;
@@ -143,10 +144,12 @@ impl Truth {
         let relative = path.strip_prefix(data).unwrap();
         let is_tidied = relative.starts_with(Path::new("log").join(last_segment(data))) && relative.ends_with("db");
         assert!(is_late && is_tidied, "{what}: a refusal changes nothing, and {relative:?} has changed: {said}");
-        let own = |path: &Path| std::fs::read(self.data().join(path.strip_prefix(data).unwrap())).ok();
-        for path in before.iter().filter(|(path, bytes)| own(path).as_ref() != Some(*bytes)).map(|(path, _)| path) {
-            // Undo the damage: what was not damaged is still sound.
-            std::fs::write(path, own(path).unwrap()).unwrap();
+        for (path, own) in contents(&self.data()) {
+            let path = data.join(path.strip_prefix(self.data()).unwrap());
+            if before.get(&path) != Some(&own) {
+                // Undo the damage: what was not damaged is still sound.
+                std::fs::write(path, own).unwrap();
+            }
         }
         let (code, verdict) = verify(data);
         assert_eq!(code, Some(0), "{what}: nothing but the damaged file has changed: {verdict}");
@@ -197,12 +200,7 @@ fn check_refusal(refusal: &Refusal, what: &str) {
 }
 
 fn names_place(said: &str) -> bool {
-    ["segment 0000", "HEAD", "snapshot", "views"].iter().any(|place| said.contains(place))
-}
-
-fn verify(data: &Path) -> (Option<i32>, String) {
-    let output = daybook().arg("verify").arg("--data").arg(data).output().unwrap();
-    (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    ["segment 0000", "log/0000", "HEAD", "snapshot", "views"].iter().any(|place| said.contains(place))
 }
 
 /// A text of so many bytes that is another one for each number and cannot be made smaller.
@@ -349,13 +347,92 @@ fn damage_to_a_sealed_segment_is_refused_told_or_harmless() {
 #[test]
 #[ignore = "a soak of a minute: cargo test --release --test disk -- --ignored"]
 fn every_kind_of_damage_to_every_kind_of_file_is_refused_told_or_harmless() {
-    let fates = damage_every("log", &DAMAGES);
+    let fates = damage_every("log/", &DAMAGES);
     for what in ["log/HEAD removed", "log/the last segment/db removed", "log/a segment/db removed"] {
         assert_eq!(fates.get(what), Some(&Fate::Refused), "{what}: {fates:?}");
     }
     for (what, fate) in damage_every("views", &DAMAGES) {
         assert_eq!(fate, Fate::Right, "{what}");
     }
+}
+
+/// Files in which nothing matters: sled does not open a sealed segment again.
+const WITHOUT_MEANING: [&str; 2] = ["log/a segment/conf", "log/a segment/snap"];
+
+#[test]
+fn one_flipped_byte_in_any_file_is_found_by_verify_with_its_place_and_the_next_step() {
+    let truth = truth();
+    let mut kinds = kinds_of_files(&truth.data());
+    for kind in WITHOUT_MEANING {
+        assert!(kinds.remove(kind).is_some(), "there is {kind}");
+    }
+    let copy = truth.copy();
+    let data = copy.path().join("data");
+    for (kind, relative) in kinds {
+        let path = data.join(&relative);
+        let length = path.metadata().unwrap().len();
+        for (damage, apply) in [FLIPPED, FLIPPED_EARLY] {
+            apply(&path, length);
+            let what = format!("{kind} {damage}");
+            let (code, said) = verify(&data);
+            let named = if kind.ends_with(".blake3") { relative.parent().unwrap() } else { &relative };
+            assert_eq!(code, Some(1), "{what}: {said}");
+            assert!(said.contains(named.to_str().unwrap()) && said.contains("next: "), "{what}: {said}");
+            // The same again undoes it.
+            apply(&path, length);
+        }
+    }
+    let (code, said) = verify(&data);
+    assert_eq!(code, Some(0), "nothing is damaged any more: {said}");
+}
+
+#[test]
+fn a_damaged_slot_of_head_is_found_by_verify_told_of_by_the_start_and_healed_by_it() {
+    let truth = truth();
+    for slot in [0, 1] {
+        let copy = truth.copy();
+        let data = copy.path().join("data");
+        flip(&data.join("log/HEAD"), slot * 4096 + 70);
+        let (code, said) = verify(&data);
+        assert!(code == Some(1) && said.contains(&format!("log/HEAD, slot {slot}")), "{said}");
+        let server = truth.start(&data).ready();
+        let warned = server.said.lines().any(|line| line.contains("WARN") && line.contains(&format!("slot {slot}")));
+        assert!(warned, "{}", server.said);
+        assert_eq!(truth.check(&server, "a damaged slot"), Fate::Right);
+        assert!(server.stop().success());
+        assert_eq!(verify(&data).0, Some(0), "the start wrote both slots anew");
+    }
+}
+
+#[test]
+fn verify_says_in_json_which_place_of_which_file_is_damaged_and_what_to_do() {
+    let truth = truth();
+    let check = |data: &Path| {
+        let output = daybook().args(["verify", "--json", "--data"]).arg(data).output().unwrap();
+        let document: Value = serde_json::from_slice(&output.stdout).expect("one document");
+        (output.status.code(), document)
+    };
+    let copy = truth.copy();
+    let data = copy.path().join("data");
+    let (code, sound) = check(&data);
+    assert_eq!((code, &sound["damaged"], &sound["jobs"]), (Some(0), &json!([]), &json!(truth.jobs)));
+    assert!(sound["checked"]["segments"].as_u64() >= Some(3) && sound["checked"]["files"] == 1, "{sound}");
+
+    let file = kinds_of_files(&data).remove("files/…/out.bin").unwrap();
+    cut(&data.join(&file), 9);
+    std::fs::create_dir(data.join("files/stranger")).unwrap();
+    let (code, document) = check(&data);
+    let damage = &document["damaged"][0];
+    assert_eq!((code, damage["file"].as_str()), (Some(1), file.to_str()), "{document}");
+    assert!(damage["detail"].as_str().unwrap().contains("9 bytes"), "{document}");
+    assert!(damage["next_step"].as_str().unwrap().contains("daybook jobs retry"), "{document}");
+    assert_eq!(document["leftovers"][0]["file"], "files/stranger");
+    assert_eq!(document["fold"], sound["fold"]);
+
+    cut(&data.join("log").join(last_segment(&data)).join("db"), 0);
+    let (code, document) = check(&data);
+    assert_eq!((code, &document["fold"]), (Some(1), &Value::Null), "what cannot be folded is reported all the same");
+    assert!(document["damaged"].as_array().unwrap().len() > 1, "{document}");
 }
 
 #[test]
@@ -444,6 +521,20 @@ fn damage_to_a_snapshot_costs_nothing_but_time_and_verify_names_it() {
         assert!(server.said.contains("damaged snapshot"), "{damage}: {}", server.said);
         assert_eq!(server.read(&path), expected, "{damage}");
     }
+}
+
+#[test]
+fn on_a_disk_that_takes_no_writes_the_server_says_so_and_verify_works() {
+    let Some(mount) = Mount::memory(256 << 20) else { return };
+    let truth = truth();
+    let data = mount.path().join("data");
+    copy(&truth.data(), &data);
+    mount.forbid_writes();
+    let refusal = Start::on(&data).run().err().expect("nothing can be written");
+    assert_eq!(refusal.status.code(), Some(1));
+    assert!(refusal.said.contains("mounted") && refusal.said.contains("--data"), "{}", refusal.said);
+    let (code, said) = verify(&data);
+    assert_eq!(code, Some(0), "{said}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::mounts::Mount;
-use crate::server::{Server, Start, write_config};
+use crate::support::server::{Server, Start, write_config};
 
 const MEBI: u64 = 1024 * 1024;
 const DISK: u64 = 160 * MEBI;
@@ -181,7 +181,7 @@ fn any_queued(server: &Server) -> String {
 fn until<T>(ask: impl Fn() -> Option<T>) -> T {
     let begun = std::time::Instant::now();
     loop {
-        assert!(begun.elapsed() < crate::server::PATIENCE, "it happens in time");
+        assert!(begun.elapsed() < crate::support::server::PATIENCE, "it happens in time");
         if let Some(value) = ask() {
             return value;
         }

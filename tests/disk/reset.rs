@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::server::{Server, Start};
+use crate::support::server::{Server, Start};
 
 fn fill(data: &Path, jobs: usize) -> Vec<String> {
     let server = Start::on(data).ready();

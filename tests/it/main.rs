@@ -6,7 +6,8 @@ mod jobs;
 mod restart;
 mod shapes;
 mod streams;
-#[allow(dead_code, reason = "the attacks of tests/attack use this support too")]
+#[allow(dead_code, reason = "each test program uses a part of what they share")]
+#[path = "../support/mod.rs"]
 mod support;
 mod truth;
 mod workers;

@@ -66,7 +66,7 @@ impl Killed {
 }
 
 /// All files below a directory.
-fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     for name in disk::names_in(dir).unwrap() {
         let path = dir.join(name);

@@ -49,6 +49,25 @@ fn on_a_full_disk_the_log_halts_and_gives_up_its_ballast_so_that_a_restart_works
 }
 
 #[test]
+fn the_ballast_is_taken_again_as_soon_as_there_is_room() {
+    let Some(mount) = Mount::memory(40 * MEBI) else { return };
+    let (data, filler) = (mount.path().join("data"), mount.path().join("filler"));
+    nix::fcntl::posix_fallocate(disk::open_file(&filler).unwrap(), 0, (16 * MEBI) as i64).unwrap();
+    let options = Options { ballast_bytes: 8 * MEBI, ..options() };
+    let mut log = open(&data, &options).unwrap().log;
+    let ballast = data.join("ballast");
+    assert!(ballast.exists());
+    let (committed, _) = fill_up(log.as_mut());
+    drop(log);
+    assert!(!ballast.exists(), "given up at the halt");
+    check(&data, &options, committed);
+    assert!(!ballast.exists(), "there is no room yet");
+    disk::remove_file(&filler).unwrap();
+    drop(open(&data, &options).unwrap());
+    assert_eq!(ballast.metadata().unwrap().len(), 8 * MEBI);
+}
+
+#[test]
 fn without_ballast_the_log_opens_again_when_space_was_freed() {
     let Some(mount) = Mount::memory(40 * MEBI) else { return };
     let data = mount.path().join("data");

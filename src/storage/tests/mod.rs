@@ -1,10 +1,32 @@
-//! The log on sled as a whole: the port's suite, and what is this log's own.
+//! The log on sled as a whole: the port's suite, and what is this log's own. The rules of the log on disk, and where each
+//! is proved:
+//!
+//! | rule | proof |
+//! |---|---|
+//! | sled's flush is a real sync, and checked to be one | `every_submission_is_really_synced…` |
+//! | payloads are durable before their pages, and pages before the answer | `syncs`, `crash` |
+//! | new files and directories are synced, and then their entries | `syncs` |
+//! | no value spills into sled's unsynced files | `sled_makes_no_files…`, `places::a_log_beside_which…` |
+//! | HEAD is written at each commit, synced at each roll and every few seconds | `syncs` |
+//! | one damaged slot of HEAD is told of and healed; two are refused | `places::one_damaged_slot…`, `head` |
+//! | a log that is cut, older than HEAD, or of another lineage is refused and left as it is | `damage`, `places` |
+//! | also a full segment that was not yet sealed | `places::a_cut_segment…` |
+//! | damage never panics and never opens as less than there was | `damage` |
+//! | what sled left half written does not hinder a start | `what_sled_left_half_written…` |
+//! | a group without its end is dropped, whole ones stay (L2) | `torn` |
+//! | segments roll, are sealed with a hash, and at most two sealed ones are open | `the_log_rolls…`, `segments` |
+//! | a full disk halts, gives up the ballast, and takes it again later (L3) | `full_disk` |
+//! | readers stop at the durable end; nothing is taken after an error | `log::conformance` |
+//! | one server a directory; none on one that cannot be written or is of a newer format | `places`, `a_second_server…` |
+//! | one flipped byte in any file is found by `verify` | `storage::check`, `tests/disk` |
 
 mod child;
 mod crash;
 mod damage;
 mod full_disk;
-mod mounts;
+pub mod mounts;
+mod places;
+mod syncs;
 mod torn;
 
 use std::path::{Path, PathBuf};

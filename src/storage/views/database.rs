@@ -1,6 +1,7 @@
 //! The databases of the stored views: one directory each, numbered; how they are opened, checked, made and copied. What
 //! cannot be used is removed: nothing here repairs.
 
+use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use uuid::Uuid;
 
 use crate::domain::id::Seq;
 use crate::log::codec_job::JobDecodeError;
+use crate::storage::disk;
 use crate::storage::views::page::PageError;
 use crate::storage::views::writer::Writer;
 
@@ -40,6 +42,8 @@ pub enum StoreError {
     Job(#[from] JobDecodeError),
     #[error("the views have no sound meta entry")]
     Meta,
+    #[error("the views belong to another log")]
+    OtherLog,
     #[error("a file operation failed")]
     Io(#[from] io::Error),
 }
@@ -105,6 +109,11 @@ pub fn create(dir: &Path, number: u64, lineage: Uuid) -> io::Result<(u64, sled::
     let meta = Meta { lineage, position: Seq::ZERO, live_bytes: 0 };
     let db = open_database(&path_of(dir, number)).map_err(io::Error::other)?;
     guarded(|| Writer::new(&db, 0).finish(&meta)).map_err(io::Error::other)?;
+    // sled syncs neither its settings nor the entries of its files.
+    let path = path_of(dir, number);
+    File::open(path.join("conf"))?.sync_all()?;
+    disk::sync_dir(&path)?;
+    disk::sync_dir(dir)?;
     Ok((number, db, meta))
 }
 
@@ -124,6 +133,24 @@ pub fn copy(from: &sled::Db, to: &sled::Db, meta: &Meta) -> Result<Meta, StoreEr
         writer.finish(&copied)?;
         Ok(copied)
     })
+}
+
+/// The newest database that can be opened and belongs to the log; none if there is none at all. Removes nothing.
+pub fn newest_as_is(dir: &Path, lineage: Uuid) -> Result<Option<(sled::Db, Meta)>, StoreError> {
+    let mut trouble = None;
+    for number in if dir.exists() { numbers(dir)? } else { Vec::new() }.into_iter().rev() {
+        let opened = open_database(&path_of(dir, number));
+        if opened.as_ref().is_ok_and(|db| db.is_empty()) {
+            // It was being made when the server ended.
+            continue;
+        }
+        match opened.and_then(|db| Ok((read_meta(&db)?, db))) {
+            Ok((meta, db)) if meta.lineage == lineage => return Ok(Some((db, meta))),
+            Ok(_) => trouble = trouble.or(Some(StoreError::OtherLog)),
+            Err(error) => trouble = trouble.or(Some(error)),
+        }
+    }
+    trouble.map_or(Ok(None), Err)
 }
 
 fn open_database(path: &Path) -> Result<sled::Db, StoreError> {
