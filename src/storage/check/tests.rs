@@ -32,6 +32,9 @@ impl Books for Said {
     }
 }
 
+/// Enough for a sealed segment and an active one, each with payloads.
+const EVENTS: u64 = 1700;
+
 fn job_of(number: u64) -> JobId {
     JobId::new(Timestamp::from_ms(1_790_000_000_000), Ordinal(number), number)
 }
@@ -46,14 +49,14 @@ fn filled() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path();
     let mut opened = open(data, &small_segments()).unwrap();
-    fill(opened.log.as_mut(), 1100);
+    fill(opened.log.as_mut(), EVENTS);
     let snapshots = SnapshotFiles::open(data, opened.lineage).unwrap();
     snapshots.save(Seq(5), &mut |out| out.write_all(b"an old state")).unwrap();
     snapshots.save(Seq(9), &mut |out| out.write_all(b"a state")).unwrap();
     let views = SledFinished::open(&data.join("views"), opened.lineage).unwrap();
     let jobs: Vec<_> =
         (1..200).map(|n| Arc::new(if n % 9 == 0 { rich_job(n, n, 30) } else { plain_job(n, n) })).collect();
-    views.put(&jobs, Seq(1100)).unwrap();
+    views.put(&jobs, Seq(EVENTS)).unwrap();
     drop(views);
     let logs = JobLogs::open(data).unwrap();
     let line = |text: &str| NewLine { at: Timestamp::from_ms(7), stream: "stderr".into(), text: text.into() };
@@ -261,7 +264,7 @@ fn a_job_that_runs_may_have_lost_its_last_lines_and_one_that_ended_may_not() {
 fn a_segment_that_was_being_made_when_the_power_was_cut_is_no_damage_and_one_without_its_pages_is() {
     let dir = filled();
     let data = dir.path();
-    let unborn = data.join("log").join(format!("{:020}", 1101));
+    let unborn = data.join("log").join(format!("{:020}", EVENTS + 1));
     std::fs::create_dir(&unborn).unwrap();
     for (name, bytes) in [("", 0), ("db", 0), ("conf", 0), ("db", 20)] {
         if !name.is_empty() {
