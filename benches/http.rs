@@ -36,12 +36,26 @@ fn main() {
 
 async fn round(table: &mut Table) {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    table.add("append 300 B + fdatasync, one after the other", yardstick(directory.path()));
+    table.add(
+        "append 300 B + fdatasync, one after the other",
+        Measured { per_second: yardstick(directory.path()), cpu_us: None },
+    );
     let server = Server::start(directory.path());
-    table.add("submit, one in flight", submits(&server, 1, 2_000, "idle").await);
-    table.add("submit, 64 in flight", submits(&server, IN_FLIGHT, 20_000, "idle").await);
-    table.add("submit in bulks of 100, 4 in flight", bulks(&server, 4, 50_000).await);
-    table.add("full cycle, 64 in flight, 16 slots", cycle(&server, 10_000).await);
+    let measured = server.measure(2_000, submits(&server, 1, 2_000, "idle")).await;
+    table.add("submit, one in flight", measured);
+    let measured = server.measure(20_000, submits(&server, IN_FLIGHT, 20_000, "idle")).await;
+    table.add("submit, 64 in flight", measured);
+    let measured = server.measure(50_000, bulks(&server, 4, 50_000)).await;
+    table.add("submit in bulks of 100, 4 in flight", measured);
+    let measured = server.measure(10_000, cycle(&server, 10_000)).await;
+    table.add("full cycle, 64 in flight, 16 slots", measured);
+}
+
+/// What one round found.
+struct Measured {
+    per_second: f64,
+    /// What a job cost the server's processor, its worker not included, in microseconds.
+    cpu_us: Option<f64>,
 }
 
 /// Appends and syncs for a second: what the disk gives.
@@ -138,6 +152,22 @@ impl Server {
         server
     }
 
+    /// Does something with `jobs` jobs, and sees what it costs the server.
+    async fn measure(&self, jobs: usize, work: impl Future<Output = f64>) -> Measured {
+        let before = self.cpu_us();
+        let per_second = work.await;
+        Measured { per_second, cpu_us: self.cpu_us().zip(before).map(|(after, before)| (after - before) / jobs as f64) }
+    }
+
+    /// The processor time of the server's process so far, in microseconds; none where there is no such account.
+    fn cpu_us(&self) -> Option<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
+        let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+        let ticks: f64 = [fields.get(11)?, fields.get(12)?].iter().filter_map(|field| field.parse::<f64>().ok()).sum();
+        // Linux counts in hundredths of a second.
+        Some(ticks * 10_000.0)
+    }
+
     fn wait_until_ready(&self) {
         let begun = Instant::now();
         let url = format!("http://{}/health", self.address);
@@ -219,25 +249,27 @@ fn worker() {
 
 #[derive(Default)]
 struct Table {
-    rows: Vec<(&'static str, Vec<f64>)>,
+    rows: Vec<(&'static str, Vec<Measured>)>,
 }
 
 impl Table {
-    fn add(&mut self, name: &'static str, per_second: f64) {
+    fn add(&mut self, name: &'static str, measured: Measured) {
         match self.rows.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, values)) => values.push(per_second),
-            None => self.rows.push((name, vec![per_second])),
+            Some((_, rounds)) => rounds.push(measured),
+            None => self.rows.push((name, vec![measured])),
         }
     }
 
     fn print(&mut self) {
         let mut base = 0.0;
-        for (name, values) in &mut self.rows {
-            values.sort_by(f64::total_cmp);
-            let median = values[values.len() / 2];
+        for (name, rounds) in &mut self.rows {
+            rounds.sort_by(|one, other| one.per_second.total_cmp(&other.per_second));
+            let Measured { per_second: median, cpu_us } = rounds[rounds.len() / 2];
             base = if base == 0.0 { median } else { base };
-            let (least, most) = (values[0], values[values.len() - 1]);
-            println!("{name:<48} {median:>9.0}/s [{least:.0}..{most:.0}]  {:>6.2} of the disk", median / base);
+            let (least, most) = (rounds[0].per_second, rounds[rounds.len() - 1].per_second);
+            let ratio = median / base;
+            let cost = cpu_us.map_or(String::new(), |cpu_us| format!("  {cpu_us:>5.0} µs of CPU"));
+            println!("{name:<48} {median:>9.0}/s [{least:.0}..{most:.0}]  {ratio:>6.2} of the disk{cost}");
         }
     }
 }
