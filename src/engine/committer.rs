@@ -9,10 +9,9 @@ use std::sync::{Arc, Weak};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::domain::command::Answer;
+use crate::engine::batch::{Batch, LiveProgress};
 use crate::engine::handle::{Condition, Grants, Message, Shared};
-use crate::engine::receipt::{Granted, Receipt, SubmitError};
-use crate::engine::runner::ReceiptReply;
-use crate::engine::sequencer::{Batch, LiveProgress};
+use crate::engine::receipt::{Granted, Receipt, ReceiptReply, SubmitError};
 use crate::feed::{Hub, Page};
 use crate::log::{AppendError, EventLog};
 use crate::views::{ViewError, Views};

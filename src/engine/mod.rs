@@ -5,6 +5,7 @@
 //!                       sequencer: decide, evolve     log.append ▶ views ▶ answers ▶ feed
 //! ```
 
+pub mod batch;
 mod committer;
 pub mod handle;
 pub mod overlay;

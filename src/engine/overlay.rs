@@ -11,7 +11,7 @@ use crate::domain::id::JobId;
 use crate::domain::job::Progress;
 use crate::domain::state::State;
 use crate::domain::time::{Millis, Timestamp};
-use crate::engine::sequencer::Batch;
+use crate::engine::batch::Batch;
 
 /// The least time between two recorded values of one job.
 pub const RECORD_EVERY: Millis = Millis(1000);

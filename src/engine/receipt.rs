@@ -1,5 +1,7 @@
 //! What a submitter gets back once its batch is durable.
 
+use tokio::sync::oneshot;
+
 use crate::domain::command::Answer;
 use crate::domain::id::{JobId, LeaseToken, Seq};
 use crate::domain::refusal::Refusal;
@@ -34,6 +36,9 @@ pub enum SubmitError {
     #[error("the server is stopping")]
     Stopping,
 }
+
+/// The way back to a submitter.
+pub(crate) type ReceiptReply = oneshot::Sender<Result<Receipt, SubmitError>>;
 
 /// A job that a session may run now, with the token that proves it.
 #[derive(Debug, Clone, PartialEq)]

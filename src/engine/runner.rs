@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::clock::Clock;
 use crate::domain::command::{Claim, Command, LeaseProof};
@@ -14,10 +14,11 @@ use crate::domain::id::{JobId, LeaseToken};
 use crate::domain::job::Job;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
+use crate::engine::batch::Batch;
 use crate::engine::committer::{Commit, Reply};
 use crate::engine::handle::{Condition, Message, Shared, StandingClaim};
 use crate::engine::receipt::{Granted, SubmitError};
-use crate::engine::sequencer::{Batch, FinishedJobs, NotTaken, Sequencer};
+use crate::engine::sequencer::{FinishedJobs, NotTaken, Sequencer};
 use crate::views::Views;
 
 /// A batch is handed on when it has this many records.
@@ -267,5 +268,3 @@ impl FinishedJobs for FromViews<'_> {
         self.0.job(id).map_err(|error| error.to_string())
     }
 }
-
-pub(crate) type ReceiptReply = oneshot::Sender<Result<crate::engine::receipt::Receipt, SubmitError>>;

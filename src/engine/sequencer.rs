@@ -3,7 +3,7 @@
 //! Upholds E1 and the order of L2. It starts no thread, opens no channel and reads no clock: the runner does, and tests
 //! drive it directly. Start reading at [`Sequencer::take`].
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::domain::command::{Answer, Claim, Command};
@@ -11,12 +11,13 @@ use crate::domain::decide::retry::to_revive;
 use crate::domain::decide::{Chance, Context, Decision, decide};
 use crate::domain::event::{Actor, Event, Record};
 use crate::domain::evolve::evolve;
-use crate::domain::id::{JobId, Ordinal, Seq, TokenHash};
-use crate::domain::job::{Job, Progress, WorkerPlace};
+use crate::domain::id::{JobId, Ordinal, Seq};
+use crate::domain::job::{Job, WorkerPlace};
 use crate::domain::queue::Limits;
 use crate::domain::refusal::Refusal;
 use crate::domain::state::{Slot, State};
 use crate::domain::time::Timestamp;
+use crate::engine::batch::Batch;
 use crate::engine::overlay::Overlay;
 
 /// The state that runs ahead of the log, and what only the engine knows.
@@ -28,21 +29,6 @@ pub struct Sequencer {
     /// Jobs that ended in batches which the views do not show yet.
     ended: VecDeque<Arc<Job>>,
 }
-
-/// The records of one batch, and what they changed.
-#[derive(Debug, Default)]
-pub struct Batch {
-    pub records: Vec<Record>,
-    /// The jobs that were changed, as they are now.
-    pub jobs: BTreeMap<JobId, Arc<Job>>,
-    /// Live progress that is not on record.
-    pub overlays: Vec<LiveProgress>,
-    /// The size of what the records carry, roughly, in bytes.
-    pub bytes: usize,
-}
-
-/// Progress of the run that this token proved. When it is shown another run may have begun, in the same batch.
-pub type LiveProgress = (JobId, TokenHash, Arc<Progress>);
 
 /// Finds finished jobs, which the state keeps as stubs only.
 pub trait FinishedJobs {

@@ -1,0 +1,23 @@
+//! A batch: what becomes durable together. It is filled by the sequencer and told by the committer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::domain::event::Record;
+use crate::domain::id::{JobId, TokenHash};
+use crate::domain::job::{Job, Progress};
+
+/// The records of one batch, and what they changed.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub records: Vec<Record>,
+    /// The jobs that were changed, as they are now.
+    pub jobs: BTreeMap<JobId, Arc<Job>>,
+    /// Live progress that is not on record.
+    pub overlays: Vec<LiveProgress>,
+    /// The size of what the records carry, roughly, in bytes.
+    pub bytes: usize,
+}
+
+/// Progress of the run that this token proved. When it is shown another run may have begun, in the same batch.
+pub type LiveProgress = (JobId, TokenHash, Arc<Progress>);
