@@ -59,7 +59,7 @@ pub const TABLE: &[Meaning] = &[
         "queue_draining",
         409,
         "the queue takes no new jobs",
-        "use another queue, or end it with POST /api/queues/{queue}/resume; GET /api/queues says who drains it",
+        "use another queue, or end the drain with `daybook queues resume` (POST /api/queues/{queue}/resume)",
     ),
     plain("body_too_large", 413, "the body is too large"),
     hinted(

@@ -126,8 +126,10 @@ impl Life {
         for (queue, rate) in &self.world.limits.rates {
             let alone = RateLimit { jobs: NonZeroU32::MIN, ..*rate };
             let unit = Spent { at: self.world.now, used_millionths: alone.spend(None, self.world.now, 1) };
-            let longest = alone.next_start_at(Some(unit)).expect("one of one is used");
-            let next = rate.next_start_at(self.world.state.spent(queue));
+            let alone_at = alone.next_start_at(Some(unit)).expect("one of one is used");
+            let share = alone_at.since(self.world.now).0.div_ceil(u64::from(rate.jobs.get()));
+            let (next, longest) =
+                (rate.next_start_at(self.world.state.spent(queue)), self.world.now.plus(Millis(share)));
             assert!(next.is_none_or(|at| at <= longest), "{queue} at {rate}: {next:?}, not by {longest:?}");
         }
     }
@@ -150,7 +152,7 @@ impl Life {
             _ => None,
         });
         let started: Vec<_> = started.collect();
-        for (name, _) in &world.limits.rates {
+        for name in world.limits.rates.keys() {
             let count = started.iter().filter(|queue| **queue == name).count() as u32;
             let spent = |event: &Event| matches!(event, Event::QueueRateSpent(data) if data.queue == *name && data.jobs == count);
             assert_eq!(events.iter().filter(|event| spent(event)).count(), usize::from(count > 0), "{events:?}");

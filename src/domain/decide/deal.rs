@@ -43,6 +43,9 @@ pub fn next_start_at(
     now: Timestamp,
     sessions: impl Iterator<Item = SessionId> + Clone,
 ) -> Option<Timestamp> {
+    if limits.rates.is_empty() {
+        return None;
+    }
     let lines = state.indexes().ready().lines().filter(|(queue, _, _)| !state.is_paused(queue));
     let starts = lines.filter_map(|(queue, kind, _)| {
         let at = limits.rates.get(queue)?.next_start_at(state.spent(queue)).filter(|&at| at > now)?;
