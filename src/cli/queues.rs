@@ -58,10 +58,14 @@ fn row_of(queue: &Document) -> [String; 10] {
     ]
 }
 
-/// What somebody did to a queue, since when and, if it is known, who.
+/// What somebody did to a queue, who and since when.
 fn done_to(queue: &Document, state: &str) -> Option<String> {
     queue.at(state)?;
-    let by = queue.text(&format!("{state}.by.id")).map(|by| format!(" by {by}")).unwrap_or_default();
+    let by = match (queue.text(&format!("{state}.by.id")), queue.text(&format!("{state}.by.type"))) {
+        (Some(name), _) => format!(" by {name}"),
+        (None, Some(kind)) => format!(" by a {kind}"),
+        (None, None) => String::new(),
+    };
     let since = queue.text(&format!("{state}.at")).map(|at| format!(" since {at}")).unwrap_or_default();
     Some(format!("{state}{by}{since}"))
 }

@@ -183,7 +183,7 @@ fn a_draining_queue_refuses_a_submit_with_the_next_step_until_it_is_resumed() {
     assert!(refused.err.contains("draining") && refused.err.contains("daybook queues resume"), "{refused:?}");
     let queues = house.run("queues").data();
     let line = queues.lines().find(|line| line.starts_with("letters")).expect("it is listed");
-    assert!(line.contains("paused since ") && line.contains(", draining since "), "{queues}");
+    assert!(line.contains("paused by a client since ") && line.contains(", draining by a client since "), "{queues}");
     assert_eq!(house.run("queues resume letters").data(), "queue letters goes on");
     assert_eq!(house.run(&format!("jobs watch {id}")).code, Some(0));
     assert_eq!(house.run("submit greet --queue letters --wait").code, Some(0));
