@@ -56,6 +56,12 @@ pub const TABLE: &[Meaning] = &[
     plain("job_is_terminal", 409, "the job has ended"),
     plain("job_is_running", 409, "the job is running"),
     plain("job_not_retryable", 409, "the job cannot be run again"),
+    hinted(
+        "queue_draining",
+        409,
+        "the queue takes no new jobs",
+        "use another queue, or end the drain with `daybook queues resume` (POST /api/queues/{queue}/resume)",
+    ),
     plain("body_too_large", 413, "the body is too large"),
     hinted(
         "unsupported_media_type",
@@ -253,7 +259,8 @@ fn job_of(refusal: &Refusal) -> Option<JobId> {
         | Refusal::TooManyItems { .. }
         | Refusal::DuplicateItem { .. }
         | Refusal::SessionNotFound { .. }
-        | Refusal::QueueNotFound { .. } => None,
+        | Refusal::QueueNotFound { .. }
+        | Refusal::QueueDraining { .. } => None,
     }
 }
 
@@ -262,6 +269,7 @@ fn pointer_of(refusal: &Refusal, base: impl Fn(usize) -> String) -> Option<Strin
     let within = |entry: usize, steps: &[&str]| steps.iter().fold(base(entry), |pointer, step| below(&pointer, step));
     match refusal {
         Refusal::UniqueConflict { entry, .. } => Some(within(*entry, &["unique_key"])),
+        Refusal::QueueDraining { entry, .. } => entry.map(|entry| within(entry, &["queue"])),
         Refusal::DependencyCycle { entry, dependency } | Refusal::UnknownDependency { entry, dependency, .. } => {
             Some(within(*entry, &["depends_on", &dependency.to_string()]))
         }
@@ -349,6 +357,7 @@ mod tests {
             Refusal::UnknownItems { job, keys: vec!["k".into()] },
             Refusal::SessionNotFound { session: crate::domain::id::SessionId(uuid::Uuid::nil()) },
             Refusal::QueueNotFound { queue: "q".parse().expect("a name") },
+            Refusal::QueueDraining { queue: "q".parse().expect("a name"), entry: Some(2) },
         ]
     }
 

@@ -131,7 +131,8 @@ fn why() -> Value {
             "state": "queued", "reason": null, "kind": "img.resize", "queue": "images", "attempt": 0, "max_attempts": 2,
             "lost_count": 0, "max_lost": 5, "timeout_s": 600, "scheduled_at": null, "finished_at": null,
             "cancel_requested_at": null, "error": null, "worker": null, "waits_for": [], "ahead": 3,
-            "queue_is_paused": false, "workers": 1, "restarting": [], "running_of_kind": 1, "kind_concurrency": 2, "running_in_queue": 1,
+            "queue_is_paused": false, "queue_paused": null, "queue_rate": null, "next_start_at": null, "workers": 1, "restarting": [],
+            "running_of_kind": 1, "kind_concurrency": 2, "running_in_queue": 1,
             "queue_concurrency": null, "server_is_halted": false
         }
     })
@@ -155,7 +156,8 @@ fn queue() -> Value {
     json!({
         "name": "images", "depth": {"queued": 3, "scheduled": 0, "blocked": 0, "running": 1, "retryable": 0},
         "oldest_queued_at": "2026-11-22T06:00:00.000Z", "oldest_age_s": 2.5,
-        "paused": {"at": "2026-11-22T06:00:01.000Z", "by": {"type": "client", "id": null}}, "concurrency": 4
+        "paused": {"at": "2026-11-22T06:00:01.000Z", "by": {"type": "client", "id": null}}, "draining": null,
+        "concurrency": 4, "rate": "10/s", "next_start_at": null
     })
 }
 

@@ -1,4 +1,4 @@
-//! Queues: what waits in each, pausing and resuming.
+//! Queues: what waits in each, pausing, draining and resuming.
 
 use std::sync::Arc;
 
@@ -34,7 +34,10 @@ pub fn routes() -> Vec<Route> {
     const ERRORS: &[&str] = &["forbidden_origin", "queue_not_found", "overloaded", "storage_failed"];
     vec![
         Route::new(Method::GET, "/api/queues", list)
-            .named("list_queues", "Lists the queues: depth by state, age of the oldest, paused by whom")
+            .named(
+                "list_queues",
+                "Lists the queues: depth by state, age of the oldest, limits, paused and draining by whom",
+            )
             .explained("A queue is there from the first job that names it, or because it is configured.")
             .takes(&[paging::LIMIT, paging::CURSOR])
             .answers::<QueueList>(200, "A page of queues by name.")
@@ -49,7 +52,20 @@ pub fn routes() -> Vec<Route> {
             .fails(ERRORS),
         Route::new(Method::POST, "/api/queues/{queue}/resume", resume)
             .named("resume_queue", "Resumes a queue")
-            .explained("It hands out jobs again. Resuming a queue that is not paused changes nothing.")
+            .explained(
+                "It hands out jobs and takes new ones again: a pause and a drain end. Resuming a queue that is neither \
+                 paused nor draining changes nothing.",
+            )
+            .answers::<QueueRow>(200, "The queue as it is now.")
+            .fails(ERRORS),
+        Route::new(Method::POST, "/api/queues/{queue}/drain", drain)
+            .named("drain_queue", "Drains a queue")
+            .explained(
+                "It takes no new jobs until it is resumed, also after a restart: submits, moves into it and retries by \
+                 hand are refused with `queue_draining`. What is in it is worked off, with the retries that follow \
+                 from it, and the children that running jobs submit with their token are taken, so that no batch \
+                 breaks in the middle. Draining a queue that drains changes nothing; a paused one stays paused.",
+            )
             .answers::<QueueRow>(200, "The queue as it is now.")
             .fails(ERRORS),
     ]
@@ -69,6 +85,11 @@ async fn pause(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiEr
 async fn resume(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
     let queue: QueueName = request.parsed_param("queue", "queue_not_found")?;
     change(&ctx, queue.clone(), Command::ResumeQueue { queue }).await
+}
+
+async fn drain(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
+    let queue: QueueName = request.parsed_param("queue", "queue_not_found")?;
+    change(&ctx, queue.clone(), Command::DrainQueue { queue }).await
 }
 
 async fn change(ctx: &ApiContext, queue: QueueName, command: Command) -> Result<Response, ApiError> {

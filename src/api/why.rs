@@ -5,13 +5,15 @@ use std::fmt::Write;
 
 use crate::api::context::ApiContext;
 use crate::api::error::ApiError;
+use crate::domain::event::ActorKind;
 use crate::domain::id::{JobId, KindName, QueueName};
 use crate::domain::job::{Job, JobError, Reason, StateName};
+use crate::domain::rate::{RateLimit, RateUnit};
 use crate::domain::time::Timestamp;
 use crate::engine::Condition;
 use crate::sessions::troubles::Trouble;
 use crate::views::query::{JobFilter, JobQuery, LIMIT_MAX};
-use crate::views::row::{JobRow, WorkerName, WorkerRow};
+use crate::views::row::{JobRow, PauseRow, WorkerName, WorkerRow, WorkerState};
 
 /// The most waiting jobs that are counted to say how many come before one.
 const COUNTED_MAX: usize = 5_000;
@@ -65,6 +67,12 @@ pub struct Facts {
     pub ahead: Option<u64>,
     /// Whether its queue hands out nothing.
     pub queue_is_paused: bool,
+    /// Since when its queue hands out nothing, and by whom.
+    pub queue_paused: Option<PauseRow>,
+    /// How fast jobs of its queue start; `null`: no limit.
+    pub queue_rate: Option<RateLimit>,
+    /// When that lets the next job of its queue start; `null`: at once.
+    pub next_start_at: Option<Timestamp>,
     /// Live workers that take this kind from this queue, without those whose program is to be started again.
     pub workers: u64,
     /// Processes of this kind that are not there although they should be: at most 20 of them.
@@ -102,7 +110,9 @@ fn gather(ctx: &ApiContext, row: JobRow, job: &Job) -> Result<Facts, ApiError> {
     restarting.retain(|trouble| trouble.kind == row.kind);
     let is_able = |worker: &WorkerRow| {
         let takes_queue = worker.queues.as_ref().is_none_or(|queues| queues.contains(&row.queue));
-        takes(&worker.kinds) && takes_queue && !restarting.iter().any(|trouble| trouble.name == worker.name)
+        let is_there =
+            worker.state == WorkerState::Run && !restarting.iter().any(|trouble| trouble.name == worker.name);
+        is_there && takes(&worker.kinds) && takes_queue
     };
     let workers = views.workers().iter().filter(|worker| is_able(worker)).count() as u64;
     let running_of_kind =
@@ -112,6 +122,9 @@ fn gather(ctx: &ApiContext, row: JobRow, job: &Job) -> Result<Facts, ApiError> {
         waits_for: open_dependencies(ctx, job)?,
         ahead,
         queue_is_paused: queue.as_ref().is_some_and(|queue| queue.paused.is_some()),
+        queue_paused: queue.as_ref().and_then(|queue| queue.paused.clone()),
+        queue_rate: queue.as_ref().and_then(|queue| queue.rate),
+        next_start_at: queue.as_ref().and_then(|queue| queue.next_start_at),
         workers,
         restarting: restarting.into_iter().take(NAMED_MAX).collect(),
         running_of_kind,
@@ -208,7 +221,8 @@ fn queued(facts: &Facts) -> String {
             .into();
     }
     if facts.queue_is_paused {
-        return format!("The queue {queue} is paused: nothing is handed out from it until somebody resumes it.");
+        let since = facts.queue_paused.as_ref().map(paused_by).unwrap_or_default();
+        return format!("The queue {queue} is paused{since}: nothing is handed out from it until somebody resumes it.");
     }
     if let Some(trouble) = facts.restarting.first().filter(|_| facts.workers == 0) {
         return stuck(kind, trouble);
@@ -216,11 +230,15 @@ fn queued(facts: &Facts) -> String {
     if facts.workers == 0 {
         return format!("No worker that takes the kind {kind} from the queue {queue} is there now.");
     }
-    if let Some(limit) = facts.kind_concurrency.filter(|&limit| facts.running_of_kind >= u64::from(limit)) {
-        return format!("{} of the kind {kind} run now, and no more may run at once.", jobs(u64::from(limit)));
+    let is_full = |limit: Option<u32>, running: u64| limit.is_some_and(|limit| running >= u64::from(limit));
+    if is_full(facts.kind_concurrency, facts.running_of_kind) {
+        return format!("{} of the kind {kind}, and no more may run at once.", run_now(facts.running_of_kind));
     }
-    if let Some(limit) = facts.queue_concurrency.filter(|&limit| facts.running_in_queue >= u64::from(limit)) {
-        return format!("{} from the queue {queue} run now, and no more may run at once.", jobs(u64::from(limit)));
+    if is_full(facts.queue_concurrency, facts.running_in_queue) {
+        return format!("{} from the queue {queue}, and no more may run at once.", run_now(facts.running_in_queue));
+    }
+    if let (Some(rate), Some(at)) = (facts.queue_rate, facts.next_start_at) {
+        return waits_for_rate(facts, rate, at);
     }
     let workers = match facts.workers {
         1 => "the one worker that takes it is busy".to_owned(),
@@ -237,6 +255,33 @@ fn stuck(kind: &KindName, trouble: &Trouble) -> String {
     let Trouble { name, detail, faults, next_start_at, .. } = trouble;
     let times = if *faults > 1 { format!(", {faults} times in a row") } else { String::new() };
     format!("No worker runs the kind {kind} now: {name} {detail}{times}. It is started again at {next_start_at}.")
+}
+
+fn waits_for_rate(facts: &Facts, rate: RateLimit, at: Timestamp) -> String {
+    let unit = match rate.per {
+        RateUnit::Second => "second",
+        RateUnit::Minute => "minute",
+        RateUnit::Hour => "hour",
+    };
+    let before = match facts.ahead {
+        Some(0) => ", and it is this one".to_owned(),
+        Some(1) => ", and 1 job comes before this one".to_owned(),
+        Some(ahead) => format!(", and {} come before this one", jobs(ahead)),
+        None => ", and many jobs come before this one or with it".to_owned(),
+    };
+    let most = jobs(u64::from(rate.jobs.get()));
+    format!("The queue {} starts at most {most} a {unit}: the next may start at {at}{before}.", facts.queue)
+}
+
+fn paused_by(pause: &PauseRow) -> String {
+    let who = match (pause.by.kind, pause.by.id.as_deref()) {
+        (ActorKind::Client, Some(name)) => format!("the client {name}"),
+        (ActorKind::Client, None) => "a client".to_owned(),
+        (ActorKind::Worker, Some(session)) => format!("the worker {session}"),
+        (ActorKind::Worker, None) => "a worker".to_owned(),
+        (ActorKind::Server, _) => "the server".to_owned(),
+    };
+    format!(" by {who} since {}", pause.at)
 }
 
 fn running(facts: &Facts) -> String {
@@ -305,6 +350,10 @@ fn add_error(text: &mut String, facts: &Facts) {
     }
 }
 
+fn run_now(count: u64) -> String {
+    if count == 1 { "1 job runs now".to_owned() } else { format!("{count} jobs run now") }
+}
+
 fn jobs(count: u64) -> String {
     if count == 1 { "1 job".to_owned() } else { format!("{count} jobs") }
 }
@@ -316,6 +365,7 @@ fn moment(at: Option<Timestamp>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::event::Actor;
 
     fn facts(state: StateName) -> Facts {
         Facts {
@@ -336,6 +386,9 @@ mod tests {
             waits_for: Vec::new(),
             ahead: Some(3),
             queue_is_paused: false,
+            queue_paused: None,
+            queue_rate: None,
+            next_start_at: None,
             workers: 2,
             restarting: Vec::new(),
             running_of_kind: 0,
@@ -349,6 +402,7 @@ mod tests {
     #[test]
     fn a_queued_job_names_the_first_thing_that_stands_in_its_way() {
         let queued = facts(StateName::Queued);
+        let pause = PauseRow { at: Timestamp::from_ms(2_000), by: Actor::CLIENT };
         let said = |facts: Facts| sentence(&facts);
         assert_eq!(
             said(queued.clone()),
@@ -356,7 +410,7 @@ mod tests {
         );
         assert_eq!(
             said(Facts { running_of_kind: 2, kind_concurrency: Some(2), ..queued.clone() }),
-            "2 jobs of the kind resize run now, and no more may run at once."
+            "2 jobs run now of the kind resize, and no more may run at once."
         );
         assert_eq!(
             said(Facts { workers: 0, ..queued.clone() }),
@@ -375,9 +429,24 @@ mod tests {
              It is started again at 1970-01-01T00:00:01.000Z."
         );
         assert_eq!(
-            said(Facts { workers: 0, queue_is_paused: true, ..queued }),
-            "The queue images is paused: nothing is handed out from it until somebody resumes it."
+            said(Facts { workers: 0, queue_is_paused: true, queue_paused: Some(pause), ..queued }),
+            "The queue images is paused by a client since 1970-01-01T00:00:02.000Z: nothing is handed out from it until \
+             somebody resumes it."
         );
+    }
+
+    #[test]
+    fn a_job_that_waits_for_the_rate_of_its_queue_says_when_the_next_may_start() {
+        let held = Facts {
+            queue_rate: Some("5/s".parse().expect("a rate")),
+            next_start_at: Some(Timestamp::from_ms(1_200)),
+            ..facts(StateName::Queued)
+        };
+        let next = "The queue images starts at most 5 jobs a second: the next may start at 1970-01-01T00:00:01.200Z";
+        assert_eq!(sentence(&held), format!("{next}, and 3 jobs come before this one."));
+        assert_eq!(sentence(&Facts { ahead: Some(0), ..held.clone() }), format!("{next}, and it is this one."));
+        let full = Facts { running_in_queue: 1, queue_concurrency: Some(1), ..held };
+        assert_eq!(sentence(&full), "1 job runs now from the queue images, and no more may run at once.");
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub enum Command {
         #[arg(value_name = "ID", value_parser = id_of)]
         id: JobId,
     },
-    /// List the queues; pause and resume them.
+    /// List the queues; pause, drain and resume them.
     Queues(QueuesArguments),
     /// List the workers and what each runs.
     Workers,
@@ -246,8 +246,13 @@ pub enum QueuesCommand {
         #[arg(value_name = "QUEUE")]
         queue: QueueName,
     },
-    /// Start jobs of a queue again.
+    /// Start jobs of a queue again, and take new ones: ends a pause and a drain.
     Resume {
+        #[arg(value_name = "QUEUE")]
+        queue: QueueName,
+    },
+    /// Take no new jobs into a queue; what is in it is worked off.
+    Drain {
         #[arg(value_name = "QUEUE")]
         queue: QueueName,
     },

@@ -285,18 +285,31 @@ fn why_prints_the_sentence() {
 }
 
 #[test]
-fn queues_are_listed_paused_and_resumed() {
+fn queues_are_listed_paused_drained_and_resumed() {
     let list = json(
         200,
-        r#"{"queues":[{"name":"default","depth":{"queued":3,"running":1},"oldest_age_s":61.0,"paused":{"at":"x","by":{"type":"user","id":"ann"}}}]}"#,
+        r#"{"queues":[{"name":"default","depth":{"queued":3,"running":1},"oldest_age_s":61.0,"concurrency":4,"rate":"10/s","paused":{"at":"2026-11-22T06:00:01.000Z","by":{"type":"client","id":"ann"}},"draining":null}]}"#,
     );
     let (code, out, _) = Server::answering([list]).run("queues");
     assert_eq!(code, 0);
-    assert_eq!(out.lines().nth(1), Some("default  3       1        0          0        0          1 min 01 s  by ann"));
+    let mut lines = out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    assert_eq!(
+        lines.next().as_deref(),
+        Some("QUEUE QUEUED RUNNING LIMIT RATE SCHEDULED BLOCKED RETRYABLE OLDEST STATE")
+    );
+    assert_eq!(
+        lines.next().as_deref(),
+        Some("default 3 1 4 10/s 0 0 0 1 min 01 s paused by ann since 2026-11-22T06:00:01.000Z")
+    );
     let (code, out, _, requests) = Server::answering([json(200, "{}")]).run_all("queues pause default");
     assert_eq!(
         (code, out.as_str(), requests[0].as_str()),
         (0, "queue default is paused\n", "POST /api/queues/default/pause {}")
+    );
+    let (code, out, _, requests) = Server::answering([json(200, "{}")]).run_all("queues drain default");
+    assert_eq!(
+        (code, out.as_str(), requests[0].as_str()),
+        (0, "queue default takes no new jobs\n", "POST /api/queues/default/drain {}")
     );
 }
 

@@ -10,12 +10,12 @@ use crate::config::schedules;
 use crate::config::schedules::ScheduleSettings;
 use crate::config::section::{ConfigProblem, Findings, Section};
 use crate::config::settings::Settings;
-use crate::config::{ConfigError, Keep, Rate, Retention, read_text};
+use crate::config::{ConfigError, Keep, Retention, read_text};
 use crate::domain::id::{KindName, QueueName};
 use crate::domain::job::StateName;
 use crate::domain::queue::Limits;
+use crate::domain::rate::RateLimit;
 use crate::domain::retry::Policy;
-use crate::domain::time::Millis;
 use crate::kinds::fields::Zero;
 use crate::kinds::request::ATTEMPTS_MAX;
 use crate::kinds::schema::ArgsSchema;
@@ -30,7 +30,6 @@ pub(super) struct Contents {
     pub settings: Settings,
     pub catalog: Catalog,
     pub limits: Limits,
-    pub rates: Vec<(QueueName, Rate)>,
     pub schedules: Vec<ScheduleSettings>,
     pub retention: Retention,
     pub allowed_origins: Vec<Origin>,
@@ -72,12 +71,12 @@ fn read_top(mut top: Section, directory: &Path, strict_kinds: Option<bool>) -> C
     let settings = Settings::of_section(&mut top, directory);
     let kinds = top.named_tables("kinds", |name, section| read_kind(name, section, directory));
     let kinds: Vec<Kind> = kinds.into_iter().flatten().collect();
-    let queues = top.named_tables("queues", read_queue);
+    let queues: Vec<QueueSettings> = top.named_tables("queues", read_queue).into_iter().flatten().collect();
     let limits = Limits {
         kinds: kinds.iter().filter_map(|kind| Some((kind.name.clone(), kind.settings.concurrency?))).collect(),
-        queues: queues.iter().flatten().filter_map(|queue| Some((queue.name.clone(), queue.concurrency?))).collect(),
+        queues: queues.iter().filter_map(|queue| Some((queue.name.clone(), queue.concurrency?))).collect(),
+        rates: queues.iter().filter_map(|queue| Some((queue.name.clone(), queue.rate?))).collect(),
     };
-    let rates: Vec<_> = queues.into_iter().flatten().filter_map(|queue| Some((queue.name, queue.rate?))).collect();
     let catalog = Catalog::new(kinds, strict_kinds.or(settings.strict_kinds).unwrap_or(false));
     let schedules = top.listed_tables("schedules", |section| schedules::read(section, &catalog));
     let schedules: Vec<ScheduleSettings> = schedules.into_iter().flatten().collect();
@@ -85,7 +84,6 @@ fn read_top(mut top: Section, directory: &Path, strict_kinds: Option<bool>) -> C
     let auth = top.table("auth", |section| read_auth(section, directory)).unwrap_or_default();
     top.finish();
     let later = [
-        (!rates.is_empty(), "the rate of a queue"),
         (!schedules.is_empty(), "[[schedules]]"),
         (retention.is_some(), "[retention]"),
         (auth.tokens_file.is_some(), "auth.tokens_file"),
@@ -94,7 +92,6 @@ fn read_top(mut top: Section, directory: &Path, strict_kinds: Option<bool>) -> C
         settings,
         catalog,
         limits,
-        rates,
         schedules,
         retention: retention.unwrap_or_default(),
         allowed_origins: auth.allowed_origins,
@@ -182,32 +179,18 @@ fn read_env(section: &mut Section) -> BTreeMap<String, String> {
 struct QueueSettings {
     name: QueueName,
     concurrency: Option<u32>,
-    rate: Option<Rate>,
+    rate: Option<RateLimit>,
 }
 
 fn read_queue(name: &str, mut section: Section) -> Option<QueueSettings> {
     let concurrency = section.integer("concurrency", 1..=i64::from(u32::MAX)).map(|number| number as u32);
     let rate = section.text("rate").and_then(|text| {
-        let rate = parse_rate(text);
-        if rate.is_none() {
-            section.problem("rate", format!("must be like \"10/s\", \"100/m\" or \"1000/h\", and is {text:?}"));
-        }
-        rate
+        let rate = text.parse::<RateLimit>();
+        rate.map_err(|error| section.problem("rate", format!("{error}, and is {text:?}"))).ok()
     });
     let name = name.parse::<QueueName>().map_err(|error| section.problem("", error)).ok();
     section.finish();
     Some(QueueSettings { name: name?, concurrency, rate })
-}
-
-fn parse_rate(text: &str) -> Option<Rate> {
-    let (jobs, unit) = text.split_once('/')?;
-    let per = match unit {
-        "s" => Millis::from_secs(1),
-        "m" => Millis::from_secs(60),
-        "h" => Millis::from_secs(3600),
-        _ => return None,
-    };
-    jobs.parse().ok().filter(|&jobs| jobs > 0).map(|jobs| Rate { jobs, per })
 }
 
 fn read_retention(mut section: Section) -> Retention {

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::auth::Origin;
-use crate::domain::id::{KindName, QueueName};
+use crate::domain::id::KindName;
 use crate::domain::job::StateName;
 use crate::domain::queue::Limits;
 use crate::domain::time::Millis;
@@ -58,10 +58,8 @@ pub struct Config {
     pub segment_bytes: u64,
     /// The kinds, with their schemas and settings.
     pub catalog: Arc<Catalog>,
-    /// How many jobs of a kind, and from a queue, may run at once.
+    /// How many jobs of a kind, and from a queue, may run at once, and how fast they start.
     pub limits: Limits,
-    /// How fast queues hand out jobs.
-    pub rates: Vec<(QueueName, Rate)>,
     pub schedules: Vec<ScheduleSettings>,
     pub retention: Retention,
     /// Other origins that may change something: those of dashboards served elsewhere.
@@ -82,13 +80,6 @@ pub enum ResetOnStartup {
     Delete,
     /// It is moved aside.
     Archive,
-}
-
-/// So many jobs in so much time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    pub jobs: u32,
-    pub per: Millis,
 }
 
 /// What is kept of finished jobs and of the log, and for how long.
@@ -172,7 +163,6 @@ fn resolve(file: Option<PathBuf>, over_file: Settings, contents: file::Contents,
         segment_bytes: settings.segment_bytes.unwrap_or(64 * 1024 * 1024),
         catalog: Arc::new(contents.catalog),
         limits: contents.limits,
-        rates: contents.rates,
         schedules: contents.schedules,
         retention: contents.retention,
         allowed_origins: contents.allowed_origins,

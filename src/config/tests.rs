@@ -183,10 +183,10 @@ fn a_timeout_of_nothing_is_refused_and_says_what_to_do() {
 
 #[test]
 fn what_is_not_in_effect_yet_is_said() {
-    let toml = "[retention]\nfinished_age_s = 60\n[retention.failed]\nfinished_count = 5\n[queues.q]\nrate = \"10/s\"\n\
+    let toml = "[retention]\nfinished_age_s = 60\n[retention.failed]\nfinished_count = 5\n\
                 [[schedules]]\nname = \"n\"\ncron = \"0 3 * * *\"\njob = { kind = \"k\", args = {} }";
     let config = load_text(toml).expect("resolves");
-    assert_eq!(config.not_in_effect, ["the rate of a queue", "[[schedules]]", "[retention]"]);
+    assert_eq!(config.not_in_effect, ["[[schedules]]", "[retention]"]);
     assert_eq!(config.schedules[0].time_zone, "UTC");
     assert_eq!(config.retention.states[0].1.count, Some(5));
 }

@@ -70,6 +70,10 @@ pub enum Command {
     ResumeQueue {
         queue: QueueName,
     },
+    /// The queue takes no new jobs; what is in it is worked off.
+    DrainQueue {
+        queue: QueueName,
+    },
     JoinWorker(JoinWorker),
     /// Ends a session; the leases that it still holds are released or lost, as `cause` says.
     LeaveWorker {

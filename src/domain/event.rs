@@ -149,6 +149,10 @@ events! {
     WorkerLeft = "worker.left",
     /// All that a job waited for is completed; now it waits for its time.
     JobScheduled = "job.scheduled",
+    /// A queue takes no new jobs.
+    QueueDraining = "queue.draining",
+    /// Jobs were started from a queue that has a rate.
+    QueueRateSpent = "queue.rate_spent",
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -451,6 +455,23 @@ pub struct QueueResumed {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct QueueDraining {
+    /// The queue that takes no new jobs.
+    pub queue: QueueName,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct QueueRateSpent {
+    /// The queue that has a rate.
+    pub queue: QueueName,
+    /// How many of its jobs were started at this moment.
+    pub jobs: u32,
+    /// How much of what may start at once is used up with them, in millionths of a job; it runs out at the
+    /// queue's rate.
+    pub used_millionths: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct WorkerJoined {
     /// The session that begins.
     pub session: SessionId,
@@ -513,6 +534,7 @@ impl Event {
             Event::JobAmended(data) => Some(data.job),
             Event::JobLateResult(data) => Some(data.job),
             Event::EpochStarted(_) | Event::QueuePaused(_) | Event::QueueResumed(_) => None,
+            Event::QueueDraining(_) | Event::QueueRateSpent(_) => None,
             Event::WorkerJoined(_) | Event::WorkerLeft(_) => None,
         }
     }

@@ -9,11 +9,12 @@ use crate::domain::batch::{Item, ItemState, Items};
 use crate::domain::event::{
     Event, FirstState, JobAmended, JobQueued, JobRetried, JobStarted, JobSubmitted, QueuedCause, Record,
 };
-use crate::domain::id::{FinishOrdinal, JobId, Seq};
+use crate::domain::id::{FinishOrdinal, JobId, QueueName, Seq};
 use crate::domain::job::{
     CancelRequest, EndedRun, Ending, Extras, Job, JobError, JobState, Lease, Reason, Run, RunEnd,
 };
-use crate::domain::queue::Pause;
+use crate::domain::queue::{Pause, Queue};
+use crate::domain::rate::Spent;
 use crate::domain::state::{EpochSpan, Slot, State, Stub, Worker};
 use crate::domain::time::Timestamp;
 
@@ -32,12 +33,21 @@ pub fn evolve(state: &mut State, record: &Record) -> Option<Arc<Job>> {
             None
         }
         Event::QueuePaused(data) => {
-            let pause = Pause { at: record.at, by: record.actor.clone() };
-            state.queues.insert(data.queue.clone(), Some(pause));
+            queue_of(state, &data.queue).pause = Some(pause(record));
             None
         }
         Event::QueueResumed(data) => {
-            state.queues.insert(data.queue.clone(), None);
+            let queue = queue_of(state, &data.queue);
+            (queue.pause, queue.drain) = (None, None);
+            None
+        }
+        Event::QueueDraining(data) => {
+            queue_of(state, &data.queue).drain = Some(pause(record));
+            None
+        }
+        Event::QueueRateSpent(data) => {
+            let spent = Spent { at: record.at, used_millionths: data.used_millionths };
+            queue_of(state, &data.queue).spent = Some(spent);
             None
         }
         Event::WorkerJoined(data) => {
@@ -67,6 +77,14 @@ pub fn evolve(state: &mut State, record: &Record) -> Option<Arc<Job>> {
         | Event::JobCancelled(_)
         | Event::JobAmended(_) => Some(change_job(state, record)),
     }
+}
+
+fn queue_of<'a>(state: &'a mut State, name: &QueueName) -> &'a mut Queue {
+    state.queues.entry(name.clone()).or_default()
+}
+
+fn pause(record: &Record) -> Pause {
+    Pause { at: record.at, by: record.actor.clone() }
 }
 
 fn submit(state: &mut State, record: &Record, data: &JobSubmitted) -> Arc<Job> {
@@ -175,7 +193,7 @@ fn change_job(state: &mut State, record: &Record) -> Arc<Job> {
 fn put_active(state: &mut State, mut job: Job) -> Arc<Job> {
     state.intern_job(&mut job);
     if !state.queues.contains_key(&job.queue) {
-        state.queues.insert(job.queue.clone(), None);
+        state.queues.insert(job.queue.clone(), Queue::default());
     }
     let job = Arc::new(job);
     put(state, Slot::Active(job.clone()));
@@ -248,6 +266,8 @@ fn change(job: &mut Job, record: &Record, finish: FinishOrdinal) {
         Event::EpochStarted(_)
         | Event::QueuePaused(_)
         | Event::QueueResumed(_)
+        | Event::QueueDraining(_)
+        | Event::QueueRateSpent(_)
         | Event::WorkerJoined(_)
         | Event::WorkerLeft(_) => unreachable!("these are about no job"),
     }

@@ -19,6 +19,7 @@ pub mod pool;
 #[cfg(test)]
 mod properties;
 pub mod queue;
+pub mod rate;
 pub mod refusal;
 pub mod retry;
 pub mod slots;

@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
@@ -19,10 +20,11 @@ use crate::domain::id::{JobId, Ordinal, SessionId};
 use crate::domain::job::{FileInfo, Progress, StateName};
 use crate::domain::json::Json;
 use crate::domain::queue::Limits;
+use crate::domain::rate::{RateLimit, Spent};
 use crate::domain::retry::Policy;
 use crate::domain::state::State;
 use crate::domain::testing::*;
-use crate::domain::time::Millis;
+use crate::domain::time::{Millis, Timestamp};
 
 const KINDS: [&str; 3] = ["a", "b", "c"];
 const QUEUES: [&str; 2] = ["x", "y"];
@@ -42,7 +44,13 @@ const REFUSALS: &[&str] = &[
     "dependency_cycle",
     "invalid_request",
     "session_not_found",
+    "queue_draining",
 ];
+
+/// The queue whose rate, if a life has one, stays as it is, so that its starts can be counted against it.
+const STEADY: &str = QUEUES[0];
+/// How many jobs a second start from it, and at once.
+const STEADY_RATE: i64 = 3;
 
 /// A world and what the players in it remember, true or stale.
 struct Life {
@@ -51,6 +59,8 @@ struct Life {
     sessions: Vec<SessionId>,
     proofs: Vec<LeaseProof>,
     refusals: BTreeSet<&'static str>,
+    /// When jobs of the steady queue were started.
+    starts: Vec<Timestamp>,
 }
 
 /// Choices drawn from the seed of one step.
@@ -75,10 +85,14 @@ impl Dice {
 }
 
 impl Life {
-    fn new() -> Life {
+    fn new(is_steady: bool) -> Life {
         let mut world = World::new();
+        if is_steady {
+            world.limits.rates.insert(queue(STEADY), format!("{STEADY_RATE}/s").parse().expect("a rate"));
+        }
         let sessions = vec![world.joined(), world.joined_for(&["a"], None), world.joined_for(&[], Some(&["x"]))];
-        Life { world, jobs: Vec::new(), sessions, proofs: Vec::new(), refusals: BTreeSet::new() }
+        let (jobs, proofs, starts) = (Vec::new(), Vec::new(), Vec::new());
+        Life { world, jobs, sessions, proofs, refusals: BTreeSet::new(), starts }
     }
 
     fn step(&mut self, choice: u8, seed: u64) {
@@ -105,6 +119,46 @@ impl Life {
         while dice.one_in(2) && !self.world.state.indexes().unsettled().is_empty() {
             self.take(Command::Settle);
         }
+        self.no_rate_holds_back_for_longer_than_its_next_job();
+    }
+
+    fn no_rate_holds_back_for_longer_than_its_next_job(&self) {
+        for (queue, rate) in &self.world.limits.rates {
+            let alone = RateLimit { jobs: NonZeroU32::MIN, ..*rate };
+            let unit = Spent { at: self.world.now, used_millionths: alone.spend(None, self.world.now, 1) };
+            let alone_at = alone.next_start_at(Some(unit)).expect("one of one is used");
+            let share = alone_at.since(self.world.now).0.div_ceil(u64::from(rate.jobs.get()));
+            let (next, longest) =
+                (rate.next_start_at(self.world.state.spent(queue)), self.world.now.plus(Millis(share)));
+            assert!(next.is_none_or(|at| at <= longest), "{queue} at {rate}: {next:?}, not by {longest:?}");
+        }
+    }
+
+    /// Between any two starts no more others lie than the rate lets.
+    fn the_steady_rate_was_kept(&self) {
+        for (place, first) in self.starts.iter().enumerate() {
+            for (more, last) in self.starts[place..].iter().enumerate() {
+                let most = STEADY_RATE * 1000 + STEADY_RATE * (last.as_ms() - first.as_ms());
+                assert!((more as i64 + 1) * 1000 <= most, "{} starts from {first:?} to {last:?}", more + 1);
+            }
+        }
+    }
+
+    fn note_starts(&mut self, events: &[Event]) {
+        let world = &self.world;
+        let queue_of = |job: JobId| &world.state.active(job).expect("what was started runs").queue;
+        let started = events.iter().filter_map(|event| match event {
+            Event::JobStarted(data) => Some(queue_of(data.job)),
+            _ => None,
+        });
+        let started: Vec<_> = started.collect();
+        for name in world.limits.rates.keys() {
+            let count = started.iter().filter(|queue| **queue == name).count() as u32;
+            let spent = |event: &Event| matches!(event, Event::QueueRateSpent(data) if data.queue == *name && data.jobs == count);
+            assert_eq!(events.iter().filter(|event| spent(event)).count(), usize::from(count > 0), "{events:?}");
+        }
+        let steady = started.iter().filter(|queue| queue.as_str() == STEADY).count();
+        self.starts.extend(std::iter::repeat_n(world.now, steady));
     }
 
     fn new_job(&self, dice: &mut Dice, entries: usize) -> NewJob {
@@ -170,9 +224,10 @@ impl Life {
             claims.push(Claim { session: dice.of(&self.sessions), tokens });
         }
         let tokens: Vec<_> = claims.iter().map(|claim| claim.tokens.clone()).collect();
-        let Ok(Answer::Granted(grants)) = self.world.take(Command::Deal { claims }).outcome else {
-            panic!("a deal answers with grants")
-        };
+        let then = self.world.take(Command::Deal { claims });
+        let (events, outcome) = (then.events, then.outcome);
+        let Ok(Answer::Granted(grants)) = outcome else { panic!("a deal answers with grants") };
+        self.note_starts(&events);
         for (grants, tokens) in grants.iter().zip(tokens) {
             let proofs = grants.iter().zip(tokens).map(|(grant, token)| LeaseProof { job: grant.job, token });
             self.proofs.extend(proofs);
@@ -257,9 +312,15 @@ impl Life {
 
     fn change_surroundings(&mut self, dice: &mut Dice) {
         let queue = queue(dice.of(&QUEUES));
-        match dice.below(5) {
+        match dice.below(9) {
             0 => self.take(Command::PauseQueue { queue }),
-            1 => self.take(Command::ResumeQueue { queue }),
+            1 | 5 => self.take(Command::ResumeQueue { queue }),
+            6 => self.take(Command::DrainQueue { queue }),
+            7 => {
+                let rate = dice.of(&["1/s", "7/s", "90/m", "2/h"]).parse().expect("a rate");
+                self.world.limits.rates.insert(crate::domain::testing::queue(QUEUES[1]), rate);
+            }
+            8 => drop(self.world.limits.rates.remove(&crate::domain::testing::queue(QUEUES[1]))),
             2 => {
                 let limit = dice.below(3) as u32;
                 self.world.limits.kinds.insert(kind(dice.of(&KINDS)), limit);
@@ -332,9 +393,12 @@ fn lives(cases: u32, steps: usize) {
     let met = RefCell::new(BTreeSet::new());
     let strategy = proptest::collection::vec((any::<u8>(), any::<u64>()), 1..=steps);
     let result = TestRunner::new(config).run(&strategy, |steps| {
-        let mut life = Life::new();
+        let mut life = Life::new(steps.len() % 2 == 0);
         steps.iter().for_each(|&(choice, seed)| life.step(choice, seed));
         prop_assert!(folded(&life.world) == life.world.state, "the log folds to the state (E3)");
+        if steps.len() % 2 == 0 {
+            life.the_steady_rate_was_kept();
+        }
         prop_assert!(life.drained(), "stuck: {:?}", life.world.state.jobs().collect::<Vec<_>>());
         prop_assert!(life.world.state.stubs().all(|stub| stub.state != StateName::Running));
         prop_assert!(folded(&life.world) == life.world.state, "the log folds to the state (E3)");

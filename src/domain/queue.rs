@@ -1,4 +1,4 @@
-//! Queues: their pauses, their limits, and which job comes next.
+//! Queues: what somebody did to them, their limits, and which job comes next.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -8,16 +8,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::event::Actor;
 use crate::domain::id::{KindName, Ordinal, QueueName};
+use crate::domain::rate::{RateLimit, Spent};
 use crate::domain::time::Timestamp;
 
-/// A queue that hands out nothing.
+/// What is known of a queue beside its jobs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queue {
+    /// It hands out nothing.
+    pub pause: Option<Pause>,
+    /// It takes no new jobs; what is in it is worked off.
+    pub drain: Option<Pause>,
+    /// What was started from it last, while it had a rate.
+    pub spent: Option<Spent>,
+}
+
+/// Since when a queue hands out nothing, or takes nothing, and who wanted it so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Pause {
     pub at: Timestamp,
     pub by: Actor,
 }
 
-/// How many jobs may run at once, as configuration says. Not part of the state: a limit decides which events happen,
+/// How many jobs may run at once and how fast they start, as configuration says. Not part of the state: a limit decides which events happen,
 /// and the events say what was decided.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Limits {
@@ -25,6 +37,8 @@ pub struct Limits {
     pub kinds: BTreeMap<KindName, u32>,
     /// Running jobs from a queue, over all workers.
     pub queues: BTreeMap<QueueName, u32>,
+    /// Starts from a queue. A start that was lost or given back counts nevertheless.
+    pub rates: BTreeMap<QueueName, RateLimit>,
 }
 
 /// Where a queued job stands: higher priority first, then the order of submission.

@@ -41,6 +41,9 @@ pub enum Refusal {
     SessionNotFound { session: SessionId },
     #[error("there is no queue {queue}")]
     QueueNotFound { queue: QueueName },
+    /// `entry` names the job of a request that puts one there; none when the request names a job that was there before.
+    #[error("queue {queue} is draining and takes no new jobs")]
+    QueueDraining { queue: QueueName, entry: Option<usize> },
 }
 
 impl Refusal {
@@ -63,6 +66,7 @@ impl Refusal {
             Refusal::UnknownItems { .. } => "invalid_request",
             Refusal::SessionNotFound { .. } => "session_not_found",
             Refusal::QueueNotFound { .. } => "queue_not_found",
+            Refusal::QueueDraining { .. } => "queue_draining",
         }
     }
 }

@@ -13,7 +13,8 @@ use crate::domain::id::{Epoch, FinishOrdinal, JobId, KindName, Ordinal, QueueNam
 use crate::domain::index::Indexes;
 use crate::domain::job::{Job, Reason, Relations, RunEnd, StateName};
 use crate::domain::pool::Pool;
-use crate::domain::queue::Pause;
+use crate::domain::queue::Queue;
+use crate::domain::rate::Spent;
 use crate::domain::retry::Policy;
 use crate::domain::slots::Slots;
 use crate::domain::time::Timestamp;
@@ -27,7 +28,7 @@ pub struct State {
     pub(in crate::domain) slots: Slots,
     pub(in crate::domain) last_ordinal: Ordinal,
     pub(in crate::domain) last_finish: FinishOrdinal,
-    pub(in crate::domain) queues: BTreeMap<QueueName, Option<Pause>>,
+    pub(in crate::domain) queues: BTreeMap<QueueName, Queue>,
     pub(in crate::domain) workers: BTreeMap<SessionId, Worker>,
     names: Pool<str>,
     policies: Pool<Policy>,
@@ -176,7 +177,7 @@ pub struct Globals {
     pub epochs: Vec<EpochSpan>,
     pub last_ordinal: Ordinal,
     pub last_finish: FinishOrdinal,
-    pub queues: BTreeMap<QueueName, Option<Pause>>,
+    pub queues: BTreeMap<QueueName, Queue>,
     pub workers: BTreeMap<SessionId, Worker>,
 }
 
@@ -268,14 +269,24 @@ impl State {
         })
     }
 
-    /// The queues that jobs or pauses have named.
-    pub fn queues(&self) -> impl Iterator<Item = (&QueueName, &Option<Pause>)> {
+    /// The queues that jobs, pauses or drains have named.
+    pub fn queues(&self) -> impl Iterator<Item = (&QueueName, &Queue)> {
         self.queues.iter()
     }
 
     /// Whether a queue hands out nothing.
     pub fn is_paused(&self, queue: &QueueName) -> bool {
-        matches!(self.queues.get(queue), Some(Some(_)))
+        self.queues.get(queue).is_some_and(|queue| queue.pause.is_some())
+    }
+
+    /// Whether a queue takes no new jobs.
+    pub fn is_draining(&self, queue: &QueueName) -> bool {
+        self.queues.get(queue).is_some_and(|queue| queue.drain.is_some())
+    }
+
+    /// What was started last from a queue that had a rate.
+    pub fn spent(&self, queue: &QueueName) -> Option<Spent> {
+        self.queues.get(queue).and_then(|queue| queue.spent)
     }
 
     /// The live sessions.

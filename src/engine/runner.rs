@@ -116,7 +116,7 @@ impl Runner {
         self.sequencer.shown(self.views.position());
         let unsettled = self.sequencer.settle(&mut gathered.batch, now);
         self.deal(&mut gathered, now);
-        self.publish_due();
+        self.publish_due(now);
         if !gathered.batch.records.is_empty() || !gathered.replies.is_empty() || !gathered.batch.overlays.is_empty() {
             self.credits = self.credits.saturating_sub(1);
             // The committer outlives the runner: it ends when this channel does.
@@ -228,8 +228,11 @@ impl Runner {
         matches!(&*self.condition.borrow(), Condition::Halted { .. } | Condition::Stopping)
     }
 
-    fn publish_due(&self) {
-        let due = self.sequencer.next_due();
+    /// Tells when to wake: also when a rate lets the next job start, while somebody waits for it.
+    fn publish_due(&self, now: Timestamp) {
+        let waiting = self.claims.iter().map(|claim| claim.session);
+        let start = self.sequencer.next_start_at(now, waiting).filter(|_| !self.is_closed());
+        let due = self.sequencer.next_due().into_iter().chain(start).min();
         self.due.send_if_modified(|published| std::mem::replace(published, due) != due);
     }
 

@@ -7,11 +7,12 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::domain::command::{Answer, Claim, Command};
+use crate::domain::decide::deal::next_start_at;
 use crate::domain::decide::retry::to_revive;
 use crate::domain::decide::{Chance, Context, Decision, decide};
 use crate::domain::event::{Actor, Event, Record};
 use crate::domain::evolve::evolve;
-use crate::domain::id::{JobId, Ordinal, Seq};
+use crate::domain::id::{JobId, Ordinal, Seq, SessionId};
 use crate::domain::job::{Job, WorkerPlace};
 use crate::domain::queue::Limits;
 use crate::domain::refusal::Refusal;
@@ -68,6 +69,11 @@ impl Sequencer {
     /// The earliest moment at which time alone makes something happen.
     pub fn next_due(&self) -> Option<Timestamp> {
         self.state.next_due().into_iter().chain(self.overlay.next_due()).min()
+    }
+
+    /// The first moment after `now` at which a queue's rate lets a job start for one of the sessions that wait.
+    pub fn next_start_at(&self, now: Timestamp, waiting: impl Iterator<Item = SessionId> + Clone) -> Option<Timestamp> {
+        next_start_at(&self.state, &self.limits, now, waiting)
     }
 
     /// Forgets ended jobs that the views show.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 
-use crate::clock::ManualClock;
+use crate::clock::{Clock, ManualClock};
 use crate::domain::command::{Answer, Command, JoinWorker, LeaseProof, NewJob, Retry, Start, StartEpoch, Submit};
 use crate::domain::event::{Actor, Event, Record};
 use crate::domain::id::{Epoch, JobId, LeaseToken, Seq, SessionId};
@@ -359,4 +359,46 @@ async fn stored_views_that_are_ahead_of_the_log_are_built_again() {
     world.finished.put(&[], Seq(1_000)).unwrap();
     world.restart();
     assert_eq!(world.finished.position(), Seq(1));
+}
+
+fn a_rate(text: &str) -> Limits {
+    Limits { rates: [("default".parse().unwrap(), text.parse().unwrap())].into(), ..Limits::default() }
+}
+
+#[tokio::test]
+async fn the_engine_wakes_for_the_next_start_of_a_rate_only_while_somebody_waits_for_it() {
+    let world = World::new();
+    world.handle().set_limits(a_rate("1/s")).unwrap();
+    world.join(WorkerPlace::Remote).await;
+    world.submit().await;
+    let next = world.submit().await;
+    let mut due = world.handle().next_due();
+    world.claim().await;
+    assert_eq!(*due.borrow_and_update(), None, "nobody waits");
+    let mut claim = Box::pin(world.handle().claim(SESSION, 1));
+    let began = world.clock.now();
+    let woken = tokio::select! {
+        changed = due.changed() => changed.map(|()| *due.borrow_and_update()),
+        _ = claim.as_mut() => panic!("the rate was not kept"),
+    };
+    assert_eq!(woken.unwrap(), Some(began.plus(Millis(1000))));
+    world.clock.advance(Millis(1000));
+    world.handle().submit(Command::Tick, Actor::SERVER).await.unwrap();
+    assert_eq!(claim.await.unwrap().take()[0].job, next);
+    assert_eq!(*world.handle().next_due().borrow(), None);
+    assert_eq!(world.types()[3..], ["job.started", "queue.rate_spent", "job.started", "queue.rate_spent"]);
+}
+
+#[tokio::test]
+async fn a_rate_that_is_taken_away_lets_those_go_on_who_wait() {
+    let world = World::new();
+    world.handle().set_limits(a_rate("1/h")).unwrap();
+    world.join(WorkerPlace::Remote).await;
+    world.submit().await;
+    let next = world.submit().await;
+    world.claim().await;
+    let mut claim = Box::pin(world.handle().claim(SESSION, 1));
+    assert!(claim.as_mut().now_or_never().is_none());
+    world.handle().set_limits(Limits::default()).unwrap();
+    assert_eq!(claim.await.unwrap().take()[0].job, next);
 }

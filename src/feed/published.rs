@@ -177,6 +177,8 @@ impl Data {
             | Event::JobLateResult(_)
             | Event::QueuePaused(_)
             | Event::QueueResumed(_)
+            | Event::QueueDraining(_)
+            | Event::QueueRateSpent(_)
             | Event::WorkerJoined(_)
             | Event::WorkerLeft(_)) => Data::AsKept(as_kept(&event)),
         }

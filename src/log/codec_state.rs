@@ -7,15 +7,19 @@
 //! A frame can be copied without decoding it, so that a snapshot is merged with what happened since. Frames of jobs come
 //! in no order. The store around it checks the bytes; this codec checks the shape. Never write a job twice.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-use crate::domain::id::Ordinal;
-use crate::domain::state::{Globals, Slot, Stub};
+use crate::domain::id::{FinishOrdinal, Ordinal, QueueName, Seq, SessionId};
+use crate::domain::queue::{Pause, Queue};
+use crate::domain::state::{EpochSpan, Globals, Slot, Stub, Worker};
+use crate::domain::time::Timestamp;
 use crate::log::codec_job::{decode_job, encode_job};
 
 const MAGIC: &[u8; 13] = b"daybook-state";
-const VERSION: u16 = 1;
+/// The version that is written; older ones are read.
+const VERSION: u16 = 2;
 /// No frame is larger: a job with 100,000 items of long keys stays below it.
 const FRAME_BYTES_MAX: u32 = 64 << 20;
 
@@ -114,13 +118,14 @@ impl<R: Read> FrameReader<R> {
     pub fn new(mut input: R) -> Result<(FrameReader<R>, Globals), SnapshotError> {
         let mut head = [0; 15];
         input.read_exact(&mut head)?;
-        if &head[..13] != MAGIC || head[13..] != VERSION.to_le_bytes() {
-            return Err(SnapshotError::Form("another magic or version".to_owned()));
+        if &head[..13] != MAGIC {
+            return Err(SnapshotError::Form("another magic".to_owned()));
         }
+        let version = u16::from_le_bytes([head[13], head[14]]);
         let mut reader = FrameReader { input, frames: 0, ended: false };
         let first = reader.next_frame()?.filter(|frame| frame.tag == Tag::Globals);
         let first = first.ok_or_else(|| SnapshotError::Form("it does not begin with the globals".to_owned()))?;
-        Ok((reader, decode(&first.body)?))
+        Ok((reader, decode_globals(version, &first.body)?))
     }
 
     /// The next job or stub, undecoded; none at the end, which is checked.
@@ -165,6 +170,41 @@ pub fn decode_slot(frame: &Frame) -> Result<Slot, SnapshotError> {
     }
 }
 
+/// The parts that are not jobs, in version 1: a queue was paused or not.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct GlobalsV1 {
+    seq: Seq,
+    at: Timestamp,
+    epochs: Vec<EpochSpan>,
+    last_ordinal: Ordinal,
+    last_finish: FinishOrdinal,
+    queues: BTreeMap<QueueName, Option<Pause>>,
+    workers: BTreeMap<SessionId, Worker>,
+}
+
+impl From<GlobalsV1> for Globals {
+    fn from(old: GlobalsV1) -> Globals {
+        let queues = old.queues.into_iter().map(|(name, pause)| (name, Queue { pause, ..Queue::default() }));
+        Globals {
+            seq: old.seq,
+            at: old.at,
+            epochs: old.epochs,
+            last_ordinal: old.last_ordinal,
+            last_finish: old.last_finish,
+            queues: queues.collect(),
+            workers: old.workers,
+        }
+    }
+}
+
+fn decode_globals(version: u16, body: &[u8]) -> Result<Globals, SnapshotError> {
+    match version {
+        1 => decode::<GlobalsV1>(body).map(Globals::from),
+        VERSION => decode(body),
+        newer => Err(SnapshotError::Form(format!("the unknown version {newer}"))),
+    }
+}
+
 fn encode<T: serde::Serialize>(value: &T) -> io::Result<Vec<u8>> {
     bincode::serde::encode_to_vec(value, bincode::config::standard()).map_err(io::Error::other)
 }
@@ -173,4 +213,43 @@ fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, SnapshotErr
     let (value, consumed) = bincode::serde::decode_from_slice(bytes, bincode::config::standard())
         .map_err(|error| SnapshotError::Form(error.to_string()))?;
     if consumed == bytes.len() { Ok(value) } else { Err(SnapshotError::Form("bytes are left over".to_owned())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::Actor;
+
+    #[test]
+    fn a_snapshot_of_version_1_is_read_with_its_pauses() {
+        let pause = Pause { at: Timestamp::from_ms(5), by: Actor::CLIENT };
+        let queue = |name: &str| name.parse::<QueueName>().expect("a name");
+        let old = GlobalsV1 {
+            seq: Seq(7),
+            at: Timestamp::from_ms(9),
+            epochs: Vec::new(),
+            last_ordinal: Ordinal(3),
+            last_finish: FinishOrdinal(2),
+            queues: [(queue("open"), None), (queue("shut"), Some(pause.clone()))].into(),
+            workers: BTreeMap::new(),
+        };
+        let mut bytes = [MAGIC.as_slice(), &1_u16.to_le_bytes()].concat();
+        let body = encode(&old).expect("writes");
+        FrameWriter { out: &mut bytes, frames: 0 }.frame(Tag::Globals, Ordinal(0), &body).expect("writes");
+        let (_, globals) = FrameReader::new(&bytes[..]).expect("reads");
+        assert_eq!((globals.seq, globals.last_ordinal), (Seq(7), Ordinal(3)));
+        assert_eq!(globals.queues[&queue("open")], Queue::default());
+        assert_eq!(globals.queues[&queue("shut")], Queue { pause: Some(pause), ..Queue::default() });
+    }
+
+    #[test]
+    fn a_snapshot_of_a_newer_version_is_refused() {
+        let mut bytes = FrameWriter::new(Vec::new()).expect("writes");
+        let state = crate::domain::state::State::default();
+        bytes.globals(&state.globals()).expect("writes");
+        let mut bytes = bytes.finish().expect("writes");
+        bytes[13] = 3;
+        let Err(SnapshotError::Form(detail)) = FrameReader::new(&bytes[..]) else { panic!("it was read") };
+        assert!(detail.contains("version 3"), "{detail}");
+    }
 }

@@ -7,7 +7,7 @@ use parking_lot::RwLock;
 
 use crate::domain::event::Event;
 use crate::domain::id::{QueueName, SessionId};
-use crate::domain::queue::Limits;
+use crate::domain::queue::{Limits, Pause};
 use crate::domain::time::Timestamp;
 use crate::feed::Page;
 use crate::views::Views;
@@ -25,12 +25,13 @@ pub struct Beat {
 }
 
 impl Views {
-    /// Every queue that is known: its depth by state, the age of the oldest as of `now`, its pause.
+    /// Every queue that is known or configured: its depth by state, the age of the oldest as of `now`, its limits, and
+    /// what was done to it.
     pub fn queues(&self, now: Timestamp) -> Vec<QueueRow> {
         let limits = self.limits.read().clone();
         let mut rows =
             slices(&self.index, |index| &index.queues, |name, entry, _| queue_row(name, entry, &limits, now));
-        for name in limits.queues.keys() {
+        for name in limits.queues.keys().chain(limits.rates.keys()) {
             if let Err(place) = rows.binary_search_by(|row: &QueueRow| row.name.cmp(name)) {
                 rows.insert(place, queue_row(name, &QueueEntry::default(), &limits, now));
             }
@@ -98,13 +99,18 @@ impl Views {
 
 fn queue_row(name: &QueueName, entry: &QueueEntry, limits: &Limits, now: Timestamp) -> QueueRow {
     let oldest = entry.waiting.first().map(|(queued_at, _)| *queued_at);
+    let shown = |pause: &Option<Pause>| pause.as_ref().map(|pause| PauseRow { at: pause.at, by: pause.by.clone() });
+    let rate = limits.rates.get(name).copied();
     QueueRow {
         name: name.clone(),
         depth: entry.jobs.depth(),
         oldest_queued_at: oldest,
         oldest_age_s: oldest.map(|queued_at| now.since(queued_at).as_secs()),
-        paused: entry.pause.as_ref().map(|pause| PauseRow { at: pause.at, by: pause.by.clone() }),
+        paused: shown(&entry.known.pause),
+        draining: shown(&entry.known.drain),
         concurrency: limits.queues.get(name).copied(),
+        rate,
+        next_start_at: rate.and_then(|rate| rate.next_start_at(entry.known.spent)).filter(|&at| at > now),
     }
 }
 

@@ -9,7 +9,8 @@ use roaring::RoaringTreemap;
 use crate::domain::event::{Event, Record, Revived, WorkerJoined};
 use crate::domain::id::{JobId, KindName, Ordinal, QueueName, Seq, SessionId, Tag, TokenHash};
 use crate::domain::job::{Job, StateName};
-use crate::domain::queue::Pause;
+use crate::domain::queue::{Pause, Queue};
+use crate::domain::rate::Spent;
 use crate::domain::state::Stub;
 use crate::domain::time::Timestamp;
 use crate::feed::Page;
@@ -44,7 +45,7 @@ pub struct Index {
 /// What is known of a queue.
 #[derive(Debug, Default)]
 pub struct QueueEntry {
-    pub pause: Option<Pause>,
+    pub known: Queue,
     pub jobs: StateCounts,
     /// The queued jobs, those that have waited longest first.
     pub waiting: BTreeSet<(Timestamp, Ordinal)>,
@@ -72,8 +73,8 @@ impl Index {
     /// Builds the indexes of a recovered state.
     pub fn of(parts: Parts<'_>) -> Index {
         let mut index = Index { seq: parts.seq, ..Index::default() };
-        for (name, pause) in parts.queues {
-            index.queues.entry(name.clone()).or_default().pause = pause.clone();
+        for (name, known) in parts.queues {
+            index.queue(name).clone_from(known);
         }
         for (joined, joined_at) in parts.workers {
             index.workers.insert(joined.session, WorkerEntry { joined: joined.clone(), joined_at });
@@ -90,11 +91,16 @@ impl Index {
             self.rates.note(counted, record.at);
         }
         match &record.event {
-            Event::QueuePaused(data) => {
-                let pause = Pause { at: record.at, by: record.actor.clone() };
-                self.queues.entry(data.queue.clone()).or_default().pause = Some(pause);
+            Event::QueuePaused(data) => self.queue(&data.queue).pause = Some(pause(record)),
+            Event::QueueResumed(data) => {
+                let queue = self.queue(&data.queue);
+                (queue.pause, queue.drain) = (None, None);
             }
-            Event::QueueResumed(data) => self.queues.entry(data.queue.clone()).or_default().pause = None,
+            Event::QueueDraining(data) => self.queue(&data.queue).drain = Some(pause(record)),
+            Event::QueueRateSpent(data) => {
+                let spent = Spent { at: record.at, used_millionths: data.used_millionths };
+                self.queue(&data.queue).spent = Some(spent);
+            }
             Event::WorkerJoined(data) => {
                 self.workers.insert(data.session, WorkerEntry { joined: data.clone(), joined_at: record.at });
             }
@@ -123,6 +129,10 @@ impl Index {
                 self.late.insert(data.job, record.seq);
             }
         }
+    }
+
+    fn queue(&mut self, name: &QueueName) -> &mut Queue {
+        &mut entry_of(&mut self.queues, name).known
     }
 
     /// Shows a durable page.
@@ -300,6 +310,10 @@ fn entry_of<'a, K: Clone + Ord, V: Default>(map: &'a mut BTreeMap<K, V>, name: &
         map.insert(name.clone(), V::default());
     }
     map.get_mut(name).expect("it was inserted just now")
+}
+
+fn pause(record: &Record) -> Pause {
+    Pause { at: record.at, by: record.actor.clone() }
 }
 
 fn waiting_since(job: &Job) -> (Timestamp, Ordinal) {

@@ -30,7 +30,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use crate::domain::event::WorkerJoined;
 use crate::domain::id::{FinishOrdinal, JobId, QueueName, Seq, SessionId, TokenHash};
 use crate::domain::job::{Job, Progress};
-use crate::domain::queue::{Limits, Pause};
+use crate::domain::queue::{Limits, Queue};
 use crate::domain::state::{State, Stub};
 use crate::domain::time::Timestamp;
 use crate::feed::Page;
@@ -64,7 +64,7 @@ pub struct Parts<'a> {
     pub seq: Seq,
     pub jobs: Box<dyn Iterator<Item = &'a Arc<Job>> + 'a>,
     pub stubs: Box<dyn Iterator<Item = &'a Arc<Stub>> + 'a>,
-    pub queues: Box<dyn Iterator<Item = (&'a QueueName, &'a Option<Pause>)> + 'a>,
+    pub queues: Box<dyn Iterator<Item = (&'a QueueName, &'a Queue)> + 'a>,
     pub workers: Box<dyn Iterator<Item = (&'a WorkerJoined, Timestamp)> + 'a>,
 }
 

@@ -43,6 +43,8 @@ impl Counted {
             | Event::JobLateResult(_)
             | Event::QueuePaused(_)
             | Event::QueueResumed(_)
+            | Event::QueueDraining(_)
+            | Event::QueueRateSpent(_)
             | Event::WorkerJoined(_)
             | Event::WorkerLeft(_) => None,
         }

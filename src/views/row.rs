@@ -16,6 +16,7 @@ use crate::domain::limits::{
     ATTEMPTS_MAX, DEPENDENCIES_MAX, ITEM_KEY_BYTES_MAX, MESSAGE_BYTES_MAX, PRIORITY_MAX, STAGE_BYTES_MAX,
     TAG_BYTES_MAX, TAGS_MAX, UNIQUE_KEY_BYTES_MAX,
 };
+use crate::domain::rate::RateLimit;
 use crate::domain::time::Timestamp;
 
 /// Writes the two forms of a job, the row and the whole, from one list of fields, so that they cannot drift apart.
@@ -205,8 +206,14 @@ pub struct QueueRow {
     pub oldest_age_s: Option<f64>,
     /// Since when it hands out nothing, and by whom; `null`: it does.
     pub paused: Option<PauseRow>,
+    /// Since when it takes no new jobs, and by whom; `null`: it does. What is in it is worked off.
+    pub draining: Option<PauseRow>,
     /// The most jobs from this queue that may run at once; `null`: no limit.
     pub concurrency: Option<u32>,
+    /// How fast its jobs start, as configured; `null`: no limit. One second's worth may start at once, and always one.
+    pub rate: Option<RateLimit>,
+    /// When the rate lets the next job start; `null`: at once.
+    pub next_start_at: Option<Timestamp>,
 }
 
 /// How many active jobs of a queue are in each state.
@@ -224,12 +231,12 @@ pub struct Depth {
     pub retryable: u64,
 }
 
-/// A pause: since when, and by whom.
+/// A pause or a drain: since when, and by whom.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PauseRow {
     /// Since when.
     pub at: Timestamp,
-    /// Who paused it.
+    /// Who wanted it so.
     pub by: Actor,
 }
 

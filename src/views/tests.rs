@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use proptest::prelude::*;
 
 use crate::domain::event::{
-    Actor, FirstState, JobCompleted, QueuePaused, QueueResumed, Record, WorkerLeft, WorkerLeftCause,
+    Actor, FirstState, JobCompleted, QueueDraining, QueuePaused, QueueRateSpent, QueueResumed, Record, WorkerLeft,
+    WorkerLeftCause,
 };
 use crate::domain::id::{FinishOrdinal, JobId, Ordinal, Seq, Tag, TokenHash};
 use crate::domain::job::{Ending, Job, JobState, Progress, StateName};
@@ -447,6 +448,29 @@ fn queues_show_their_pause_and_their_limit_and_how_long_the_oldest_waits() {
     world.start(first, session(1));
     world.commit();
     assert_eq!(world.views.queues(world.now())[0].oldest_age_s, Some(0.5));
+}
+
+#[test]
+fn queues_show_their_drain_and_their_rate_and_when_the_next_job_may_start() {
+    let mut world = World::new();
+    world.submit(New::default());
+    world.record(QueueDraining { queue: queue("default") });
+    world.record(QueueRateSpent { queue: queue("default"), jobs: 2, used_millionths: 2_000_000 });
+    world.commit();
+    let spent_at = world.now();
+    let rate = "2/s".parse().expect("a rate");
+    world
+        .views
+        .set_limits(Limits { rates: [(queue("default"), rate), (queue("new"), rate)].into(), ..Limits::default() });
+    let rows = world.views.queues(world.now());
+    assert_eq!(rows[0].draining.as_ref().map(|drain| drain.by.clone()), Some(Actor::CLIENT));
+    assert_eq!((rows[0].rate, rows[0].next_start_at), (Some(rate), Some(spent_at.plus(Millis(500)))));
+    assert_eq!((rows[1].name.as_str(), rows[1].rate, rows[1].next_start_at), ("new", Some(rate), None));
+    world.pass(Millis(500));
+    assert_eq!(world.views.queues(world.now())[0].next_start_at, None, "at once");
+    world.record(QueueResumed { queue: queue("default") });
+    world.commit();
+    assert_eq!(world.views.queues(world.now())[0].draining, None);
 }
 
 #[test]

@@ -173,6 +173,23 @@ fn a_paused_queue_says_why_and_goes_on_when_it_is_resumed() {
 }
 
 #[test]
+fn a_draining_queue_refuses_a_submit_with_the_next_step_until_it_is_resumed() {
+    let house = House::open();
+    house.run("queues pause letters").data();
+    let id = house.run("submit greet --queue letters").data();
+    assert_eq!(house.run("queues drain letters").data(), "queue letters takes no new jobs");
+    let refused = house.run("submit greet --queue letters");
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.err.contains("draining") && refused.err.contains("daybook queues resume"), "{refused:?}");
+    let queues = house.run("queues").data();
+    let line = queues.lines().find(|line| line.starts_with("letters")).expect("it is listed");
+    assert!(line.contains("paused by a client since ") && line.contains(", draining by a client since "), "{queues}");
+    assert_eq!(house.run("queues resume letters").data(), "queue letters goes on");
+    assert_eq!(house.run(&format!("jobs watch {id}")).code, Some(0));
+    assert_eq!(house.run("submit greet --queue letters --wait").code, Some(0));
+}
+
+#[test]
 fn lists_are_filtered_and_paged() {
     let house = House::open();
     house.run("queues pause default").data();

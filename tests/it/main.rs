@@ -3,6 +3,7 @@
 mod batches;
 mod edges;
 mod jobs;
+mod queues;
 mod restart;
 mod shapes;
 mod streams;

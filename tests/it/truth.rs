@@ -46,6 +46,7 @@ fn every_operation_answers_as_it_is_described() {
 
     server.post("/api/queues/default/pause", &json!({})).ok(200);
     server.get("/api/queues").ok(200);
+    server.post("/api/queues/default/drain", &json!({})).ok(200);
     server.post("/api/queues/default/resume", &json!({})).ok(200);
     let workers = server.get("/api/workers").ok(200);
     for worker in workers["workers"].as_array().expect("a list") {

@@ -5,11 +5,13 @@ use std::iter::Peekable;
 
 use crate::domain::command::{Answer, Claim, Grant};
 use crate::domain::decide::{Context, Decision};
-use crate::domain::event::JobStarted;
-use crate::domain::id::{KindName, Ordinal, QueueName, TokenHash};
+use crate::domain::event::{JobStarted, QueueRateSpent};
+use crate::domain::id::{KindName, Ordinal, QueueName, SessionId, TokenHash};
 use crate::domain::job::Job;
-use crate::domain::queue::Rank;
+use crate::domain::queue::{Limits, Rank};
+use crate::domain::rate::{RateLimit, Spent};
 use crate::domain::state::{State, Worker};
+use crate::domain::time::Timestamp;
 
 /// Deals jobs out to the claims in turn, one each, until nothing fits any more.
 pub fn deal(state: &State, ctx: &Context<'_>, claims: &[Claim]) -> Decision {
@@ -29,7 +31,28 @@ pub fn deal(state: &State, ctx: &Context<'_>, claims: &[Claim]) -> Decision {
             true
         });
     }
+    events.extend(table.spent(ctx.now).map(Into::into));
     Decision::done(Answer::Granted(granted), events)
+}
+
+/// The first moment at which a rate lets another job start for one of the sessions; none when no rate holds anything
+/// back that they take.
+pub fn next_start_at(
+    state: &State,
+    limits: &Limits,
+    now: Timestamp,
+    sessions: impl Iterator<Item = SessionId> + Clone,
+) -> Option<Timestamp> {
+    if limits.rates.is_empty() {
+        return None;
+    }
+    let lines = state.indexes().ready().lines().filter(|(queue, _, _)| !state.is_paused(queue));
+    let starts = lines.filter_map(|(queue, kind, _)| {
+        let at = limits.rates.get(queue)?.next_start_at(state.spent(queue)).filter(|&at| at > now)?;
+        let mut workers = sessions.clone().filter_map(|session| state.worker(session));
+        workers.any(|worker| takes(worker, queue, kind)).then_some(at)
+    });
+    starts.min()
 }
 
 /// What is left to deal.
@@ -39,6 +62,15 @@ struct Table<'a> {
     /// How many more may run, for kinds and queues with a limit.
     kinds: BTreeMap<&'a KindName, u32>,
     queues: BTreeMap<&'a QueueName, u32>,
+    buckets: BTreeMap<&'a QueueName, Bucket>,
+}
+
+/// What a queue's rate lets start now, and what was started of it.
+struct Bucket {
+    rate: RateLimit,
+    spent: Option<Spent>,
+    free: u32,
+    started: u32,
 }
 
 /// The jobs of one kind that wait in one queue.
@@ -59,18 +91,26 @@ impl<'a> Table<'a> {
         });
         let kinds = ctx.limits.kinds.iter();
         let queues = ctx.limits.queues.iter();
+        let buckets = ctx.limits.rates.iter().map(|(queue, &rate)| {
+            let spent = state.spent(queue);
+            (queue, Bucket { rate, spent, free: rate.free(spent, ctx.now), started: 0 })
+        });
         Table {
             state,
             lines: lines.collect(),
             kinds: kinds.map(|(kind, limit)| (kind, limit.saturating_sub(indexes.running_of_kind(kind)))).collect(),
             queues: queues.map(|(name, limit)| (name, limit.saturating_sub(indexes.running_of_queue(name)))).collect(),
+            buckets: buckets.collect(),
         }
     }
 
     /// Takes the best job that the worker may have now.
     fn take_for(&mut self, worker: &Worker) -> Option<&'a Job> {
-        let (kinds, queues) = (&self.kinds, &self.queues);
-        let has_room = |line: &Line<'_>| kinds.get(line.kind) != Some(&0) && queues.get(line.queue) != Some(&0);
+        let (kinds, queues, buckets) = (&self.kinds, &self.queues, &self.buckets);
+        let has_room = |line: &Line<'_>| {
+            let is_in_time = buckets.get(line.queue).is_none_or(|bucket| bucket.started < bucket.free);
+            is_in_time && kinds.get(line.kind) != Some(&0) && queues.get(line.queue) != Some(&0)
+        };
         let open = self.lines.iter_mut().filter(|line| takes(worker, line.queue, line.kind) && has_room(line));
         let (_, line) = open.filter_map(|line| line.first().map(|rank| (rank, line))).min_by_key(|(rank, _)| *rank)?;
         let (_, ordinal) = line.waiting.next().expect("a line that has a first job has a next one");
@@ -80,8 +120,21 @@ impl<'a> Table<'a> {
         if let Some(room) = self.queues.get_mut(line.queue) {
             *room -= 1;
         }
+        if let Some(bucket) = self.buckets.get_mut(line.queue) {
+            bucket.started += 1;
+        }
         let slot = self.state.slots.get(ordinal).expect("a job that is ready is there");
         Some(self.state.active(slot.id()).expect("a job that is ready has not ended"))
+    }
+
+    /// What the starts took from the buckets.
+    fn spent(&self, now: Timestamp) -> impl Iterator<Item = QueueRateSpent> {
+        let used = self.buckets.iter().filter(|(_, bucket)| bucket.started > 0);
+        used.map(move |(&queue, bucket)| QueueRateSpent {
+            queue: queue.clone(),
+            jobs: bucket.started,
+            used_millionths: bucket.rate.spend(bucket.spent, now, bucket.started),
+        })
     }
 }
 

@@ -4,7 +4,7 @@
 
 mod batch;
 mod cancel;
-mod deal;
+pub mod deal;
 mod finish;
 mod proof;
 mod queue;
@@ -109,6 +109,7 @@ pub fn decide(state: &State, ctx: &mut Context<'_>, command: Command) -> Decisio
         Command::Amend(amend) => queue::amend(state, ctx, amend).into(),
         Command::PauseQueue { queue } => queue::pause(state, queue),
         Command::ResumeQueue { queue } => queue::resume(state, queue),
+        Command::DrainQueue { queue } => queue::drain(state, queue),
         Command::JoinWorker(join) => session::join(join),
         Command::LeaveWorker { session, cause } => session::leave(state, session, cause).into(),
         Command::Tick => tick::tick(state, ctx),

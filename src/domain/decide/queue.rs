@@ -1,8 +1,8 @@
-//! Pausing queues, and changing jobs that wait.
+//! Pausing and draining queues, and changing jobs that wait.
 
 use crate::domain::command::{Amend, Answer};
 use crate::domain::decide::{Context, Decision};
-use crate::domain::event::{Event, JobAmended, JobQueued, QueuePaused, QueueResumed, QueuedCause};
+use crate::domain::event::{Event, JobAmended, JobQueued, QueueDraining, QueuePaused, QueueResumed, QueuedCause};
 use crate::domain::id::QueueName;
 use crate::domain::job::{Job, JobState};
 use crate::domain::refusal::Refusal;
@@ -15,9 +15,16 @@ pub fn pause(state: &State, queue: QueueName) -> Decision {
     Decision::done(Answer::Done, events)
 }
 
-/// Resuming a queue that is not paused changes nothing.
+/// Ends a pause and a drain. Resuming a queue that is as usual changes nothing.
 pub fn resume(state: &State, queue: QueueName) -> Decision {
-    let events = if state.is_paused(&queue) { vec![QueueResumed { queue }.into()] } else { Vec::new() };
+    let is_as_usual = !state.is_paused(&queue) && !state.is_draining(&queue);
+    let events = if is_as_usual { Vec::new() } else { vec![QueueResumed { queue }.into()] };
+    Decision::done(Answer::Done, events)
+}
+
+/// Draining a queue that drains changes nothing; a pause stays as it is.
+pub fn drain(state: &State, queue: QueueName) -> Decision {
+    let events = if state.is_draining(&queue) { Vec::new() } else { vec![QueueDraining { queue }.into()] };
     Decision::done(Answer::Done, events)
 }
 
@@ -29,6 +36,9 @@ pub fn amend(state: &State, ctx: &Context<'_>, amend: Amend) -> Result<Decision,
     };
     if job.run().is_some() {
         return Err(Refusal::JobIsRunning { job: job.id });
+    }
+    if let Some(queue) = amend.queue.as_ref().filter(|queue| **queue != job.queue && state.is_draining(queue)) {
+        return Err(Refusal::QueueDraining { queue: queue.clone(), entry: Some(0) });
     }
     let amended = JobAmended {
         job: job.id,

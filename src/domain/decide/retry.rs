@@ -31,10 +31,14 @@ pub fn retry(state: &State, retry: &Retry) -> Result<Decision, Refusal> {
     if let Some(holder) = reviving.holder_of_key(state, first) {
         return Err(Refusal::UniqueConflict { holder, entry: 0 });
     }
+    if state.is_draining(&first.queue) {
+        return Err(Refusal::QueueDraining { queue: first.queue.clone(), entry: None });
+    }
     let mut events = vec![reviving.retried(state, first, retry.only_failed_items).into()];
     for dependent in &retry.finished[1..] {
-        // A dependent whose key was taken meanwhile stays as it is.
-        if finished(state, dependent.id).is_ok() && reviving.holder_of_key(state, dependent).is_none() {
+        // A dependent whose key was taken meanwhile, or whose queue takes nothing now, stays as it is.
+        let is_free = reviving.holder_of_key(state, dependent).is_none() && !state.is_draining(&dependent.queue);
+        if finished(state, dependent.id).is_ok() && is_free {
             events.push(reviving.retried(state, dependent, false).into());
         }
     }

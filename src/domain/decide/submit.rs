@@ -90,6 +90,10 @@ impl Plan {
                 plan.fresh.push(false);
                 continue;
             }
+            // What runs comes to its end, with the children that it needs for it.
+            if parent.is_none() && state.is_draining(&job.queue) {
+                return Err(Refusal::QueueDraining { queue: job.queue.clone(), entry: Some(entry) });
+            }
             ordinal = ordinal.next();
             plan.ids.push(JobId::new(ctx.now, ordinal, ctx.chance.draw()));
             plan.fresh.push(true);

@@ -217,5 +217,7 @@ fn events() -> Vec<Event> {
         joined().into(),
         WorkerLeft { session: session(), cause: WorkerLeftCause::ConnectionLost }.into(),
         JobScheduled { job, scheduled_at: later }.into(),
+        QueueDraining { queue: queue() }.into(),
+        QueueRateSpent { queue: queue(), jobs: 3, used_millionths: 7_500_000 }.into(),
     ]
 }

@@ -8,7 +8,8 @@ use super::*;
 use crate::domain::event::{
     Actor, EpochStarted, Event, JobAmended, JobAttemptFailed, JobAttemptLost, JobCancelRequested, JobCancelled,
     JobCheckpointed, JobCompleted, JobFailed, JobFileStored, JobItemsAdded, JobItemsReported, JobLateResult,
-    JobProgressed, JobQueued, JobScheduled, QueuePaused, QueueResumed, Record, WorkerJoined, WorkerLeft,
+    JobProgressed, JobQueued, JobScheduled, QueueDraining, QueuePaused, QueueRateSpent, QueueResumed, Record,
+    WorkerJoined, WorkerLeft,
 };
 use crate::feed::published::{PublishedEvent, Retried, Started, Submitted};
 use crate::log::codec::samples;
@@ -130,7 +131,21 @@ const SHAPES: &[Shape] = &[
         "A queue hands out no more jobs; what runs goes on.",
         "`queue.resumed` by hand.",
     ),
-    shape::<QueueResumed>("queue.resumed", "A queue hands out jobs again.", "`job.started` of what waits in it."),
+    shape::<QueueDraining>(
+        "queue.draining",
+        "A queue takes no new jobs, but children of what runs; what is in it is worked off.",
+        "`queue.resumed` by hand.",
+    ),
+    shape::<QueueResumed>(
+        "queue.resumed",
+        "A queue hands out jobs again if it was paused, and takes new ones if it was draining.",
+        "`job.started` of what waits in it.",
+    ),
+    shape::<QueueRateSpent>(
+        "queue.rate_spent",
+        "Jobs were started from a queue that has a rate, by the events just before.",
+        "The next `job.started` from this queue comes when the rate lets it.",
+    ),
     shape::<WorkerJoined>("worker.joined", "A worker's session began.", "`job.started` of jobs that it takes."),
     shape::<WorkerLeft>(
         "worker.left",
@@ -238,12 +253,15 @@ fn examples_of(event_type: &str) -> Vec<Value> {
 
 fn actor_of(event_type: &str) -> Actor {
     match event_type {
-        "job.submitted" | "job.amended" | "job.cancel_requested" | "job.retried" | "queue.paused" | "queue.resumed" => {
-            Actor::CLIENT
-        }
-        "epoch.started" | "job.queued" | "job.scheduled" | "job.attempt_lost" | "job.cancelled" | "worker.left" => {
-            Actor::SERVER
-        }
+        "job.submitted"
+        | "job.amended"
+        | "job.cancel_requested"
+        | "job.retried"
+        | "queue.paused"
+        | "queue.resumed"
+        | "queue.draining" => Actor::CLIENT,
+        "epoch.started" | "job.queued" | "job.scheduled" | "job.attempt_lost" | "job.cancelled" | "worker.left"
+        | "queue.rate_spent" => Actor::SERVER,
         _ => Actor::worker(SESSION.parse().expect("an id")),
     }
 }

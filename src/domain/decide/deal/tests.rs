@@ -3,7 +3,8 @@
 use uuid::Uuid;
 
 use crate::domain::command::{Answer, Claim, Command, Grant, NewJob};
-use crate::domain::event::JobStarted;
+use crate::domain::decide::deal::next_start_at;
+use crate::domain::event::{JobStarted, QueueRateSpent};
 use crate::domain::id::{JobId, SessionId, TokenHash};
 use crate::domain::job::{StateName, WorkerPlace};
 use crate::domain::retry::Policy;
@@ -237,4 +238,116 @@ fn only_queued_jobs_are_dealt() {
     world.given(fail(failed, true));
     let session = world.joined();
     assert_eq!(deal(&mut world, &[(session, 9)]), [[]]);
+}
+
+fn rated(rate: &str) -> World {
+    let mut world = World::new();
+    world.limits.rates.insert(queue("default"), rate.parse().expect("a rate"));
+    world
+}
+
+fn next_start(world: &World, sessions: &[SessionId]) -> Option<Millis> {
+    let at = next_start_at(&world.state, &world.limits, world.now, sessions.iter().copied());
+    at.map(|at| at.since(world.now))
+}
+
+#[test]
+fn a_queue_with_a_rate_starts_a_seconds_worth_at_once_and_then_one_by_one() {
+    let mut world = rated("2/s");
+    let jobs = world.submitted_all([a_job(), a_job(), a_job(), a_job()]);
+    let session = world.joined();
+    assert_eq!(deal(&mut world, &[(session, 9)]), [&jobs[..2]]);
+    world.passed(Millis(499));
+    assert_eq!(deal(&mut world, &[(session, 9)]), [[]]);
+    world.passed(Millis(1));
+    assert_eq!(deal(&mut world, &[(session, 9)]), [&jobs[2..3]]);
+}
+
+#[test]
+fn starts_under_a_rate_say_in_the_same_group_what_they_used_up() {
+    let mut world = rated("2/s");
+    world.submitted_all([a_job(), a_job(), in_queue("free")]);
+    let session = world.joined();
+    let claims = vec![Claim { session, tokens: (0..3).map(|_| world.token()).collect() }];
+    let types = ["job.started", "job.started", "job.started", "queue.rate_spent"];
+    let then = world.when(Command::Deal { claims }).then_types(&types);
+    let spent = QueueRateSpent { queue: queue("default"), jobs: 2, used_millionths: 2_000_000 };
+    assert_eq!(then.events[3], spent.into());
+    let last: Vec<bool> = world.records.iter().rev().take(4).map(|record| record.continues).collect();
+    assert_eq!(last, [false, true, true, true]);
+}
+
+#[test]
+fn a_start_that_is_given_back_has_used_up_the_rate_nevertheless() {
+    let mut world = rated("1/s");
+    let jobs = world.submitted_all([a_job(), a_job()]);
+    let session = world.joined();
+    let proof = world.dealt(session, 1)[0];
+    world.given(release(proof));
+    assert_eq!(deal(&mut world, &[(session, 9)]), [[]]);
+    world.passed(Millis(1000));
+    assert_eq!(deal(&mut world, &[(session, 9)]), [&jobs[..1]]);
+}
+
+#[test]
+fn under_a_rate_a_higher_priority_goes_first_and_other_queues_go_on() {
+    let mut world = rated("1/s");
+    let jobs = world.submitted_all([a_job(), of_priority(5), in_queue("free")]);
+    let session = world.joined();
+    assert_eq!(deal(&mut world, &[(session, 9)]), [[jobs[1], jobs[2]]]);
+}
+
+#[test]
+fn limits_of_kind_and_queue_and_a_rate_hold_together() {
+    let mut world = rated("3/s");
+    world.limits.queues.insert(queue("default"), 2);
+    world.limits.kinds.insert(kind("other"), 1);
+    world.submitted_all([of_kind("other"), of_kind("other"), a_job(), a_job(), a_job()]);
+    let session = world.joined();
+    let first = world.dealt(session, 9);
+    assert_eq!(first.len(), 2, "two may run, and one of the kind");
+    first.into_iter().for_each(|proof| drop(world.given(complete(proof))));
+    let second = world.dealt(session, 9);
+    assert_eq!(second.len(), 1, "three a second");
+}
+
+#[test]
+fn a_rate_that_was_changed_or_taken_away_is_in_effect_at_once() {
+    let mut world = rated("1/h");
+    let jobs = world.submitted_all([a_job(), a_job(), a_job()]);
+    let session = world.joined();
+    assert_eq!(deal(&mut world, &[(session, 9)]), [&jobs[..1]]);
+    assert_eq!(next_start(&world, &[session]), Some(Millis::from_secs(3600)));
+    world.limits.rates.insert(queue("default"), "1/s".parse().expect("a rate"));
+    assert_eq!(next_start(&world, &[session]), Some(Millis(1000)));
+    world.passed(Millis(1000));
+    assert_eq!(deal(&mut world, &[(session, 9)]), [&jobs[1..2]]);
+    world.limits.rates.clear();
+    assert_eq!(deal(&mut world, &[(session, 9)]), [&jobs[2..]]);
+}
+
+#[test]
+fn there_is_a_next_start_only_while_a_rate_holds_something_back_that_somebody_waits_for() {
+    let mut world = rated("4/s");
+    let (fitting, other) = (world.joined(), world.joined_for(&["other"], None));
+    let jobs: Vec<NewJob> = std::iter::repeat_with(a_job).take(5).collect();
+    world.submitted_all(jobs);
+    assert_eq!(next_start(&world, &[fitting]), None, "what is free needs no waking");
+    world.dealt(fitting, 9);
+    assert_eq!(next_start(&world, &[other, fitting]), Some(Millis(250)));
+    assert_eq!(next_start(&world, &[other]), None, "nobody who takes it waits");
+    assert_eq!(next_start(&world, &[]), None);
+    world.given(Command::PauseQueue { queue: queue("default") });
+    assert_eq!(next_start(&world, &[fitting]), None, "a paused queue starts nothing");
+}
+
+#[test]
+fn a_bucket_outlives_being_read_back() {
+    let mut world = rated("1/s");
+    world.submitted_all([a_job(), a_job()]);
+    let session = world.joined();
+    world.dealt(session, 1);
+    world.reread();
+    assert_eq!(deal(&mut world, &[(session, 9)]), [[]]);
+    assert_eq!(next_start(&world, &[session]), Some(Millis(1000)));
 }

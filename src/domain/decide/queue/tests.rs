@@ -1,12 +1,12 @@
-//! Pausing queues and changing jobs that wait, rule by rule.
+//! Pausing and draining queues, and changing jobs that wait, rule by rule.
 
 use uuid::Uuid;
 
 use crate::domain::command::{Amend, Answer, Command, NewJob, Start};
-use crate::domain::event::{Actor, JobAmended, JobQueued, QueuePaused, QueueResumed, QueuedCause};
+use crate::domain::event::{Actor, JobAmended, JobQueued, QueueDraining, QueuePaused, QueueResumed, QueuedCause};
 use crate::domain::id::JobId;
 use crate::domain::job::StateName;
-use crate::domain::queue::Pause;
+use crate::domain::queue::{Pause, Queue};
 use crate::domain::refusal::Refusal;
 use crate::domain::testing::*;
 use crate::domain::time::{Millis, Timestamp};
@@ -37,8 +37,8 @@ fn a_pause_says_when_and_by_whom() {
     let name = queue("default");
     let paused = QueuePaused { queue: name.clone() }.into();
     world.when(Command::PauseQueue { queue: name.clone() }).then([paused]);
-    let pause = Pause { at: world.now, by: Actor::CLIENT };
-    assert_eq!(world.state.queues().collect::<Vec<_>>(), [(&name, &Some(pause))]);
+    let paused = Queue { pause: Some(Pause { at: world.now, by: Actor::CLIENT }), ..Queue::default() };
+    assert_eq!(world.state.queues().collect::<Vec<_>>(), [(&name, &paused)]);
 }
 
 #[test]
@@ -64,6 +64,97 @@ fn a_paused_queue_takes_jobs() {
     world.given(Command::PauseQueue { queue: queue("default") });
     world.when(submit(a_job())).then_types(&["job.submitted"]);
     assert!(world.state.is_paused(&queue("default")));
+}
+
+#[test]
+fn a_drain_says_when_and_by_whom_and_draining_again_changes_nothing() {
+    let mut world = World::new();
+    let name = queue("default");
+    let draining = QueueDraining { queue: name.clone() }.into();
+    world.when(Command::DrainQueue { queue: name.clone() }).then([draining]);
+    let drained = Queue { drain: Some(Pause { at: world.now, by: Actor::CLIENT }), ..Queue::default() };
+    assert_eq!(world.state.queues().collect::<Vec<_>>(), [(&name, &drained)]);
+    world.when(Command::DrainQueue { queue: name }).then_nothing();
+}
+
+#[test]
+fn a_draining_queue_takes_no_submits_and_no_moves_into_it() {
+    let mut world = World::new();
+    let outside = world.submitted(NewJob { queue: queue("side"), ..a_job() });
+    world.given(Command::DrainQueue { queue: queue("default") });
+    let refusal = |entry| Refusal::QueueDraining { queue: queue("default"), entry: Some(entry) };
+    world.when(submit(a_job())).then_refused(refusal(0));
+    let bulk = submit_all([NewJob { queue: queue("side"), ..a_job() }, a_job()]);
+    world.when(bulk).then_refused(refusal(1));
+    let child = NewJob { parent_id: Some(outside), ..a_job() };
+    world.when(submit(child)).then_refused(refusal(0));
+    let amend = Amend { queue: Some(queue("default")), ..nothing(outside) };
+    world.when(Command::Amend(amend)).then_refused(refusal(0));
+}
+
+#[test]
+fn what_is_in_a_draining_queue_is_worked_off_with_its_retries() {
+    let mut world = World::new();
+    let jobs = world.submitted_all([a_job(), NewJob { start: Start::After(Millis(500)), ..a_job() }]);
+    world.given(Command::DrainQueue { queue: queue("default") });
+    let session = world.joined();
+    let first = world.dealt(session, 1)[0];
+    world.given(fail(first, true));
+    world.passed(Millis::from_secs(60));
+    world.given(Command::Tick);
+    let rest = world.dealt(session, 5);
+    assert_eq!(rest.iter().map(|proof| proof.job).collect::<Vec<_>>(), jobs);
+    let same = Amend { queue: Some(queue("default")), priority: Some(3), ..nothing(jobs[0]) };
+    world.given(release(rest[0]));
+    world.when(Command::Amend(same)).then_types(&["job.amended"]);
+}
+
+#[test]
+fn children_of_what_runs_are_taken_by_a_draining_queue() {
+    let mut world = World::new();
+    let parent = world.running(a_job());
+    world.given(Command::DrainQueue { queue: queue("default") });
+    world.when(submit_children(parent, [a_job()])).then_types(&["job.submitted"]);
+}
+
+#[test]
+fn a_submit_that_came_before_the_drain_is_answered_again() {
+    let mut world = World::new();
+    world.given(submit_once("key", 1, [a_job()]));
+    world.given(Command::DrainQueue { queue: queue("default") });
+    world.when(submit_once("key", 1, [a_job()])).then_nothing();
+}
+
+#[test]
+fn a_retry_by_hand_into_a_draining_queue_is_refused_and_dependents_there_stay_as_they_are() {
+    let mut world = World::new();
+    let first = world.running(NewJob { queue: queue("side"), ..a_job() });
+    let dependent = world.submitted(a_job_after(&[first.job]));
+    world.given(fail(first, false));
+    assert_eq!(world.state_of(dependent), StateName::Cancelled);
+    world.given(Command::DrainQueue { queue: queue("default") });
+    let refusal = Refusal::QueueDraining { queue: queue("default"), entry: None };
+    let retry = world.retry(dependent, false, false);
+    world.when(retry).then_refused(refusal);
+    let retry = world.retry(first.job, false, true);
+    world.when(retry).then_types(&["job.retried"]).and_state(dependent, StateName::Cancelled);
+}
+
+#[test]
+fn resuming_ends_a_pause_and_a_drain_and_keeps_what_was_spent() {
+    let mut world = World::new();
+    let name = queue("default");
+    world.limits.rates.insert(name.clone(), "1/s".parse().expect("a rate"));
+    world.running(a_job());
+    let spent = world.state.spent(&name);
+    assert!(spent.is_some());
+    world.given(Command::PauseQueue { queue: name.clone() });
+    world.given(Command::DrainQueue { queue: name.clone() });
+    assert!(world.state.is_paused(&name) && world.state.is_draining(&name), "a drain does not end a pause");
+    let resumed = QueueResumed { queue: name.clone() }.into();
+    world.when(Command::ResumeQueue { queue: name.clone() }).then([resumed]);
+    assert!(!world.state.is_paused(&name) && !world.state.is_draining(&name));
+    assert_eq!(world.state.spent(&name), spent);
 }
 
 #[test]
