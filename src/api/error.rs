@@ -47,6 +47,7 @@ pub const TABLE: &[Meaning] = &[
     plain("kind_not_found", 404, "there is no such kind in the configuration"),
     plain("queue_not_found", 404, "there is no such queue"),
     plain("session_not_found", 404, "there is no such session"),
+    hinted("schedule_not_found", 404, "there is no such schedule", "GET /api/schedules lists the schedules"),
     plain("file_not_found", 404, "the job has no such file"),
     plain("preview_not_found", 404, "the job has no preview picture"),
     plain("method_not_allowed", 405, "this method is not for this path"),
@@ -55,6 +56,15 @@ pub const TABLE: &[Meaning] = &[
     plain("job_is_terminal", 409, "the job has ended"),
     plain("job_is_running", 409, "the job is running"),
     plain("job_not_retryable", 409, "the job cannot be run again"),
+    hinted("schedule_exists", 409, "there is a schedule of this name", "PUT /api/schedules/{name} changes it"),
+    hinted(
+        "schedule_is_configured",
+        409,
+        "the schedule belongs to the configuration",
+        "change it in daybook.toml, then send SIGHUP to the server",
+    ),
+    plain("schedule_moved_on", 409, "the schedule has another next time by now"),
+    hinted("too_many_schedules", 409, "there are as many schedules as there may be", "drop one that is not needed"),
     plain("body_too_large", 413, "the body is too large"),
     hinted(
         "unsupported_media_type",
@@ -235,7 +245,12 @@ fn job_of(refusal: &Refusal) -> Option<JobId> {
         | Refusal::TooManyItems { .. }
         | Refusal::DuplicateItem { .. }
         | Refusal::SessionNotFound { .. }
-        | Refusal::QueueNotFound { .. } => None,
+        | Refusal::QueueNotFound { .. }
+        | Refusal::ScheduleNotFound { .. }
+        | Refusal::ScheduleExists { .. }
+        | Refusal::ScheduleIsConfigured { .. }
+        | Refusal::TooManySchedules
+        | Refusal::ScheduleMovedOn { .. } => None,
     }
 }
 
@@ -259,7 +274,12 @@ fn pointer_of(refusal: &Refusal, base: impl Fn(usize) -> String) -> Option<Strin
         | Refusal::IdempotencyMismatch { .. }
         | Refusal::UnknownItem { .. }
         | Refusal::SessionNotFound { .. }
-        | Refusal::QueueNotFound { .. } => None,
+        | Refusal::QueueNotFound { .. }
+        | Refusal::ScheduleNotFound { .. }
+        | Refusal::ScheduleExists { .. }
+        | Refusal::ScheduleIsConfigured { .. }
+        | Refusal::TooManySchedules
+        | Refusal::ScheduleMovedOn { .. } => None,
     }
 }
 
@@ -314,6 +334,7 @@ mod tests {
     fn refusals() -> Vec<Refusal> {
         let job = JobId::from(uuid::Uuid::nil());
         let state = StateName::Completed;
+        let name: crate::domain::id::ScheduleName = "nightly".parse().expect("a name");
         vec![
             Refusal::JobNotFound { job },
             Refusal::JobIsTerminal { job, state },
@@ -331,6 +352,11 @@ mod tests {
             Refusal::UnknownItem { job, key: "k".into() },
             Refusal::SessionNotFound { session: crate::domain::id::SessionId(uuid::Uuid::nil()) },
             Refusal::QueueNotFound { queue: "q".parse().expect("a name") },
+            Refusal::ScheduleNotFound { name: name.clone() },
+            Refusal::ScheduleExists { name: name.clone() },
+            Refusal::ScheduleIsConfigured { name: name.clone() },
+            Refusal::TooManySchedules,
+            Refusal::ScheduleMovedOn { name },
         ]
     }
 

@@ -5,7 +5,8 @@ use std::fmt::Write;
 
 use crate::api::context::ApiContext;
 use crate::api::error::ApiError;
-use crate::domain::id::{JobId, KindName, QueueName};
+use crate::api::payload;
+use crate::domain::id::{JobId, KindName, QueueName, ScheduleName};
 use crate::domain::job::{Job, JobError, Reason, StateName};
 use crate::domain::time::Timestamp;
 use crate::engine::Condition;
@@ -76,6 +77,8 @@ pub struct Facts {
     pub queue_concurrency: Option<u32>,
     /// Whether the log could not be written, so that nothing moves.
     pub server_is_halted: bool,
+    /// The schedule that made it; `null`: none did.
+    pub schedule: Option<ScheduleName>,
 }
 
 /// Explains a job. Reads, and may block.
@@ -87,7 +90,11 @@ pub fn of_job(ctx: &ApiContext, id: JobId) -> Result<Why, ApiError> {
     let row = views.row(id)?.ok_or_else(|| ApiError::job_not_found(id))?;
     let job = views.job(id)?.ok_or_else(|| ApiError::job_not_found(id))?;
     let facts = gather(ctx, row, &job)?;
-    Ok(Why { sentence: sentence(&facts), facts })
+    let mut sentence = sentence(&facts);
+    if let Some(schedule) = &facts.schedule {
+        write!(sentence, " The schedule {schedule} made it.").expect("a string takes every text");
+    }
+    Ok(Why { sentence, facts })
 }
 
 fn gather(ctx: &ApiContext, row: JobRow, job: &Job) -> Result<Facts, ApiError> {
@@ -111,6 +118,7 @@ fn gather(ctx: &ApiContext, row: JobRow, job: &Job) -> Result<Facts, ApiError> {
         kind_concurrency: limits.kinds.get(&row.kind).copied(),
         running_in_queue: queue.map_or(0, |queue| queue.depth.running),
         queue_concurrency: limits.queues.get(&row.queue).copied(),
+        schedule: payload::schedule_of(&ctx.handle, job.submitted)?,
         server_is_halted: matches!(*ctx.handle.condition().borrow(), Condition::Halted { .. }),
         state: row.state,
         reason: row.reason,
@@ -256,7 +264,10 @@ fn failed(facts: &Facts) -> String {
             1 => "It failed in its only attempt".to_owned(),
             _ => format!("It failed: attempt {} of {} was the last", facts.attempt, facts.max_attempts),
         },
-        Some(Reason::CancelledByRequest | Reason::ParentCancelled | Reason::DependencyFailed) | None => {
+        Some(
+            Reason::CancelledByRequest | Reason::ParentCancelled | Reason::DependencyFailed | Reason::Replaced,
+        )
+        | None => {
             format!("It failed in attempt {}", facts.attempt)
         }
     };
@@ -268,6 +279,7 @@ fn cancelled(facts: &Facts) -> String {
     let why = match facts.reason {
         Some(Reason::ParentCancelled) => "because its parent was",
         Some(Reason::DependencyFailed) => "because a job that it waited for did not complete",
+        Some(Reason::Replaced) => "because its schedule made the next one",
         Some(
             Reason::CancelledByRequest
             | Reason::AttemptsExhausted
@@ -326,6 +338,7 @@ mod tests {
             running_in_queue: 0,
             queue_concurrency: None,
             server_is_halted: false,
+            schedule: None,
         }
     }
 

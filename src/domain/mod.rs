@@ -21,6 +21,7 @@ mod properties;
 pub mod queue;
 pub mod refusal;
 pub mod retry;
+pub mod schedule;
 pub mod slots;
 pub mod state;
 #[cfg(test)]

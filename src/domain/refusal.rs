@@ -1,7 +1,8 @@
 //! The domain's no: stable, expected, safe to show. Status codes are given in `api::error`, not here.
 
-use crate::domain::id::{JobId, QueueName, SessionId};
+use crate::domain::id::{JobId, QueueName, ScheduleName, SessionId};
 use crate::domain::job::StateName;
+use crate::domain::schedule::SCHEDULES_MAX;
 
 /// Why a command was refused. [`Refusal::code`] never changes once it was shipped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +39,16 @@ pub enum Refusal {
     SessionNotFound { session: SessionId },
     #[error("there is no queue {queue}")]
     QueueNotFound { queue: QueueName },
+    #[error("there is no schedule {name}")]
+    ScheduleNotFound { name: ScheduleName },
+    #[error("there is a schedule {name} already")]
+    ScheduleExists { name: ScheduleName },
+    #[error("the schedule {name} belongs to the configuration")]
+    ScheduleIsConfigured { name: ScheduleName },
+    #[error("there are {SCHEDULES_MAX} schedules already")]
+    TooManySchedules,
+    #[error("the schedule {name} has another next time by now")]
+    ScheduleMovedOn { name: ScheduleName },
 }
 
 impl Refusal {
@@ -60,6 +71,11 @@ impl Refusal {
             Refusal::UnknownItem { .. } => "invalid_request",
             Refusal::SessionNotFound { .. } => "session_not_found",
             Refusal::QueueNotFound { .. } => "queue_not_found",
+            Refusal::ScheduleNotFound { .. } => "schedule_not_found",
+            Refusal::ScheduleExists { .. } => "schedule_exists",
+            Refusal::ScheduleIsConfigured { .. } => "schedule_is_configured",
+            Refusal::TooManySchedules => "too_many_schedules",
+            Refusal::ScheduleMovedOn { .. } => "schedule_moved_on",
         }
     }
 }

@@ -15,7 +15,8 @@ use crate::domain::state::{Globals, Slot, Stub};
 use crate::log::codec_job::{decode_job, encode_job};
 
 const MAGIC: &[u8; 13] = b"daybook-state";
-const VERSION: u16 = 1;
+/// 2: the globals hold the schedules.
+const VERSION: u16 = 2;
 /// No frame is larger: a job with 100,000 items of long keys stays below it.
 const FRAME_BYTES_MAX: u32 = 64 << 20;
 

@@ -10,6 +10,7 @@ use crate::domain::event::{Event, Record, Revived, WorkerJoined};
 use crate::domain::id::{JobId, KindName, Ordinal, QueueName, Seq, SessionId, Tag};
 use crate::domain::job::{Job, StateName};
 use crate::domain::queue::Pause;
+use crate::domain::schedule::Schedules;
 use crate::domain::state::Stub;
 use crate::domain::time::Timestamp;
 use crate::feed::Page;
@@ -28,6 +29,7 @@ pub struct Index {
     pub kinds: BTreeMap<KindName, StateCounts>,
     pub queues: BTreeMap<QueueName, QueueEntry>,
     pub workers: BTreeMap<SessionId, WorkerEntry>,
+    pub schedules: Schedules,
     /// The jobs that each session runs.
     pub held: BTreeMap<SessionId, BTreeSet<JobId>>,
     /// The members of each tree but its root, by the root. A job without children has no tree.
@@ -69,7 +71,7 @@ struct Entry<'a> {
 impl Index {
     /// Builds the indexes of a recovered state.
     pub fn of(parts: Parts<'_>) -> Index {
-        let mut index = Index { seq: parts.seq, ..Index::default() };
+        let mut index = Index { seq: parts.seq, schedules: parts.schedules, ..Index::default() };
         for (name, pause) in parts.queues {
             index.queues.entry(name.clone()).or_default().pause = pause.clone();
         }
@@ -99,6 +101,8 @@ impl Index {
             Event::WorkerLeft(data) => {
                 self.workers.remove(&data.session);
             }
+            Event::ScheduleChanged(data) => self.schedules.change(record.seq, data),
+            Event::ScheduleFired(data) => self.schedules.fire(record.at, data),
             Event::EpochStarted(_)
             | Event::JobSubmitted(_)
             | Event::JobQueued(_)

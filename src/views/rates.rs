@@ -44,7 +44,9 @@ impl Counted {
             | Event::QueuePaused(_)
             | Event::QueueResumed(_)
             | Event::WorkerJoined(_)
-            | Event::WorkerLeft(_) => None,
+            | Event::WorkerLeft(_)
+            | Event::ScheduleChanged(_)
+            | Event::ScheduleFired(_) => None,
         }
     }
 }

@@ -57,6 +57,8 @@ types! {
     21 = WorkerJoined,
     22 = WorkerLeft,
     23 = JobScheduled,
+    24 = ScheduleChanged,
+    25 = ScheduleFired,
 }
 
 /// Appends an event's body to `out`.
