@@ -7,7 +7,7 @@ use crate::domain::schedule::{Missed, Origin, Overlap, ScheduleSpec};
 use crate::kinds::Catalog;
 use crate::kinds::request::raw_json;
 use crate::schedules::Calendar;
-use crate::schedules::calendar::{read_cron, read_zone};
+use crate::schedules::expression::{Expression, read_zone};
 use crate::schedules::request::{TIME_ZONE_DEFAULT, check_job, spec_of};
 
 /// One schedule as it is configured.
@@ -48,7 +48,7 @@ fn read_calendar(section: &mut Section) -> Option<Calendar> {
         section.problem("time_zone", error);
     }
     let cron = cron?;
-    if let Err(error) = read_cron(cron) {
+    if let Err(error) = Expression::read(cron) {
         section.problem("cron", error);
     }
     Calendar::read(cron, time_zone).ok()

@@ -18,7 +18,7 @@ use crate::domain::time::Timestamp;
 use crate::engine::{Handle, SubmitError};
 use crate::kinds::Catalog;
 use crate::kinds::request::{RequestError, parse_job};
-use crate::schedules::calendar::CalendarError;
+use crate::schedules::expression::CalendarError;
 use crate::schedules::{Calendar, Firing, plan};
 
 /// The longest sleep: a clock that jumps forward is noticed after it.

@@ -1,62 +1,38 @@
 //! The times of a cron expression in a time zone.
 //!
-//! Where clocks are moved, this does what cron has always done (Vixie's cron, and the Open Cron Pattern Specification):
+//! Where clocks are moved, this does what Vixie's cron has always done:
 //!
 //! | | a time that does not exist | a time that comes twice |
 //! |---|---|---|
-//! | minute and hour are named: `30 2 * * *` | at the first moment after the gap | once, the first time |
-//! | one has `*` or `*/n`: `*/15 * * * *` | it is not made up for | both times |
+//! | minute and hour are named: `15,45 2 * * *` | at the first moment after the gap | once, the first time |
+//! | one of them has a `*`: `*/15 * * * *` | it is left out | both times |
 //!
-//! So a nightly job runs exactly once a night, and an hourly one once each hour that passes. When both the day of the
-//! month and the day of the week are named, one of them is enough.
+//! So a nightly job runs once a night, and an hourly one once for each hour that passes. A whole day that a zone leaves
+//! out has no times.
 
-use std::fmt::Display;
 use std::sync::Arc;
 
-use croner::Cron;
-use croner::parser::{CronParser, Seconds, Year};
-use jiff::Zoned;
-use jiff::tz::TimeZone;
+use jiff::SignedDuration;
+use jiff::civil::{Date, Time};
+use jiff::tz::{AmbiguousOffset, TimeZone};
 
-use crate::domain::limits::{CRON_BYTES_MAX, TIME_ZONE_BYTES_MAX};
 use crate::domain::time::Timestamp;
+use crate::schedules::expression::{CalendarError, Expression, read_zone};
 
-/// The words that stand for an expression.
-pub const WORDS: [&str; 6] = ["@hourly", "@daily", "@weekly", "@monthly", "@yearly", "@annually"];
-/// How many fields an expression has.
-const FIELDS: usize = 5;
+/// How far a time is looked for: 29 February on a given day of the week comes again within forty years.
+const DAYS_LOOKED_AT_MAX: i64 = 50 * 366;
+/// The most days that are looked at in one go.
+const DAYS_A_CHUNK_MAX: i64 = 366;
 
 /// A cron expression in a time zone.
 #[derive(Debug, Clone)]
 pub struct Calendar {
-    cron: Cron,
+    expression: Expression,
     zone: TimeZone,
     /// The expression as it is kept, with one blank between its fields.
     pub text: Arc<str>,
     /// The name of the time zone as its registry writes it.
     pub zone_name: Arc<str>,
-}
-
-/// Why there is no calendar.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CalendarError {
-    #[error("has {count} fields and must have five: minute, hour, day of the month, month, day of the week")]
-    Fields { count: usize },
-    #[error("must have 1 to {CRON_BYTES_MAX} bytes, and has {bytes}")]
-    TooLong { bytes: usize },
-    #[error("{word:?} is no known word; there are {}", WORDS.join(", "))]
-    Word { word: String },
-    #[error("cannot be read: {reason}")]
-    Cron { reason: String },
-    #[error("{name:?} is no time zone; name one like \"Europe/Berlin\"")]
-    TimeZone { name: String },
-}
-
-impl CalendarError {
-    /// Whether the time zone is at fault, and not the expression.
-    pub fn is_of_time_zone(&self) -> bool {
-        matches!(self, CalendarError::TimeZone { .. })
-    }
 }
 
 impl Calendar {
@@ -65,74 +41,119 @@ impl Calendar {
     /// # Errors
     /// When one of them means nothing.
     pub fn read(cron: &str, time_zone: &str) -> Result<Calendar, CalendarError> {
-        let (cron, text) = read_cron(cron)?;
+        let expression = Expression::read(cron)?;
         let zone = read_zone(time_zone)?;
-        let zone_name = zone.iana_name().unwrap_or(time_zone).into();
-        Ok(Calendar { cron, zone, text, zone_name })
+        let (text, zone_name) = (expression.text.clone(), zone.iana_name().unwrap_or(time_zone).into());
+        Ok(Calendar { expression, zone, text, zone_name })
     }
 
-    /// The first time after a moment; none when there is none for thousands of years.
+    /// The first time after a moment; none when there is none within fifty years.
     pub fn after(&self, moment: Timestamp) -> Option<Timestamp> {
-        self.cron.find_next_occurrence(&self.zoned(moment), false).ok().map(|found| moment_of(&found))
+        // A day early, because clocks may go back over midnight.
+        let mut first = self.date_of(moment)?.yesterday().ok()?;
+        let (mut days, mut looked_at) = (3, 0);
+        while looked_at < DAYS_LOOKED_AT_MAX {
+            let last = plus(first, days)?;
+            // Times of later days are all after the start of the last day.
+            let sure_until = self.start_of(last)?;
+            let times = self.times_of(first, last);
+            if let Some(&found) = times.iter().find(|&&time| time > moment && time < sure_until) {
+                return Some(found);
+            }
+            first = last.yesterday().ok()?;
+            looked_at += days;
+            days = (days * 2).min(DAYS_A_CHUNK_MAX);
+        }
+        None
     }
 
-    /// The times at or before a moment, the latest first.
+    /// The times at or before a moment, the latest first, as far back as fifty years.
     pub fn back_from(&self, moment: Timestamp) -> impl Iterator<Item = Timestamp> {
-        let mut from = Some((self.zoned(moment), true));
-        std::iter::from_fn(move || {
-            let (start, inclusive) = from.take()?;
-            let found = self.cron.find_previous_occurrence(&start, inclusive).ok()?;
-            let moment = moment_of(&found);
-            from = Some((found, false));
-            Some(moment)
-        })
+        let mut last = self.date_of(moment).and_then(|date| date.tomorrow().ok());
+        let mut until = Timestamp::from_ms(moment.as_ms() + 1);
+        let (mut days, mut looked_at) = (3, 0);
+        let chunks = std::iter::from_fn(move || {
+            if looked_at >= DAYS_LOOKED_AT_MAX {
+                return None;
+            }
+            let end = last?;
+            let first = plus(end, -days)?;
+            // Times of earlier days are all before the start of the second day.
+            let second = plus(first, 1)?;
+            let sure_from = self.start_of(second)?;
+            let mut times = self.times_of(first, end);
+            times.retain(|&time| time >= sure_from && time < until);
+            times.reverse();
+            (last, until) = (Some(second), sure_from.min(until));
+            looked_at += days;
+            days = (days * 2).min(DAYS_A_CHUNK_MAX);
+            Some(times)
+        });
+        chunks.flatten()
     }
 
-    /// The moment on the clocks of the zone, without its fraction of a second: cron knows none.
-    fn zoned(&self, moment: Timestamp) -> Zoned {
-        let whole = jiff::Timestamp::from_second(moment.as_ms().div_euclid(1000));
-        whole.expect("a moment lies between 1970 and 9999").to_zoned(self.zone.clone())
+    /// The times of some days in the order in which they come, each once.
+    fn times_of(&self, first: Date, last: Date) -> Vec<Timestamp> {
+        let days = first.series(jiff::Span::new().days(1)).take_while(|&date| date <= last);
+        let mut times: Vec<Timestamp> =
+            days.filter(|&date| self.expression.fits(date)).flat_map(|date| self.times_on(date)).collect();
+        times.sort_unstable();
+        times.dedup();
+        times
     }
-}
 
-/// Reads the name of a time zone.
-pub fn read_zone(name: &str) -> Result<TimeZone, CalendarError> {
-    let unknown = || CalendarError::TimeZone { name: name.chars().take(TIME_ZONE_BYTES_MAX).collect() };
-    if name.is_empty() || name.len() > TIME_ZONE_BYTES_MAX {
-        return Err(unknown());
-    }
-    TimeZone::get(name).map_err(|_| unknown())
-}
-
-/// Reads an expression, and gives the text that is kept of it.
-pub fn read_cron(text: &str) -> Result<(Cron, Arc<str>), CalendarError> {
-    if text.len() > CRON_BYTES_MAX {
-        return Err(CalendarError::TooLong { bytes: text.len() });
-    }
-    let fields: Vec<&str> = text.split_whitespace().collect();
-    match fields[..] {
-        [word] if word.starts_with('@') => {
-            if !WORDS.iter().any(|known| known.eq_ignore_ascii_case(word)) {
-                return Err(CalendarError::Word { word: word.to_owned() });
+    fn times_on(&self, date: Date) -> Vec<Timestamp> {
+        let mut times = Vec::new();
+        for &hour in &self.expression.hours {
+            for &minute in &self.expression.minutes {
+                let time = Time::new(hour, minute, 0, 0).expect("an expression has hours and minutes of a day");
+                self.add_moments(date, time, &mut times);
             }
         }
-        _ if fields.len() == FIELDS => {}
-        _ => return Err(CalendarError::Fields { count: fields.len() }),
+        times
     }
-    let kept = fields.join(" ");
-    let cron = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build().parse(&kept);
-    Ok((cron.map_err(|error| CalendarError::Cron { reason: in_our_words(&error) })?, kept.into()))
+
+    /// Adds the moments at which clocks show a time: one, or by the rules above none or two.
+    fn add_moments(&self, date: Date, time: Time, times: &mut Vec<Timestamp>) {
+        let shown = date.to_datetime(time);
+        let moment = |offset: jiff::tz::Offset| offset.to_timestamp(shown).ok();
+        let found = match (self.zone.to_ambiguous_timestamp(shown).offset(), self.expression.has_star) {
+            (AmbiguousOffset::Unambiguous { offset }, _) => [moment(offset), None],
+            (AmbiguousOffset::Fold { before, .. }, false) => [moment(before), None],
+            (AmbiguousOffset::Fold { before, after }, true) => [moment(before), moment(after)],
+            (AmbiguousOffset::Gap { after, .. }, false) => [moment(after).and_then(|it| self.gap_end(it, date)), None],
+            (AmbiguousOffset::Gap { .. }, true) => [None, None],
+        };
+        times.extend(found.into_iter().flatten().map(moment_of));
+    }
+
+    /// The first moment after a gap, if it is on the day of the time that fell into it. `before` is that time by the
+    /// clock that holds after the gap: it lies before it.
+    fn gap_end(&self, before: jiff::Timestamp, date: Date) -> Option<jiff::Timestamp> {
+        let end = self.zone.following(before).next()?.timestamp();
+        let is_this_day = end.to_zoned(self.zone.clone()).date() == date;
+        let is_near = end.duration_since(before) <= SignedDuration::from_hours(24);
+        (is_this_day && is_near).then_some(end)
+    }
+
+    fn date_of(&self, moment: Timestamp) -> Option<Date> {
+        let moment = jiff::Timestamp::from_millisecond(moment.as_ms()).ok()?;
+        Some(moment.to_zoned(self.zone.clone()).date())
+    }
+
+    /// When a day begins; where midnight is left out, what would be midnight.
+    fn start_of(&self, date: Date) -> Option<Timestamp> {
+        let midnight = date.to_datetime(Time::midnight());
+        self.zone.to_ambiguous_timestamp(midnight).compatible().ok().map(moment_of)
+    }
 }
 
-fn in_our_words(error: &impl Display) -> String {
-    let text = error.to_string();
-    let text = text.trim_end_matches('.');
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+fn plus(date: Date, days: i64) -> Option<Date> {
+    date.checked_add(jiff::Span::new().days(days)).ok()
 }
 
-fn moment_of(zoned: &Zoned) -> Timestamp {
-    Timestamp::from_ms(zoned.timestamp().as_millisecond())
+fn moment_of(moment: jiff::Timestamp) -> Timestamp {
+    Timestamp::from_ms(moment.as_millisecond())
 }
 
 #[cfg(test)]
@@ -208,6 +229,37 @@ mod tests {
     }
 
     #[test]
+    fn several_named_times_come_once_a_night_each() {
+        let twice = berlin("15,45 2 * * *");
+        let times = ["10-25T00:15", "10-25T00:45", "10-26T01:15"];
+        assert_eq!(next(&twice, "2026-10-24T12:00:00Z", 3), times);
+        let range = berlin("30 1-3 * * *");
+        let times = ["03-29T00:30", "03-29T01:00", "03-29T01:30", "03-29T23:30"];
+        assert_eq!(next(&range, "2026-03-28T12:00:00Z", 4), times);
+    }
+
+    #[test]
+    fn clocks_that_go_back_over_midnight_keep_the_order_of_times() {
+        // Newfoundland put its clocks from 00:01 back to 23:01 on 2009-11-01 (02:31 UTC).
+        let often = Calendar::read("*/20 * * * *", "America/St_Johns").expect("reads");
+        let times = ["11-01T02:10", "11-01T02:30", "11-01T02:50", "11-01T03:10", "11-01T03:30"];
+        assert_eq!(next(&often, "2009-11-01T02:00:00Z", 5), times);
+        let back: Vec<String> = often.back_from(at("2009-11-01T03:30:00Z")).take(5).map(|it| it.to_string()).collect();
+        let back: Vec<&str> = back.iter().rev().map(|time| &time[5..16]).collect();
+        assert_eq!(back, times);
+    }
+
+    #[test]
+    fn the_last_days_and_weekdays_of_a_month_have_names() {
+        let last = Calendar::read("0 0 L * *", "UTC").expect("reads");
+        assert_eq!(next(&last, "2028-02-10T00:00:00Z", 2), ["02-29T00:00", "03-31T00:00"]);
+        let second_tuesday = Calendar::read("0 0 * * TUE#2", "UTC").expect("reads");
+        assert_eq!(next(&second_tuesday, "2026-11-01T00:00:00Z", 2), ["11-10T00:00", "12-08T00:00"]);
+        let leap = Calendar::read("0 0 29 2 *", "UTC").expect("reads");
+        assert_eq!(leap.after(at("2096-03-01T00:00:00Z")), Some(at("2104-02-29T00:00:00Z")));
+    }
+
+    #[test]
     fn two_named_times_that_do_not_exist_come_once() {
         let twice = berlin("15,45 2 * * *");
         assert_eq!(next(&twice, "2026-03-28T12:00:00Z", 3), ["03-29T01:00", "03-30T00:15", "03-30T00:45"]);
@@ -236,6 +288,8 @@ mod tests {
         // Samoa had no 30 December 2011: it crossed the date line.
         let daily = Calendar::read("0 12 * * *", "Pacific/Apia").expect("reads");
         assert_eq!(next(&daily, "2011-12-29T00:00:00Z", 2), ["12-29T22:00", "12-30T22:00"]);
+        let at_night = Calendar::read("30 0 * * *", "Pacific/Apia").expect("reads");
+        assert_eq!(next(&at_night, "2011-12-29T00:00:00Z", 2), ["12-29T10:30", "12-30T10:30"]);
     }
 
     #[test]
@@ -253,6 +307,8 @@ mod tests {
             for (zone, from, to) in [
                 ("Europe/Berlin", "2026-03-28T00:00:00Z", "2026-03-31T00:00:00Z"),
                 ("Europe/Berlin", "2026-10-24T00:00:00Z", "2026-10-27T00:00:00Z"),
+                ("America/St_Johns", "2009-10-30T00:00:00Z", "2009-11-12T00:00:00Z"),
+                ("Pacific/Apia", "2011-12-20T00:00:00Z", "2012-01-08T00:00:00Z"),
                 ("Australia/Lord_Howe", "2026-04-04T00:00:00Z", "2026-04-06T00:00:00Z"),
             ] {
                 let calendar = Calendar::read(cron, zone).expect("reads");
@@ -263,21 +319,6 @@ mod tests {
                 back.reverse();
                 assert_eq!(ahead, back, "{cron} in {zone}");
             }
-        }
-    }
-
-    #[test]
-    fn what_means_nothing_is_refused_in_words() {
-        let refused = |cron: &str| Calendar::read(cron, "UTC").expect_err(cron).to_string();
-        assert!(refused("0 3 * *").starts_with("has 4 fields and must have five"));
-        assert!(refused("0 0 3 * * *").starts_with("has 6 fields"));
-        assert!(refused("").starts_with("has 0 fields"));
-        assert!(refused("@reboot").contains("there are @hourly"));
-        assert!(refused("61 * * * *").starts_with("cannot be read: "));
-        assert!(refused("0 0 * * FUNDAY").starts_with("cannot be read: "));
-        assert!(refused(&"1,".repeat(200)).contains("1 to 256 bytes"));
-        for zone in ["Atlantis", "", "../etc/passwd"] {
-            assert!(Calendar::read("@daily", zone).expect_err(zone).is_of_time_zone(), "{zone}");
         }
     }
 

@@ -4,6 +4,7 @@
 //! a status code. Imports `domain` and `kinds` only. Start reading at [`calendar`], then [`plan`].
 
 pub mod calendar;
+pub mod expression;
 pub mod plan;
 pub mod request;
 

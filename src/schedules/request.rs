@@ -16,7 +16,7 @@ use crate::kinds::problem::Problems;
 use crate::kinds::request::{JobRequest, RequestError, parse_job_at, raw_json};
 use crate::kinds::Catalog;
 use crate::schedules::Calendar;
-use crate::schedules::calendar::{read_cron, read_zone};
+use crate::schedules::expression::{Expression, read_zone};
 
 /// The time zone of a schedule that names none.
 pub const TIME_ZONE_DEFAULT: &str = "UTC";
@@ -135,7 +135,7 @@ fn read_calendar(fields: &mut Fields) -> Option<Calendar> {
         fields.problem("time_zone", error);
     }
     let cron = cron?;
-    if let Err(error) = read_cron(&cron) {
+    if let Err(error) = Expression::read(&cron) {
         fields.problem("cron", error);
     }
     Calendar::read(&cron, &zone).ok()
