@@ -264,9 +264,7 @@ fn failed(facts: &Facts) -> String {
             1 => "It failed in its only attempt".to_owned(),
             _ => format!("It failed: attempt {} of {} was the last", facts.attempt, facts.max_attempts),
         },
-        Some(
-            Reason::CancelledByRequest | Reason::ParentCancelled | Reason::DependencyFailed | Reason::Replaced,
-        )
+        Some(Reason::CancelledByRequest | Reason::ParentCancelled | Reason::DependencyFailed | Reason::Replaced)
         | None => {
             format!("It failed in attempt {}", facts.attempt)
         }

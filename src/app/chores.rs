@@ -8,8 +8,8 @@ use std::time::Duration;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::task::JoinSet;
 
-use crate::app::{Followed, ServeError};
 use crate::app::data::ForChores;
+use crate::app::{Followed, ServeError};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::Handle;

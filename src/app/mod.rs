@@ -176,7 +176,8 @@ impl Running {
             epoch: identity.epoch,
             settings: Settings { lease: config.lease, ping: crate::domain::time::Millis(config.lease.0 / 3) },
         });
-        let chores = Chores::start(&config, &handle, &clock, &data.views, catalog.clone(), metrics.clone(), data.chores)?;
+        let chores =
+            Chores::start(&config, &handle, &clock, &data.views, catalog.clone(), metrics.clone(), data.chores)?;
         let groups = LiveGroups::open(&config.data.join("groups"), identity.epoch)
             .map_err(ServeError::step("keep a record of children"))?;
         let workshop = Workshop {

@@ -88,7 +88,7 @@ impl Scheduler {
                 (Err(_), _) => tokio::time::sleep(RETRY_AFTER).await,
                 (Ok(()), Some(at)) => {
                     // Whatever ends first: the time, or a change of a schedule.
-                    let _ = tokio::time::timeout(sleep_until(at, self.clock.now()), changes.changed()).await;
+                    let _ = tokio::time::timeout(pause_before(at, self.clock.now()), changes.changed()).await;
                 }
                 (Ok(()), None) => {
                     if changes.changed().await.is_err() {
@@ -124,7 +124,8 @@ impl Scheduler {
                 |error| Fire::Fail(error.clone()),
                 |step| if step.is_missed { Fire::Miss } else { job_of(schedule, &self.catalog.borrow()) },
             );
-            let step = step.unwrap_or(Firing { expected, due_at: expected, next_at: None, passed: 0, is_missed: false });
+            let step =
+                step.unwrap_or(Firing { expected, due_at: expected, next_at: None, passed: 0, is_missed: false });
             let command = Command::FireSchedule(Box::new(FireSchedule {
                 name: name.clone(),
                 changed: schedule.changed,
@@ -187,7 +188,7 @@ fn tell(answer: &Answer) {
     }
 }
 
-fn sleep_until(at: Timestamp, now: Timestamp) -> Duration {
+fn pause_before(at: Timestamp, now: Timestamp) -> Duration {
     if at <= now {
         return SLEEP_MIN;
     }

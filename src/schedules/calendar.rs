@@ -275,7 +275,10 @@ mod tests {
     fn an_expression_with_a_star_follows_the_time_that_passes() {
         let hourly = berlin("0 * * * *");
         assert_eq!(next(&hourly, "2026-03-28T23:30:00Z", 3), ["03-29T00:00", "03-29T01:00", "03-29T02:00"]);
-        assert_eq!(next(&hourly, "2026-10-24T23:30:00Z", 4), ["10-25T00:00", "10-25T01:00", "10-25T02:00", "10-25T03:00"]);
+        assert_eq!(
+            next(&hourly, "2026-10-24T23:30:00Z", 4),
+            ["10-25T00:00", "10-25T01:00", "10-25T02:00", "10-25T03:00"]
+        );
         let often = berlin("*/30 * * * *");
         let times = ["10-25T00:00", "10-25T00:30", "10-25T01:00", "10-25T01:30", "10-25T02:00"];
         assert_eq!(next(&often, "2026-10-24T23:45:00Z", 5), times);

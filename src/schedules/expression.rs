@@ -121,7 +121,9 @@ mod tests {
         assert!(refused("").starts_with("has 0 fields"));
         assert!(refused("@reboot").contains("there are @hourly"));
         assert!(refused(&"1,".repeat(200)).contains("1 to 256 bytes"));
-        for bad in ["61 * * * *", "* 24 * * *", "0 0 * * FUNDAY", "5-1/0 * * * *", "0/0 * * * *", "@ a b c d", "- - - - -"] {
+        for bad in
+            ["61 * * * *", "* 24 * * *", "0 0 * * FUNDAY", "5-1/0 * * * *", "0/0 * * * *", "@ a b c d", "- - - - -"]
+        {
             assert!(refused(bad).starts_with("cannot be read: "), "{bad}");
         }
     }

@@ -11,10 +11,10 @@ use crate::domain::id::ScheduleName;
 use crate::domain::json::Json;
 use crate::domain::limits::{CRON_BYTES_MAX, TIME_ZONE_BYTES_MAX};
 use crate::domain::schedule::{Missed, Origin, Overlap, SCHEDULE_JOB_BYTES_MAX, ScheduleSpec};
+use crate::kinds::Catalog;
 use crate::kinds::fields::Fields;
 use crate::kinds::problem::Problems;
 use crate::kinds::request::{JobRequest, RequestError, parse_job_at, raw_json};
-use crate::kinds::Catalog;
 use crate::schedules::Calendar;
 use crate::schedules::expression::{Expression, read_zone};
 
@@ -157,8 +157,7 @@ mod tests {
     fn catalog() -> Catalog {
         let schema = json!({"properties": {"steps": {"type": "integer", "maximum": 9}}, "additionalProperties": false});
         let schema = Some(ArgsSchema::compile(schema).expect("a schema"));
-        let kind =
-            Kind { name: "draw".parse().expect("a name"), schema, settings: KindSettings::default(), run: None };
+        let kind = Kind { name: "draw".parse().expect("a name"), schema, settings: KindSettings::default(), run: None };
         Catalog::new([kind], false)
     }
 
@@ -171,7 +170,8 @@ mod tests {
 
     #[test]
     fn what_is_left_out_has_a_default() {
-        let schedule = asked(json!({"name": "n", "cron": "@daily", "job": {"kind": "draw", "args": {}}})).expect("fits");
+        let schedule =
+            asked(json!({"name": "n", "cron": "@daily", "job": {"kind": "draw", "args": {}}})).expect("fits");
         let ScheduleSpec { time_zone, missed, overlap, origin, job, .. } = schedule.spec;
         assert_eq!((&*time_zone, missed, overlap, origin), ("UTC", Missed::Once, Overlap::Queue, Origin::Api));
         assert_eq!(job.to_value(), json!({"kind": "draw", "args": {}}));
@@ -184,8 +184,7 @@ mod tests {
         let (code, mut pointers) = asked(body).expect_err("is wrong");
         pointers.sort();
         assert_eq!(code, "invalid_request");
-        let wanted =
-            ["/cron", "/job/prioritty", "/missed", "/name", "/overlap", "/time_zone", "/x"].map(str::to_owned);
+        let wanted = ["/cron", "/job/prioritty", "/missed", "/name", "/overlap", "/time_zone", "/x"].map(str::to_owned);
         assert!(wanted.iter().all(|pointer| pointers.contains(pointer)), "{pointers:?}");
     }
 

@@ -4,6 +4,7 @@ mod batches;
 mod edges;
 mod jobs;
 mod restart;
+mod schedules;
 mod shapes;
 mod streams;
 #[allow(dead_code, reason = "the attacks of tests/attack use this support too")]

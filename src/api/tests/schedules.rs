@@ -92,8 +92,7 @@ async fn a_job_that_a_schedule_made_says_so() {
     world.handle.submit(Command::SetSchedule(set), Actor::CLIENT).await.expect("it is new");
     let changed = world.handle.views().schedule(&name).expect("it is there").changed;
     let what = Fire::Submit(Box::new(a_job()));
-    let fire =
-        FireSchedule { name: name.clone(), changed, expected: now, due_at: now, next_at: None, passed: 0, what };
+    let fire = FireSchedule { name: name.clone(), changed, expected: now, due_at: now, next_at: None, passed: 0, what };
     let fired = world.handle.submit(Command::FireSchedule(Box::new(fire)), Actor::schedule(&name)).await;
     let Answer::Fired(fired) = fired.expect("it is due").answer else { panic!("it says what came of it") };
     let why = world.get(&format!("/api/jobs/{}/why", fired.job_id.expect("a job"))).await.ok(200);

@@ -276,10 +276,9 @@ fn a_job_that_is_refused_replaces_nothing_and_the_schedule_goes_on() {
 fn a_job_that_does_not_fit_and_a_missed_time_make_no_job_and_are_recorded() {
     let (mut world, job) = with_one_job(Overlap::Queue);
     let error = FireError { code: "invalid_args".into(), message: "/args/steps is too large".into() };
-    for (what, outcome, kept) in [
-        (Fire::Fail(error.clone()), FireOutcome::Failed, Some(error)),
-        (Fire::Miss, FireOutcome::Missed, None),
-    ] {
+    for (what, outcome, kept) in
+        [(Fire::Fail(error.clone()), FireOutcome::Failed, Some(error)), (Fire::Miss, FireOutcome::Missed, None)]
+    {
         let command = fire_with(&world, what);
         world.when(command).then_types(&["schedule.fired"]);
         let schedule = world.state.schedules().get(&name()).expect("it is there");
