@@ -74,6 +74,7 @@ impl Scheduler {
     /// Fires until it is dropped or the engine stops.
     pub async fn run(self) {
         let mut changes = self.handle.views().follow_schedules();
+        let mut was_refused = false;
         loop {
             changes.borrow_and_update();
             let fired = self.fire_due().await;
@@ -81,8 +82,11 @@ impl Scheduler {
                 if matches!(error, SubmitError::Stopping | SubmitError::Halted { .. }) {
                     return;
                 }
-                tracing::warn!(%error, "a schedule could not be fired; trying again");
+                if !was_refused {
+                    tracing::warn!(%error, "a schedule could not be fired; trying again until it can");
+                }
             }
+            was_refused = fired.is_err();
             let next = self.handle.views().next_schedule_at();
             match (fired, next) {
                 (Err(_), _) => tokio::time::sleep(RETRY_AFTER).await,
