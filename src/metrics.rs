@@ -10,6 +10,8 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 pub const REQUESTS: &str = "daybook_http_requests_total";
 /// How long requests took, by method and route.
 pub const REQUEST_SECONDS: &str = "daybook_http_request_duration_seconds";
+/// Times of schedules that have come, by what came of them.
+pub const SCHEDULES_FIRED: &str = "daybook_schedules_fired_total";
 
 /// The upper ends of the buckets for spans, in seconds.
 const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
@@ -23,6 +25,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         PrometheusBuilder::new().set_buckets_for_metric(Matcher::Full(REQUEST_SECONDS.to_owned()), SECONDS)?;
     let handle = builder.install_recorder()?;
     describe_counter!(REQUESTS, "Answered HTTP requests.");
+    describe_counter!(SCHEDULES_FIRED, "Times of schedules that have come.");
     describe_histogram!(REQUEST_SECONDS, "How long HTTP requests took.");
     Ok(handle)
 }
@@ -32,4 +35,9 @@ pub fn note_request(method: &str, route: &'static str, status: u16, took: Durati
     let method = method.to_owned();
     counter!(REQUESTS, "method" => method.clone(), "route" => route, "status" => status.to_string()).increment(1);
     histogram!(REQUEST_SECONDS, "method" => method, "route" => route).record(took);
+}
+
+/// Counts a time of a schedule; `outcome` is the word of its event.
+pub fn note_fired(outcome: &'static str) {
+    counter!(SCHEDULES_FIRED, "outcome" => outcome).increment(1);
 }

@@ -72,7 +72,12 @@ pub fn routes() -> Vec<Route> {
             .body::<ScheduleRequest>(true)
             .answers::<ScheduleRow>(201, "The schedule, and its Location.")
             .with_headers(&["Location"])
-            .fails(set_errors!("schedule_exists")),
+            .fails(set_errors!("schedule_exists", "schedule_not_found")),
+        Route::new(Method::GET, "/api/schedules/{name}", show)
+            .named("get_schedule", "Shows a schedule")
+            .explained("When it is due next, and what came of its last time.")
+            .answers::<ScheduleRow>(200, "The schedule.")
+            .fails(&["schedule_not_found"]),
         Route::new(Method::PUT, "/api/schedules/{name}", put)
             .named("put_schedule", "Makes a schedule, or changes it to this")
             .explained(
@@ -100,6 +105,18 @@ async fn list(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiErr
     Ok(reply::read(seq, &ScheduleList { schedules, next_cursor: page.next, seq, epoch: ctx.identity.epoch }))
 }
 
+async fn show(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
+    let name: ScheduleName = request.parsed_param("name", "schedule_not_found")?;
+    let seq = ctx.seq();
+    Ok(reply::read(seq, &row_of(&ctx, name)?))
+}
+
+fn row_of(ctx: &ApiContext, name: ScheduleName) -> Result<ScheduleRow, ApiError> {
+    let schedule = ctx.handle.views().schedule(&name);
+    let schedule = schedule.ok_or_else(|| Refusal::ScheduleNotFound { name: name.clone() })?;
+    Ok(ScheduleRow::of(name, &schedule))
+}
+
 async fn create(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, ApiError> {
     let asked = read(&request.json().await?, None, &ctx.kinds())?;
     set(&ctx, asked, true).await
@@ -122,12 +139,10 @@ async fn set(ctx: &ApiContext, asked: NewSchedule, must_be_new: bool) -> Result<
     let command = Command::SetSchedule(SetSchedule { name: name.clone(), spec, next_at, must_be_new });
     let receipt = ctx.handle.submit(command, Actor::CLIENT).await?;
     let Answer::ScheduleSet { is_new } = receipt.answer else { unreachable!("a schedule that was set says so") };
-    // Who drops it at the very same moment makes it unknown here too.
-    let schedule = ctx.handle.views().schedule(&name);
-    let schedule = schedule.ok_or_else(|| Refusal::ScheduleNotFound { name: name.clone() })?;
     let location = format!("/api/schedules/{name}");
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    let mut response = reply::as_of(receipt.seq, reply::json(status, &ScheduleRow::of(name, &schedule)));
+    // Who drops it at the very same moment makes it unknown here too.
+    let mut response = reply::as_of(receipt.seq, reply::json(status, &row_of(ctx, name)?));
     if is_new {
         let location = HeaderValue::from_str(&location).expect("a name can be a header");
         response.headers_mut().insert(LOCATION, location);

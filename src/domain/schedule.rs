@@ -87,6 +87,18 @@ pub enum FireOutcome {
     Failed,
 }
 
+impl FireOutcome {
+    /// The word that users see.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FireOutcome::Submitted => "submitted",
+            FireOutcome::SkippedOverlap => "skipped_overlap",
+            FireOutcome::Missed => "missed",
+            FireOutcome::Failed => "failed",
+        }
+    }
+}
+
 /// Why a schedule could not submit its job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct FireError {

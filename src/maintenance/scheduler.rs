@@ -18,6 +18,7 @@ use crate::domain::time::Timestamp;
 use crate::engine::{Handle, SubmitError};
 use crate::kinds::Catalog;
 use crate::kinds::request::{RequestError, parse_job};
+use crate::metrics;
 use crate::schedules::expression::CalendarError;
 use crate::schedules::{Calendar, Firing, plan};
 
@@ -60,7 +61,14 @@ pub async fn set_configured(
         }
         let (name, spec) = (settings.name.clone(), settings.spec.clone());
         let set = SetSchedule { name, spec, next_at, must_be_new: false };
-        handle.submit(Command::SetSchedule(set), Actor::SERVER).await?;
+        match handle.submit(Command::SetSchedule(set), Actor::SERVER).await {
+            Ok(_) => {}
+            // There are too many: that is no reason to do without the others, or without a server.
+            Err(SubmitError::Refused(refusal)) => {
+                tracing::warn!(schedule = %settings.name, %refusal, "a configured schedule is not in effect");
+            }
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }
@@ -182,6 +190,7 @@ fn error_of(error: RequestError) -> FireError {
 fn tell(answer: &Answer) {
     let Answer::Fired(fired) = answer else { unreachable!("a fired schedule answers with what came of it") };
     let ScheduleFired { name, due_at, outcome, passed, error, .. } = &**fired;
+    metrics::note_fired(outcome.as_str());
     if let Some(error) = error {
         tracing::warn!(schedule = %name, %due_at, code = %error.code, "a schedule could not submit its job: {}",
             error.message);

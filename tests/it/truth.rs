@@ -55,6 +55,7 @@ fn every_operation_answers_as_it_is_described() {
     for status in [201, 200] {
         server.ask("PUT", "/api/schedules/other", &typed, schedule.to_string().as_bytes()).ok(status);
     }
+    assert_eq!(server.get("/api/schedules/yearly").ok(200)["time_zone"], "Europe/Berlin");
     assert_eq!(server.get("/api/schedules?limit=1").ok(200)["schedules"][0]["name"], "other");
     assert_eq!(server.ask("DELETE", "/api/schedules/other", &[], b"").status, 204);
     let workers = server.get("/api/workers").ok(200);

@@ -33,6 +33,8 @@ async fn a_schedule_is_made_listed_changed_and_dropped() {
     assert_eq!(defaults, ["once", "queue", "api"]);
     assert_eq!(schedule["job"], nightly()["job"]);
     assert!(schedule["next_at"].is_string() && schedule["last_fired_at"].is_null());
+    assert_eq!(world.get(made.header("location")).await.ok(200), schedule);
+    world.get("/api/schedules/none").await.refused(404, "schedule_not_found");
     world.post("/api/schedules", nightly()).await.refused(409, "schedule_exists");
 
     let change = json!({"cron": "@hourly", "job": {"kind": "any", "args": {}}, "missed": "all", "overlap": "replace"});
