@@ -335,4 +335,56 @@ mod tests {
         let calendar = Calendar::read("  0   3 * * *", "europe/berlin").expect("reads");
         assert_eq!((&*calendar.text, &*calendar.zone_name), ("0 3 * * *", "Europe/Berlin"));
     }
+
+    const ZONES: [&str; 6] = [
+        "Europe/Berlin",
+        "America/New_York",
+        "Australia/Lord_Howe",
+        "Africa/Cairo",
+        "America/Santiago",
+        "Atlantic/Azores",
+    ];
+
+    #[test]
+    fn a_named_time_comes_once_on_each_day_of_a_year_in_every_zone() {
+        for zone in ZONES {
+            for hour in 0..24 {
+                let calendar = Calendar::read(&format!("30 {hour} * * *"), zone).expect("reads");
+                let days = |time: &Timestamp| calendar.date_of(*time).expect("a date");
+                let mut times: Vec<Timestamp> = calendar.back_from(at("2027-06-01T12:00:00Z")).take(365).collect();
+                times.reverse();
+                let dates: Vec<Date> = times.iter().map(days).collect();
+                let in_a_row = dates.windows(2).all(|pair| pair[0].tomorrow().expect("a date") == pair[1]);
+                assert!(in_a_row, "{hour} in {zone}");
+                assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "{hour} in {zone}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_expression_with_a_star_has_the_minutes_at_which_clocks_show_a_time_of_it() {
+        for zone in ZONES {
+            for cron in ["* * * * *", "*/15 * * * *", "5 * * * *", "*/7 0-3 * * *", "30 */2 * * SUN"] {
+                let calendar = Calendar::read(cron, zone).expect("reads");
+                let transitions = calendar.zone.following(jiff::Timestamp::from_second(1_767_225_600).expect("2026"));
+                for transition in transitions.take(2).map(|transition| transition.timestamp().as_millisecond()) {
+                    let (from, to) = (transition - 30 * 3_600_000, transition + 30 * 3_600_000);
+                    let shown = |ms: &i64| {
+                        let clock = jiff::Timestamp::from_millisecond(*ms).expect("a moment");
+                        let clock = clock.to_zoned(calendar.zone.clone());
+                        let expression = &calendar.expression;
+                        let fits =
+                            expression.hours.contains(&clock.hour()) && expression.minutes.contains(&clock.minute());
+                        fits && expression.fits(clock.date())
+                    };
+                    let wanted = (from / 60_000 + 1..=to / 60_000).map(|minute| minute * 60_000).filter(shown);
+                    let wanted: Vec<Timestamp> = wanted.map(Timestamp::from_ms).collect();
+                    let mut found: Vec<Timestamp> =
+                        calendar.back_from(Timestamp::from_ms(to)).take_while(|time| time.as_ms() > from).collect();
+                    found.reverse();
+                    assert_eq!(found, wanted, "{cron} in {zone}");
+                }
+            }
+        }
+    }
 }
