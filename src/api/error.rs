@@ -48,6 +48,7 @@ pub const TABLE: &[Meaning] = &[
     plain("kind_not_found", 404, "there is no such kind in the configuration"),
     plain("queue_not_found", 404, "there is no such queue"),
     plain("session_not_found", 404, "there is no such session"),
+    hinted("schedule_not_found", 404, "there is no such schedule", "GET /api/schedules lists the schedules"),
     plain("file_not_found", 404, "the job has no such file"),
     plain("preview_not_found", 404, "the job has no preview picture"),
     plain("method_not_allowed", 405, "this method is not for this path"),
@@ -62,6 +63,15 @@ pub const TABLE: &[Meaning] = &[
         "the queue takes no new jobs",
         "use another queue, or end the drain with `daybook queues resume` (POST /api/queues/{queue}/resume)",
     ),
+    hinted("schedule_exists", 409, "there is a schedule of this name", "PUT /api/schedules/{name} changes it"),
+    hinted(
+        "schedule_is_configured",
+        409,
+        "the schedule belongs to the configuration",
+        "change it in daybook.toml, then send SIGHUP to the server",
+    ),
+    plain("schedule_moved_on", 409, "the schedule has another next time by now"),
+    hinted("too_many_schedules", 409, "there are as many schedules as there may be", "drop one that is not needed"),
     plain("body_too_large", 413, "the body is too large"),
     hinted(
         "unsupported_media_type",
@@ -260,7 +270,12 @@ fn job_of(refusal: &Refusal) -> Option<JobId> {
         | Refusal::DuplicateItem { .. }
         | Refusal::SessionNotFound { .. }
         | Refusal::QueueNotFound { .. }
-        | Refusal::QueueDraining { .. } => None,
+        | Refusal::QueueDraining { .. }
+        | Refusal::ScheduleNotFound { .. }
+        | Refusal::ScheduleExists { .. }
+        | Refusal::ScheduleIsConfigured { .. }
+        | Refusal::TooManySchedules
+        | Refusal::ScheduleMovedOn { .. } => None,
     }
 }
 
@@ -285,7 +300,12 @@ fn pointer_of(refusal: &Refusal, base: impl Fn(usize) -> String) -> Option<Strin
         | Refusal::IdempotencyMismatch { .. }
         | Refusal::UnknownItems { .. }
         | Refusal::SessionNotFound { .. }
-        | Refusal::QueueNotFound { .. } => None,
+        | Refusal::QueueNotFound { .. }
+        | Refusal::ScheduleNotFound { .. }
+        | Refusal::ScheduleExists { .. }
+        | Refusal::ScheduleIsConfigured { .. }
+        | Refusal::TooManySchedules
+        | Refusal::ScheduleMovedOn { .. } => None,
     }
 }
 
@@ -340,6 +360,7 @@ mod tests {
     fn refusals() -> Vec<Refusal> {
         let job = JobId::from(uuid::Uuid::nil());
         let state = StateName::Completed;
+        let name: crate::domain::id::ScheduleName = "nightly".parse().expect("a name");
         vec![
             Refusal::JobNotFound { job },
             Refusal::JobIsTerminal { job, state },
@@ -358,6 +379,11 @@ mod tests {
             Refusal::SessionNotFound { session: crate::domain::id::SessionId(uuid::Uuid::nil()) },
             Refusal::QueueNotFound { queue: "q".parse().expect("a name") },
             Refusal::QueueDraining { queue: "q".parse().expect("a name"), entry: Some(2) },
+            Refusal::ScheduleNotFound { name: name.clone() },
+            Refusal::ScheduleExists { name: name.clone() },
+            Refusal::ScheduleIsConfigured { name: name.clone() },
+            Refusal::TooManySchedules,
+            Refusal::ScheduleMovedOn { name },
         ]
     }
 

@@ -23,6 +23,8 @@ fn requests() -> Vec<(&'static str, Value)> {
     ]});
     let later = json!({"priority": 10, "scheduled_at": "2026-11-22T08:00:00+01:00"});
     let action = json!({"action": "retry", "filter": {"kind": "img.resize", "state": "failed"}, "dry_run": true});
+    let job = json!({"kind": "img.resize", "args": {"width": 640}});
+    let nightly = json!({"name": "nightly", "cron": "30 2 * * *", "time_zone": "Europe/Berlin", "job": job});
     vec![
         ("JobRequest", resize),
         ("BulkRequest", bulk),
@@ -30,6 +32,7 @@ fn requests() -> Vec<(&'static str, Value)> {
         ("CancelRequest", json!({"children": true})),
         ("RetryRequest", json!({"only_failed_items": true})),
         ("ActionRequest", action),
+        ("ScheduleRequest", nightly),
     ]
 }
 
@@ -68,6 +71,8 @@ fn answers_about_the_server() -> Vec<(&'static str, Value)> {
         ("QueueRow", queue()),
         ("QueueList", list("queues", queue())),
         ("WorkerList", worker_list()),
+        ("ScheduleRow", schedule()),
+        ("ScheduleList", list("schedules", schedule())),
         ("KindBody", kind()),
         ("KindList", list("kinds", kind())),
     ]
@@ -133,7 +138,7 @@ fn why() -> Value {
             "cancel_requested_at": null, "error": null, "worker": null, "waits_for": [], "ahead": 3,
             "queue_is_paused": false, "queue_paused": null, "queue_rate": null, "next_start_at": null, "workers": 1, "restarting": [],
             "running_of_kind": 1, "kind_concurrency": 2, "running_in_queue": 1,
-            "queue_concurrency": null, "server_is_halted": false
+            "queue_concurrency": null, "server_is_halted": false, "schedule": null
         }
     })
 }
@@ -166,6 +171,15 @@ fn worker() -> Value {
         "session": SESSION, "name": "gpu-1", "kinds": ["img.resize"], "queues": null, "place": "subprocess",
         "state": "run", "jobs": [JOB], "joined_at": "2026-11-22T05:59:01.000Z",
         "last_beat_at": "2026-11-22T06:00:02.000Z"
+    })
+}
+
+fn schedule() -> Value {
+    json!({
+        "name": "nightly", "cron": "30 2 * * *", "time_zone": "Europe/Berlin",
+        "job": {"kind": "img.resize", "args": {"width": 640}}, "missed": "once", "overlap": "queue", "origin": "api",
+        "next_at": "2026-11-23T01:30:00.000Z", "last_fired_at": "2026-11-22T01:30:00.002Z",
+        "last_due_at": "2026-11-22T01:30:00.000Z", "last_outcome": "submitted", "last_error": null, "last_job_id": JOB
     })
 }
 

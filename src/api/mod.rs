@@ -32,6 +32,7 @@ pub mod reply;
 pub mod request;
 pub mod requests;
 pub mod route;
+pub mod schedules;
 pub mod system;
 #[cfg(test)]
 mod tests;
@@ -58,6 +59,7 @@ fn routes() -> Vec<Route> {
         ("files", files::routes()),
         ("queues", queues::routes()),
         ("workers", workers::routes()),
+        ("schedules", schedules::routes()),
         ("kinds", kinds::routes()),
         ("system", system::routes()),
         ("pages", pages::routes()),

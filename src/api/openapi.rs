@@ -38,6 +38,7 @@ const AREAS: &[(&str, &str)] = &[
     ("files", "What jobs leave for people to look at: output files and preview pictures."),
     ("queues", "What waits, pausing and resuming."),
     ("workers", "Who runs jobs."),
+    ("schedules", "Jobs that are submitted again and again."),
     ("kinds", "Which kinds of jobs there are."),
     ("system", "The server about itself."),
 ];

@@ -1,8 +1,8 @@
 //! What a job carries and only the log holds: args, result, items' args and results. Reads, and never waits.
 
 use crate::api::error::ApiError;
-use crate::domain::event::Event;
-use crate::domain::id::{JobId, Seq};
+use crate::domain::event::{ActorKind, Event};
+use crate::domain::id::{JobId, ScheduleName, Seq};
 use crate::domain::json::Json;
 use crate::engine::Handle;
 use crate::log::ReadError;
@@ -27,6 +27,16 @@ pub fn args(handle: &Handle, submitted: Seq) -> Result<Option<Json>, ApiError> {
         Some(Event::JobSubmitted(data)) => Some(data.args),
         _ => None,
     })
+}
+
+/// The schedule that made a job, told by who caused its `job.submitted`; none once the log was trimmed past it.
+pub fn schedule_of(handle: &Handle, submitted: Seq) -> Result<Option<ScheduleName>, ApiError> {
+    let actor = match handle.log().record(submitted) {
+        Ok(record) => record.actor,
+        Err(ReadError::Trimmed { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(actor.id.filter(|_| actor.kind == ActorKind::Schedule).map(ScheduleName::from_checked))
 }
 
 /// The event with a seq; none once it is trimmed.

@@ -5,8 +5,9 @@ use std::fmt::Write;
 
 use crate::api::context::ApiContext;
 use crate::api::error::ApiError;
+use crate::api::payload;
 use crate::domain::event::ActorKind;
-use crate::domain::id::{JobId, KindName, QueueName};
+use crate::domain::id::{JobId, KindName, QueueName, ScheduleName};
 use crate::domain::job::{Job, JobError, Reason, StateName};
 use crate::domain::rate::{RateLimit, RateUnit};
 use crate::domain::time::Timestamp;
@@ -87,6 +88,8 @@ pub struct Facts {
     pub queue_concurrency: Option<u32>,
     /// Whether the log could not be written, so that nothing moves.
     pub server_is_halted: bool,
+    /// The schedule that made it; `null`: none did.
+    pub schedule: Option<ScheduleName>,
 }
 
 /// Explains a job. Reads, and may block.
@@ -98,7 +101,11 @@ pub fn of_job(ctx: &ApiContext, id: JobId) -> Result<Why, ApiError> {
     let row = views.row(id)?.ok_or_else(|| ApiError::job_not_found(id))?;
     let job = views.job(id)?.ok_or_else(|| ApiError::job_not_found(id))?;
     let facts = gather(ctx, row, &job)?;
-    Ok(Why { sentence: sentence(&facts), facts })
+    let mut sentence = sentence(&facts);
+    if let Some(schedule) = &facts.schedule {
+        write!(sentence, " The schedule {schedule} made it.").expect("a string takes every text");
+    }
+    Ok(Why { sentence, facts })
 }
 
 fn gather(ctx: &ApiContext, row: JobRow, job: &Job) -> Result<Facts, ApiError> {
@@ -131,6 +138,7 @@ fn gather(ctx: &ApiContext, row: JobRow, job: &Job) -> Result<Facts, ApiError> {
         kind_concurrency: limits.kinds.get(&row.kind).copied(),
         running_in_queue: queue.map_or(0, |queue| queue.depth.running),
         queue_concurrency: limits.queues.get(&row.queue).copied(),
+        schedule: payload::schedule_of(&ctx.handle, job.submitted)?,
         server_is_halted: matches!(*ctx.handle.condition().borrow(), Condition::Halted { .. }),
         state: row.state,
         reason: row.reason,
@@ -279,6 +287,7 @@ fn paused_by(pause: &PauseRow) -> String {
         (ActorKind::Client, None) => "a client".to_owned(),
         (ActorKind::Worker, Some(session)) => format!("the worker {session}"),
         (ActorKind::Worker, None) => "a worker".to_owned(),
+        (ActorKind::Schedule, name) => format!("the schedule {}", name.unwrap_or_default()),
         (ActorKind::Server, _) => "the server".to_owned(),
     };
     format!(" by {who} since {}", pause.at)
@@ -317,7 +326,8 @@ fn failed(facts: &Facts) -> String {
             1 => "It failed in its only attempt".to_owned(),
             _ => format!("It failed: attempt {} of {} was the last", facts.attempt, facts.max_attempts),
         },
-        Some(Reason::CancelledByRequest | Reason::ParentCancelled | Reason::DependencyFailed) | None => {
+        Some(Reason::CancelledByRequest | Reason::ParentCancelled | Reason::DependencyFailed | Reason::Replaced)
+        | None => {
             format!("It failed in attempt {}", facts.attempt)
         }
     };
@@ -329,6 +339,7 @@ fn cancelled(facts: &Facts) -> String {
     let why = match facts.reason {
         Some(Reason::ParentCancelled) => "because its parent was",
         Some(Reason::DependencyFailed) => "because a job that it waited for did not complete",
+        Some(Reason::Replaced) => "because its schedule made the next one",
         Some(
             Reason::CancelledByRequest
             | Reason::AttemptsExhausted
@@ -396,6 +407,7 @@ mod tests {
             running_in_queue: 0,
             queue_concurrency: None,
             server_is_halted: false,
+            schedule: None,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Starts and stops what the server does by itself: ticks, the disk watch, synced log lines, stored views, snapshots.
+//! Starts and stops what the server does by itself: ticks, schedules, the disk watch, synced log lines, stored views, snapshots.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,11 +8,13 @@ use std::time::Duration;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::task::JoinSet;
 
-use crate::app::ServeError;
 use crate::app::data::ForChores;
+use crate::app::{Followed, ServeError};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::Handle;
+use crate::kinds::Catalog;
+use crate::maintenance::scheduler::Scheduler;
 use crate::maintenance::snapshotter::{EVENTS_AT_STOP, EVENTS_BETWEEN, Snapshotter};
 use crate::maintenance::{disk, ticker};
 use crate::storage::{self, DirectoryLock};
@@ -42,6 +44,7 @@ impl Chores {
         handle: &Handle,
         clock: &Arc<dyn Clock>,
         views: &Arc<Views>,
+        catalog: Followed<Arc<Catalog>>,
         metrics: PrometheusHandle,
         data: ForChores,
     ) -> Result<Chores, ServeError> {
@@ -50,6 +53,7 @@ impl Chores {
         let snapshots = Snapshots::start(snapshotter).map_err(ServeError::step("start the snapshots' thread"))?;
         let mut tasks = JoinSet::new();
         tasks.spawn(ticker::run(handle.clone(), clock.clone()));
+        tasks.spawn(Scheduler::new(handle.clone(), clock.clone(), catalog).run());
         let directory = config.data.clone();
         tasks.spawn(disk::run(handle.clone(), config.min_free_bytes, move || storage::disk_free(&directory)));
         tasks.spawn(sync_logs(data.job_logs));

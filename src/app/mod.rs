@@ -33,6 +33,7 @@ use crate::domain::id::{Epoch, SessionId};
 use crate::domain::time::Timestamp;
 use crate::engine::{self, Engine, Handle, SubmitError};
 use crate::log::AppendError;
+use crate::maintenance::scheduler;
 use crate::metrics;
 use crate::sessions::{self, Sessions, Settings};
 use crate::shutdown::{self, Request, Signals};
@@ -156,6 +157,7 @@ fn end_what_was_left(data: &Path) -> Result<(), ServeError> {
 /// Everything that runs behind the door.
 struct Running {
     config: Config,
+    clock: Arc<dyn Clock>,
     handle: Handle,
     engine: Engine,
     supervisor: Supervisor,
@@ -187,6 +189,7 @@ impl Running {
         handle.views().set_limits(config.limits.clone());
         let start = StartEpoch { epoch: identity.epoch, reset: data.was_reset, clean_shutdown: data.clean_shutdown };
         begin_epoch(&handle, start, before).await.map_err(ServeError::Begin)?;
+        scheduler::set_configured(&handle, &*clock, &config.schedules).await.map_err(ServeError::Begin)?;
         let (rules, catalog, limits) = reload::Rules::new(&config);
         let sessions = Sessions::start(sessions::Parts {
             engine: handle.clone(),
@@ -196,7 +199,8 @@ impl Running {
             epoch: identity.epoch,
             settings: Settings { lease: config.lease, ping: crate::domain::time::Millis(config.lease.0 / 3) },
         });
-        let chores = Chores::start(&config, &handle, &clock, &data.views, metrics.clone(), data.chores)?;
+        let chores =
+            Chores::start(&config, &handle, &clock, &data.views, catalog.clone(), metrics.clone(), data.chores)?;
         let groups = LiveGroups::open(&config.data.join("groups"), identity.epoch)
             .map_err(ServeError::step("keep a record of children"))?;
         let workshop = Workshop {
@@ -212,14 +216,14 @@ impl Running {
             identity,
             handle: handle.clone(),
             sessions: sessions.clone(),
-            clock,
+            clock: clock.clone(),
             logs: data.job_logs,
             files: data.job_files,
             metrics,
             catalog,
             limits,
         }));
-        Ok(Running { config, handle, engine, supervisor, sessions, chores, rules })
+        Ok(Running { config, clock, handle, engine, supervisor, sessions, chores, rules })
     }
 
     async fn until_stopped(mut self, mut signals: Signals) -> Result<(), ServeError> {
@@ -227,7 +231,7 @@ impl Running {
         loop {
             match signals.request().await {
                 Request::Stop => break,
-                Request::Reload => self.reload(),
+                Request::Reload => self.reload().await,
             }
         }
         tracing::info!("stopping: children are told to end");
@@ -248,14 +252,17 @@ impl Running {
     }
 
     /// Reads kinds, queues and schedules again. A configuration that is wrong changes nothing.
-    fn reload(&mut self) {
+    async fn reload(&mut self) {
         match self.rules.read_again(&self.config) {
             Ok(config) => {
                 self.supervisor.apply(run_specs(&config));
                 // An engine that has ended needs no limits.
                 let _ = self.handle.set_limits(config.limits.clone());
                 self.handle.views().set_limits(config.limits.clone());
-                tracing::info!("kinds and queues were read again");
+                match scheduler::set_configured(&self.handle, &*self.clock, &config.schedules).await {
+                    Ok(()) => tracing::info!("kinds, queues and schedules were read again"),
+                    Err(error) => tracing::error!(%error, "not all schedules were taken over; send SIGHUP again"),
+                }
                 self.config = config;
             }
             Err(error) => tracing::error!(%error, "the configuration was not read again; nothing has changed"),

@@ -1,4 +1,4 @@
-//! The part of the configuration that can be read again while the server runs: kinds and limits.
+//! The part of the configuration that can be read again while the server runs: kinds, limits and schedules.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,12 +24,13 @@ impl Rules {
         (Rules { catalog, limits }, catalog_followed, limits_followed)
     }
 
-    /// Reads the file of `present` again. Only kinds and limits are taken over; all else needs a restart.
+    /// Reads the file of `present` again. Only kinds, limits and schedules are taken over; all else
+    /// needs a restart.
     pub fn read_again(&self, present: &Config) -> Result<Config, ConfigError> {
         let flags = Flags { config: present.file.clone(), insecure: true, ..Flags::default() };
         let read = config::load(&flags, &|name| std::env::var(name).ok(), Path::new("."))?;
         self.catalog.send_replace(read.catalog.clone());
         self.limits.send_replace(read.limits.clone());
-        Ok(Config { catalog: read.catalog, limits: read.limits, ..present.clone() })
+        Ok(Config { catalog: read.catalog, limits: read.limits, schedules: read.schedules, ..present.clone() })
     }
 }

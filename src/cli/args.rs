@@ -1,6 +1,8 @@
 //! What can be typed: the subcommands and their options, as clap reads them. Only shapes and checks of single values
 //! live here; what a subcommand does is in the file of its name.
 
+mod schedules;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -10,6 +12,8 @@ use crate::cli::words::seconds_of;
 use crate::domain::id::{JobId, KindName, QueueName};
 use crate::domain::job::StateName;
 use crate::domain::time::Timestamp;
+
+pub use schedules::{SchedulesArguments, SchedulesCommand, SetArguments};
 
 /// Where a server listens unless it is told otherwise.
 pub const SERVER_DEFAULT: &str = "http://127.0.0.1:7878";
@@ -74,6 +78,8 @@ pub enum Command {
     },
     /// List the queues; pause, drain and resume them.
     Queues(QueuesArguments),
+    /// List the schedules; set and drop them.
+    Schedules(SchedulesArguments),
     /// List the workers and what each runs.
     Workers,
     /// Say how the server is.

@@ -137,6 +137,24 @@ impl Client {
         self.answer(response.send(body.to_string()))
     }
 
+    /// Makes something, or changes it to this. The same again changes nothing.
+    pub fn put(&self, path: &str, body: &Value) -> Result<Answer, Trouble> {
+        once_started(|| {
+            let request = self.agent.put(format!("{}{path}", self.server)).content_type("application/json");
+            let response = self.authorised(request).config().timeout_recv_body(Some(REQUEST_MAX)).build();
+            self.answer(response.send(body.to_string()))
+        })
+    }
+
+    /// Takes something away.
+    pub fn delete(&self, path: &str) -> Result<Answer, Trouble> {
+        once_started(|| {
+            let request = self.agent.delete(format!("{}{path}", self.server)).header("Accept", "application/json");
+            let response = self.authorised(request).config().timeout_recv_body(Some(REQUEST_MAX)).build();
+            self.answer(response.call())
+        })
+    }
+
     /// Listens to a stream of server-sent events. It may be silent for any time.
     pub fn stream(&self, path: &str, query: &[(&str, String)]) -> Result<Box<dyn BufRead>, Trouble> {
         let request = self.agent.get(format!("{}{path}", self.server)).header("Accept", "text/event-stream");
@@ -163,6 +181,8 @@ impl Client {
         let (epoch, is_replayed) = (header("daybook-epoch"), header("idempotency-replayed").is_some());
         let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string();
         let text = body.map_err(|error| self.trouble(error))?;
+        // An answer without a body says all by its status.
+        let text = if status == 204 { "null".to_owned() } else { text };
         let document = Document::read(text).map_err(|failure| {
             let message = format!("{}: {} (status {status})", self.server, failure.message);
             // What was asked is no Daybook, unless something in front of one says that it is away.

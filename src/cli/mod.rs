@@ -15,6 +15,7 @@ mod logs;
 mod patience;
 mod progress;
 mod queues;
+mod schedules;
 mod serve;
 mod status;
 mod submit;
@@ -79,6 +80,7 @@ fn dispatch(arguments: Arguments, console: &mut Console) -> Result<(), Stop> {
         Command::Logs(arguments) => logs::run(&mut asked, &arguments),
         Command::Why { id } => why::run(&mut asked, id),
         Command::Queues(arguments) => queues::run(&mut asked, arguments),
+        Command::Schedules(arguments) => schedules::run(&mut asked, arguments),
         Command::Workers => workers::run(&mut asked),
         Command::Status => status::run(&mut asked),
     }

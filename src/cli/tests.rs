@@ -388,3 +388,41 @@ fn help_version_and_completions_are_data() {
         assert!(code == 0 && err.is_empty() && out.contains(said), "{line}: {code} {err}");
     }
 }
+
+#[test]
+fn schedules_are_listed_over_all_pages_with_their_next_time() {
+    let one = r#"{"name":"nightly","cron":"30 2 * * *","time_zone":"Europe/Berlin","job":{"kind":"comics"},"next_at":null,"last_outcome":"failed","last_error":{"code":"invalid_args"},"origin":"config"}"#;
+    let two = r#"{"name":"often","cron":"@hourly","time_zone":"UTC","job":{"kind":"i2v"},"next_at":null,"last_outcome":null,"last_error":null,"origin":"api"}"#;
+    let replies = [
+        json(200, &format!(r#"{{"schedules":[{one}],"next_cursor":"c1"}}"#)),
+        json(200, &format!(r#"{{"schedules":[{two}],"next_cursor":null}}"#)),
+    ];
+    let (code, out, _, requests) = Server::answering(replies).run_all("schedules");
+    let lines: Vec<Vec<&str>> =
+        out.lines().map(|line| line.split("  ").filter(|it| !it.is_empty()).collect()).collect();
+    assert_eq!((code, lines.len()), (0, 3));
+    let nightly: Vec<&str> = lines[1].iter().map(|cell| cell.trim()).collect();
+    assert_eq!(
+        nightly,
+        ["nightly", "30 2 * * *", "Europe/Berlin", "comics", "never", "failed: invalid_args", "config"]
+    );
+    assert_eq!(requests, ["GET /api/schedules", "GET /api/schedules?cursor=c1"]);
+}
+
+#[test]
+fn a_schedule_is_set_as_it_was_typed_and_dropped() {
+    let answer = json(201, r#"{"name":"often","next_at":"2026-11-22T07:00:00.000Z"}"#);
+    let line = "schedules set often @hourly i2v --args steps=8 --time-zone Europe/Berlin --missed all --overlap replace \
+                --queue q --tag t";
+    let (code, out, _, requests) = Server::answering([answer]).run_all(line);
+    assert_eq!((code, out.trim()), (0, "schedule often is set; next: 2026-11-22T07:00:00.000Z"));
+    let body = r#"{"cron":"@hourly","job":{"args":{"steps":8},"kind":"i2v","queue":"q","tags":["t"]},"missed":"all","overlap":"replace","time_zone":"Europe/Berlin"}"#;
+    assert_eq!(requests, [format!("PUT /api/schedules/often {body}")]);
+    let gone = Reply::Answer(204, "Daybook-Epoch: e1\r\n", String::new());
+    let (code, out, _, requests) = Server::answering([gone]).run_all("schedules rm often");
+    assert_eq!((code, out.trim()), (0, "schedule often is dropped"));
+    assert_eq!(requests, ["DELETE /api/schedules/often"]);
+    let (code, _, err) = Server::answering([]).run("schedules set often @hourly i2v --missed never");
+    assert_eq!(code, 1);
+    assert!(err.contains("never"), "{err}");
+}

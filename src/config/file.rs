@@ -79,15 +79,11 @@ fn read_top(mut top: Section, directory: &Path, strict_kinds: Option<bool>) -> C
     };
     let catalog = Catalog::new(kinds, strict_kinds.or(settings.strict_kinds).unwrap_or(false));
     let schedules = top.listed_tables("schedules", |section| schedules::read(section, &catalog));
-    let schedules: Vec<ScheduleSettings> = schedules.into_iter().flatten().collect();
+    let schedules = each_name_once(&mut top, schedules.into_iter().flatten().collect());
     let retention = top.table("retention", read_retention);
     let auth = top.table("auth", |section| read_auth(section, directory)).unwrap_or_default();
     top.finish();
-    let later = [
-        (!schedules.is_empty(), "[[schedules]]"),
-        (retention.is_some(), "[retention]"),
-        (auth.tokens_file.is_some(), "auth.tokens_file"),
-    ];
+    let later = [(retention.is_some(), "[retention]"), (auth.tokens_file.is_some(), "auth.tokens_file")];
     Contents {
         settings,
         catalog,
@@ -98,6 +94,15 @@ fn read_top(mut top: Section, directory: &Path, strict_kinds: Option<bool>) -> C
         tokens_file: auth.tokens_file,
         not_in_effect: later.into_iter().filter_map(|(asked, what)| asked.then_some(what)).collect(),
     }
+}
+
+fn each_name_once(top: &mut Section, schedules: Vec<ScheduleSettings>) -> Vec<ScheduleSettings> {
+    for (place, schedule) in schedules.iter().enumerate() {
+        if schedules[..place].iter().any(|earlier| earlier.name == schedule.name) {
+            top.problem("schedules", format!("two of them have the name {:?}", schedule.name.as_str()));
+        }
+    }
+    schedules
 }
 
 fn read_kind(name: &str, mut section: Section, directory: &Path) -> Option<Kind> {

@@ -1,7 +1,7 @@
 //! The configuration: flags over environment over `daybook.toml` over defaults, resolved once and never changed.
 //!
 //! Every value is checked here, and every problem is named with its key and line before the server touches its data.
-//! A reload reads everything again; the caller takes kinds and queues from the new one. Must never start anything or
+//! A reload reads everything again; the caller takes kinds, queues and schedules from the new one. Must never start anything or
 //! write anything.
 
 mod file;
@@ -23,7 +23,7 @@ use crate::domain::queue::Limits;
 use crate::domain::time::Millis;
 use crate::kinds::Catalog;
 
-pub use schedules::{Missed, Overlap, ScheduleSettings};
+pub use schedules::ScheduleSettings;
 pub use section::ConfigProblem;
 pub use settings::Flags;
 

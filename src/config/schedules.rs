@@ -1,67 +1,37 @@
-//! The `[[schedules]]` of the configuration, checked. They are not in effect yet: firing them is for `workers`' release.
+//! The `[[schedules]]` of the configuration, checked.
 
 use crate::config::section::{Section, to_json};
-use crate::domain::command::NewJob;
+use crate::domain::id::ScheduleName;
+use crate::domain::json::Json;
+use crate::domain::schedule::{Missed, Origin, Overlap, ScheduleSpec};
 use crate::kinds::Catalog;
-use crate::kinds::request::parse_job;
-
-/// The most fields of a cron expression, and the least.
-const CRON_FIELDS: usize = 5;
+use crate::kinds::request::raw_json;
+use crate::schedules::Calendar;
+use crate::schedules::expression::{Expression, read_zone};
+use crate::schedules::request::{TIME_ZONE_DEFAULT, check_job, spec_of};
 
 /// One schedule as it is configured.
 #[derive(Debug, Clone)]
 pub struct ScheduleSettings {
-    pub name: String,
-    pub cron: String,
-    /// An IANA name.
-    pub time_zone: String,
-    pub job: NewJob,
-    pub missed: Missed,
-    pub overlap: Overlap,
-}
-
-/// What becomes of the times that passed while the server was down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Missed {
-    Skip,
-    #[default]
-    Once,
-    All,
-}
-
-/// What happens when the job before is still active.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Overlap {
-    Skip,
-    #[default]
-    Queue,
-    Replace,
+    pub name: ScheduleName,
+    pub spec: ScheduleSpec,
+    pub calendar: Calendar,
 }
 
 /// Reads one schedule.
 pub(super) fn read(mut section: Section, catalog: &Catalog) -> Option<ScheduleSettings> {
-    let name = required(&mut section, "name").filter(|name| !name.is_empty());
-    let cron = required(&mut section, "cron");
-    if let Some(Err(message)) = cron.map(check_cron) {
-        section.problem("cron", message);
-    }
-    let time_zone = section.text("time_zone").unwrap_or("UTC");
-    if jiff::tz::TimeZone::get(time_zone).is_err() {
-        section.problem("time_zone", format!("{time_zone:?} is no time zone; name one like \"Europe/Berlin\""));
-    }
+    let name = required(&mut section, "name").map(str::to_owned);
+    let name = name.and_then(|name| name.parse().map_err(|error| section.problem("name", error)).ok());
+    let calendar = read_calendar(&mut section);
     let job = read_job(&mut section, catalog);
     let missed = choice(&mut section, "missed", [("skip", Missed::Skip), ("once", Missed::Once), ("all", Missed::All)]);
     let overlaps = [("skip", Overlap::Skip), ("queue", Overlap::Queue), ("replace", Overlap::Replace)];
     let overlap = choice(&mut section, "overlap", overlaps);
     section.finish();
-    Some(ScheduleSettings {
-        name: name?.to_owned(),
-        cron: cron?.to_owned(),
-        time_zone: time_zone.to_owned(),
-        job: job?,
-        missed: missed.unwrap_or_default(),
-        overlap: overlap.unwrap_or_default(),
-    })
+    let (missed, overlap) = (missed.unwrap_or_default(), overlap.unwrap_or_default());
+    let calendar = calendar?;
+    let spec = spec_of(&calendar, job?, missed, overlap, Origin::Config);
+    Some(ScheduleSettings { name: name?, spec, calendar })
 }
 
 fn required<'a>(section: &mut Section<'a, '_, '_>, key: &'static str) -> Option<&'a str> {
@@ -71,12 +41,26 @@ fn required<'a>(section: &mut Section<'a, '_, '_>, key: &'static str) -> Option<
     section.text(key)
 }
 
-fn read_job(section: &mut Section, catalog: &Catalog) -> Option<NewJob> {
+fn read_calendar(section: &mut Section) -> Option<Calendar> {
+    let cron = required(section, "cron");
+    let time_zone = section.text("time_zone").unwrap_or(TIME_ZONE_DEFAULT);
+    if let Err(error) = read_zone(time_zone) {
+        section.problem("time_zone", error);
+    }
+    let cron = cron?;
+    if let Err(error) = Expression::read(cron) {
+        section.problem("cron", error);
+    }
+    Calendar::read(cron, time_zone).ok()
+}
+
+fn read_job(section: &mut Section, catalog: &Catalog) -> Option<Json> {
     let Some(value) = section.value("job") else {
         section.problem("job", "is missing");
         return None;
     };
-    match parse_job(&to_json(value.get_ref()).to_string(), catalog) {
+    let text = to_json(value.get_ref()).to_string();
+    match raw_json(&text).and_then(|raw| check_job(raw, "", catalog)) {
         Ok(job) => Some(job),
         Err(error) => {
             section.problem("job", &error);
@@ -95,13 +79,4 @@ fn choice<T: Copy, const N: usize>(section: &mut Section, key: &'static str, cho
         section.problem(key, format!("must be one of {}", choices.map(|(name, _)| name).join(", ")));
     }
     chosen
-}
-
-fn check_cron(cron: &str) -> Result<(), &'static str> {
-    let fits = |field: &str| field.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"*/,-".contains(&byte));
-    let fields: Vec<&str> = cron.split_ascii_whitespace().collect();
-    if fields.len() == CRON_FIELDS && fields.into_iter().all(fits) {
-        return Ok(());
-    }
-    Err("must have five fields: minute, hour, day of the month, month, day of the week")
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::domain::schedule::{Missed, Origin, Overlap};
 
 const NOBODY: fn(&str) -> Option<String> = |_| None;
 
@@ -183,12 +184,27 @@ fn a_timeout_of_nothing_is_refused_and_says_what_to_do() {
 
 #[test]
 fn what_is_not_in_effect_yet_is_said() {
-    let toml = "[retention]\nfinished_age_s = 60\n[retention.failed]\nfinished_count = 5\n\
-                [[schedules]]\nname = \"n\"\ncron = \"0 3 * * *\"\njob = { kind = \"k\", args = {} }";
+    let toml = "[retention]\nfinished_age_s = 60\n[retention.failed]\nfinished_count = 5";
     let config = load_text(toml).expect("resolves");
-    assert_eq!(config.not_in_effect, ["[[schedules]]", "[retention]"]);
-    assert_eq!(config.schedules[0].time_zone, "UTC");
+    assert_eq!(config.not_in_effect, ["[retention]"]);
     assert_eq!(config.retention.states[0].1.count, Some(5));
+}
+
+#[test]
+fn a_schedule_keeps_its_job_as_it_is_written_and_has_defaults() {
+    let toml = "[[schedules]]\nname = \"n\"\ncron = \"0  3 * * *\"\njob = { kind = \"k\", args = { steps = 3 } }";
+    let schedule = load_text(toml).expect("resolves").schedules.remove(0);
+    assert_eq!((&*schedule.spec.cron, &*schedule.spec.time_zone), ("0 3 * * *", "UTC"));
+    assert_eq!((schedule.spec.missed, schedule.spec.overlap), (Missed::Once, Overlap::Queue));
+    assert_eq!(schedule.spec.origin, Origin::Config);
+    assert_eq!(schedule.spec.job.to_value(), serde_json::json!({"kind": "k", "args": {"steps": 3}}));
+}
+
+#[test]
+fn two_schedules_of_one_name_are_refused() {
+    let one = "[[schedules]]\nname = \"n\"\ncron = \"@daily\"\njob = { kind = \"k\", args = {} }\n";
+    let found = problems(&format!("{one}{one}"));
+    assert_eq!(found, ["1: schedules two of them have the name \"n\""]);
 }
 
 #[test]

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use crate::domain::batch::{ItemReport, NewItem};
-use crate::domain::event::{LateCall, LossCause, QueuedCause, WorkerLeftCause};
-use crate::domain::id::{Epoch, JobId, KindName, QueueName, SessionId, Tag, TokenHash};
+use crate::domain::event::{LateCall, LossCause, QueuedCause, ScheduleFired, WorkerLeftCause};
+use crate::domain::id::{Epoch, JobId, KindName, QueueName, ScheduleName, Seq, SessionId, Tag, TokenHash};
 use crate::domain::job::{FileInfo, Job, JobError, Progress, WorkerPlace};
 use crate::domain::json::Json;
 use crate::domain::retry::Policy;
+use crate::domain::schedule::{FireError, Origin, ScheduleSpec};
 use crate::domain::time::Timestamp;
 
 /// Everything that can be asked.
@@ -80,6 +81,13 @@ pub enum Command {
         session: SessionId,
         cause: WorkerLeftCause,
     },
+    SetSchedule(SetSchedule),
+    /// Drops a schedule; `by` says who asks for it.
+    DropSchedule {
+        name: ScheduleName,
+        by: Origin,
+    },
+    FireSchedule(Box<FireSchedule>),
     /// Time passed: whatever is due happens now, a bounded number of jobs at a time.
     Tick,
     /// Follow-ups of what happened before: dependents and children, a bounded number at a time.
@@ -203,6 +211,44 @@ pub struct JoinWorker {
     pub place: WorkerPlace,
 }
 
+/// Makes a schedule, or changes one.
+#[derive(Debug, Clone)]
+pub struct SetSchedule {
+    pub name: ScheduleName,
+    pub spec: ScheduleSpec,
+    /// Its first time from now on. A schedule whose cron and time zone stay keeps the one that it has.
+    pub next_at: Option<Timestamp>,
+    /// Refuse it when the name is taken.
+    pub must_be_new: bool,
+}
+
+/// A time of a schedule has come. It names what it was computed from, so that no time counts twice.
+#[derive(Debug, Clone)]
+pub struct FireSchedule {
+    pub name: ScheduleName,
+    /// The schedule's `changed`.
+    pub changed: Seq,
+    /// The schedule's `next_at`.
+    pub expected: Timestamp,
+    /// The time that it is fired for: `expected`, or a later one when times were missed.
+    pub due_at: Timestamp,
+    /// The first time after `due_at`.
+    pub next_at: Option<Timestamp>,
+    /// How many missed times are passed over.
+    pub passed: u32,
+    pub what: Fire,
+}
+
+/// What to do at a time of a schedule.
+#[derive(Debug, Clone)]
+pub enum Fire {
+    Submit(Box<NewJob>),
+    /// The request for the job does not fit its kind any more.
+    Fail(FireError),
+    /// Times that have passed are skipped.
+    Miss,
+}
+
 /// What the core answers when it does what it was asked.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
@@ -212,6 +258,10 @@ pub enum Answer {
     Granted(Vec<Vec<Grant>>),
     /// The job that was changed.
     Job(JobId),
+    /// A schedule was set; whether it is new.
+    ScheduleSet { is_new: bool },
+    /// A schedule was fired: what came of it.
+    Fired(Box<ScheduleFired>),
     /// Done; nothing to tell.
     Done,
 }

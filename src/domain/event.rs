@@ -10,11 +10,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::batch::{ItemReport, ItemState, NewItem};
-use crate::domain::id::{Epoch, JobId, KindName, QueueName, Seq, SessionId, Tag, TokenHash};
+use crate::domain::id::{Epoch, JobId, KindName, QueueName, ScheduleName, Seq, SessionId, Tag, TokenHash};
 use crate::domain::job::{FileInfo, JobError, Progress, Reason, Relations, RunEnd, WorkerPlace};
 use crate::domain::json::Json;
 use crate::domain::limits::{PRIORITY_MAX, TAG_BYTES_MAX, TAGS_MAX};
 use crate::domain::retry::Policy;
+use crate::domain::schedule::{FireError, FireOutcome, ScheduleSpec};
 use crate::domain::time::Timestamp;
 
 /// One event in the log, with its number, its moment and who caused it.
@@ -37,7 +38,7 @@ pub struct Actor {
     /// What sort of actor it is.
     #[serde(rename = "type")]
     pub kind: ActorKind,
-    /// Who among them: a worker's session; `null` for a client without a name, and for the server.
+    /// Who among them: a worker's session, a schedule's name; `null` for a client without a name, and for the server.
     pub id: Option<Arc<str>>,
 }
 
@@ -51,6 +52,8 @@ pub enum ActorKind {
     Worker,
     /// The server itself: time passed, or it started or stopped.
     Server,
+    /// A schedule whose time had come; `id` is its name.
+    Schedule,
 }
 
 impl Actor {
@@ -62,6 +65,11 @@ impl Actor {
     /// The worker behind a session.
     pub fn worker(session: SessionId) -> Actor {
         Actor { kind: ActorKind::Worker, id: Some(session.to_string().into()) }
+    }
+
+    /// A schedule whose time has come.
+    pub fn schedule(name: &ScheduleName) -> Actor {
+        Actor { kind: ActorKind::Schedule, id: Some(name.shared().clone()) }
     }
 }
 
@@ -153,6 +161,10 @@ events! {
     QueueDraining = "queue.draining",
     /// Jobs were started from a queue that has a rate.
     QueueRateSpent = "queue.rate_spent",
+    /// A schedule was made, changed or dropped.
+    ScheduleChanged = "schedule.changed",
+    /// A time of a schedule has come.
+    ScheduleFired = "schedule.fired",
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -511,6 +523,36 @@ pub enum WorkerLeftCause {
     ServerRestarted,
 }
 
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ScheduleChanged {
+    /// The schedule that the event is about.
+    pub name: ScheduleName,
+    /// What it asks for from now on; `null`: it is dropped.
+    pub schedule: Option<ScheduleSpec>,
+    /// Its next time; `null`: there is none.
+    pub next_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ScheduleFired {
+    /// The schedule that the event is about.
+    pub name: ScheduleName,
+    /// The time that had come.
+    pub due_at: Timestamp,
+    /// The time that comes next; `null`: there is none.
+    pub next_at: Option<Timestamp>,
+    /// How many missed times before `due_at` this stands for as well: they are passed over. At most 10,000 are counted.
+    pub passed: u32,
+    /// What came of it.
+    pub outcome: FireOutcome,
+    /// The job that was submitted; `null`: none was.
+    pub job_id: Option<JobId>,
+    /// The job before, which was cancelled to make room; `null`: none was.
+    pub replaced_job_id: Option<JobId>,
+    /// Why no job could be submitted; `null` unless that `failed`.
+    pub error: Option<FireError>,
+}
+
 impl Event {
     /// The job that the event is about. An event changes no other job (D3).
     pub fn job(&self) -> Option<JobId> {
@@ -536,6 +578,8 @@ impl Event {
             Event::EpochStarted(_) | Event::QueuePaused(_) | Event::QueueResumed(_) => None,
             Event::QueueDraining(_) | Event::QueueRateSpent(_) => None,
             Event::WorkerJoined(_) | Event::WorkerLeft(_) => None,
+            // The job that a schedule submits has an event of its own.
+            Event::ScheduleChanged(_) | Event::ScheduleFired(_) => None,
         }
     }
 }
@@ -562,6 +606,7 @@ impl Event {
             }
             Event::JobCheckpointed(data) => data.data.as_str().len(),
             Event::JobCompleted(data) => json(&data.result),
+            Event::ScheduleChanged(data) => data.schedule.as_ref().map_or(0, |spec| spec.job.as_str().len()),
             Event::JobRetried(data) => data.revived.items.as_ref().map_or(0, |items| items.len() * 64),
             _ => 0,
         }

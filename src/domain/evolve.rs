@@ -58,6 +58,14 @@ pub fn evolve(state: &mut State, record: &Record) -> Option<Arc<Job>> {
             state.workers.remove(&data.session);
             None
         }
+        Event::ScheduleChanged(data) => {
+            state.schedules.change(record.seq, data);
+            None
+        }
+        Event::ScheduleFired(data) => {
+            state.schedules.fire(record.at, data);
+            None
+        }
         Event::JobSubmitted(data) => Some(submit(state, record, data)),
         Event::JobRetried(data) => Some(retry(state, record, data)),
         Event::JobLateResult(data) => note_late(state, record, data.job),
@@ -269,7 +277,9 @@ fn change(job: &mut Job, record: &Record, finish: FinishOrdinal) {
         | Event::QueueDraining(_)
         | Event::QueueRateSpent(_)
         | Event::WorkerJoined(_)
-        | Event::WorkerLeft(_) => unreachable!("these are about no job"),
+        | Event::WorkerLeft(_)
+        | Event::ScheduleChanged(_)
+        | Event::ScheduleFired(_) => unreachable!("these are about no job"),
     }
 }
 

@@ -256,6 +256,10 @@ name_newtype! {
     /// Where a job waits.
     QueueName
 }
+name_newtype! {
+    /// What makes jobs again and again.
+    ScheduleName
+}
 
 /// A label of a job: at most 128 bytes of any text.
 pub type Tag = Arc<str>;

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::event::{Event, Record};
 use crate::domain::id::{JobId, SessionId};
 use crate::domain::job::{Job, JobState, StateName, UniqueScope};
+use crate::domain::schedule::SCHEDULES_MAX;
 use crate::domain::state::{Slot, State};
 
 /// An invariant that does not hold.
@@ -36,6 +37,7 @@ pub fn check(state: &State) -> Check {
     keys_are_unique(state)?;
     endings_are_numbered(state)?;
     counts_are_true(state)?;
+    schedules_are_bounded(state)?;
     indexes_follow_from_the_jobs(state)
 }
 
@@ -48,6 +50,7 @@ pub fn check_job(state: &State, job: JobId) -> Check {
 pub fn check_step(before: &State, record: &Record, after: &State) -> Check {
     the_log_is_dense(before, record, after)?;
     other_jobs_are_untouched(before, record, after)?;
+    schedules_move_forward(before, record)?;
     let Some(id) = record.event.job() else { return Ok(()) };
     let known = before.slot(id);
     hold("L2", record.previous == known.map(Slot::last_seq), || format!("{record:?} breaks the trail of its job"))?;
@@ -173,6 +176,22 @@ pub fn counts_are_true(state: &State) -> Check {
         hold("counts", again == *items, || format!("{:?} has miscounted its items", job.id))?;
     }
     Ok(())
+}
+
+/// There are only so many schedules: each is held in memory.
+pub fn schedules_are_bounded(state: &State) -> Check {
+    let count = state.schedules().len();
+    hold("schedules are bounded", count <= SCHEDULES_MAX, || format!("there are {count} schedules"))
+}
+
+/// A schedule is fired for its next time or a later one, and its next time after that lies further ahead: no time
+/// counts twice.
+fn schedules_move_forward(before: &State, record: &Record) -> Check {
+    let Event::ScheduleFired(data) = &record.event else { return Ok(()) };
+    let next_at = before.schedules().get(&data.name).and_then(|schedule| schedule.next_at);
+    let is_due = next_at.is_some_and(|next_at| next_at <= data.due_at);
+    let is_ahead = data.next_at.is_none_or(|next_at| next_at > data.due_at);
+    hold("schedules move forward", is_due && is_ahead, || format!("{record:?} follows {next_at:?}"))
 }
 
 /// The indexes follow from the jobs alone: read back from its parts, the state is the same.

@@ -272,6 +272,8 @@ pub enum Reason {
     ParentCancelled,
     /// A job that it waited for did not complete.
     DependencyFailed,
+    /// Its schedule had the next one take its place.
+    Replaced,
 }
 
 /// How far a job has come, as its worker says.

@@ -33,3 +33,7 @@ pub const MESSAGE_BYTES_MAX: usize = 4 * 1024;
 pub const ERROR_CODE_BYTES_MAX: usize = 128;
 /// The most bytes of an error's message.
 pub const ERROR_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// The most bytes of a cron expression.
+pub const CRON_BYTES_MAX: usize = 256;
+/// The most bytes of the name of a time zone.
+pub const TIME_ZONE_BYTES_MAX: usize = 64;

@@ -22,6 +22,7 @@ pub mod queue;
 pub mod rate;
 pub mod refusal;
 pub mod retry;
+pub mod schedule;
 pub mod slots;
 pub mod state;
 #[cfg(test)]

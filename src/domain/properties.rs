@@ -11,17 +11,19 @@ use proptest::test_runner::{Config, RngSeed, TestRunner};
 
 use crate::domain::batch::ItemState;
 use crate::domain::command::{
-    Amend, Answer, Claim, Command, Dependency, IdempotencyKey, LeaseProof, NewJob, Start, Submit,
+    Amend, Answer, Claim, Command, Dependency, Fire, FireSchedule, IdempotencyKey, LeaseProof, NewJob, SetSchedule,
+    Start, Submit,
 };
 use crate::domain::decide::Chance;
 use crate::domain::event::{Event, LateCall, LossCause, QueuedCause, WorkerLeftCause};
 use crate::domain::evolve::evolve;
-use crate::domain::id::{JobId, Ordinal, SessionId};
+use crate::domain::id::{JobId, Ordinal, Seq, SessionId};
 use crate::domain::job::{FileInfo, Progress, StateName};
 use crate::domain::json::Json;
 use crate::domain::queue::Limits;
 use crate::domain::rate::{RateLimit, Spent};
 use crate::domain::retry::Policy;
+use crate::domain::schedule::{FireError, Missed, Origin, Overlap, ScheduleSpec};
 use crate::domain::state::State;
 use crate::domain::testing::*;
 use crate::domain::time::{Millis, Timestamp};
@@ -29,6 +31,7 @@ use crate::domain::time::{Millis, Timestamp};
 const KINDS: [&str; 3] = ["a", "b", "c"];
 const QUEUES: [&str; 2] = ["x", "y"];
 const KEYS: [&str; 3] = ["k1", "k2", "k3"];
+const SCHEDULES: [&str; 2] = ["s", "t"];
 const ITEM_KEYS: [&str; 4] = ["i1", "i2", "i3", "i4"];
 /// More jobs than this are not submitted in one life.
 const JOBS_MAX: u64 = 60;
@@ -45,6 +48,10 @@ const REFUSALS: &[&str] = &[
     "invalid_request",
     "session_not_found",
     "queue_draining",
+    "schedule_not_found",
+    "schedule_exists",
+    "schedule_is_configured",
+    "schedule_moved_on",
 ];
 
 /// The queue whose rate, if a life has one, stays as it is, so that its starts can be counted against it.
@@ -97,7 +104,7 @@ impl Life {
 
     fn step(&mut self, choice: u8, seed: u64) {
         let mut dice = Dice(Chance::new(seed));
-        match choice % 24 {
+        match choice % 27 {
             0..=4 => self.submit(&mut dice),
             5..=8 => self.deal(&mut dice),
             9..=14 => self.speak(&mut dice),
@@ -109,6 +116,8 @@ impl Life {
             20 => self.world.reread(),
             21 => self.join(&mut dice),
             22 => self.take(Command::Settle),
+            23 => self.change_schedule(&mut dice),
+            24 | 25 => self.fire_schedule(&mut dice),
             _ => {
                 let spans = [1, 1000, 10_000, 100_000];
                 self.world.passed(Millis(dice.of(&spans)));
@@ -330,6 +339,49 @@ impl Life {
                 self.world.held.insert(Ordinal(dice.below(all) as u64));
             }
             _ => self.world.held.clear(),
+        }
+    }
+
+    fn change_schedule(&mut self, dice: &mut Dice) {
+        let (name, origin) = (schedule_name(dice.of(&SCHEDULES)), dice.of(&[Origin::Api, Origin::Api, Origin::Config]));
+        if dice.one_in(4) {
+            return self.take(Command::DropSchedule { name, by: origin });
+        }
+        let spec = ScheduleSpec {
+            cron: dice.of(&["@daily", "@hourly"]).into(),
+            missed: dice.of(&[Missed::Skip, Missed::All]),
+            overlap: dice.of(&[Overlap::Skip, Overlap::Queue, Overlap::Replace]),
+            origin,
+            ..a_schedule()
+        };
+        let next_at = dice.of(&[Some(self.world.now.plus(Millis(500))), Some(self.world.now), None]);
+        self.take(Command::SetSchedule(SetSchedule { name, spec, next_at, must_be_new: dice.one_in(4) }));
+    }
+
+    /// A time has come for a schedule as it is, or as it was.
+    fn fire_schedule(&mut self, dice: &mut Dice) {
+        let name = schedule_name(dice.of(&SCHEDULES));
+        let known = self.world.state.schedules().get(&name).cloned();
+        let (changed, next_at) =
+            known.map_or((Seq(1), self.world.now), |it| (it.changed, it.next_at.unwrap_or(self.world.now)));
+        let expected = if dice.one_in(5) { next_at.plus(Millis(1)) } else { next_at };
+        let job = NewJob { depends_on: Vec::new(), ..self.new_job(dice, 1) };
+        let is_full = self.world.state.last_ordinal().0 >= JOBS_MAX;
+        let error = FireError { code: "invalid_args".into(), message: "/args is wrong".into() };
+        let what = match dice.below(8) {
+            0 => Fire::Miss,
+            1 => Fire::Fail(error),
+            _ if is_full => Fire::Miss,
+            _ => Fire::Submit(Box::new(job)),
+        };
+        let due_at = expected.plus(Millis(dice.of(&[0, 0, 100])));
+        let next_at = dice.of(&[Some(due_at.plus(Millis(300))), Some(due_at.plus(Millis(9000))), None]);
+        let fire = FireSchedule { name, changed, expected, due_at, next_at, passed: 0, what };
+        let then = self.world.take(Command::FireSchedule(Box::new(fire)));
+        match then.outcome {
+            Ok(Answer::Fired(fired)) => self.jobs.extend(fired.job_id),
+            Ok(other) => panic!("a fired schedule answers with what came of it, not {other:?}"),
+            Err(refusal) => drop(self.refusals.insert(refusal.code())),
         }
     }
 

@@ -2,8 +2,9 @@
 
 use crate::domain::batch::{ITEMS_MAX, UNKNOWN_ITEMS_NAMED_MAX};
 use crate::domain::command::DEPENDENCIES_MAX;
-use crate::domain::id::{JobId, QueueName, SessionId};
+use crate::domain::id::{JobId, QueueName, ScheduleName, SessionId};
 use crate::domain::job::StateName;
+use crate::domain::schedule::SCHEDULES_MAX;
 
 /// Why a command was refused. [`Refusal::code`] never changes once it was shipped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +45,16 @@ pub enum Refusal {
     /// `entry` names the job of a request that puts one there; none when the request names a job that was there before.
     #[error("queue {queue} is draining and takes no new jobs")]
     QueueDraining { queue: QueueName, entry: Option<usize> },
+    #[error("there is no schedule {name}")]
+    ScheduleNotFound { name: ScheduleName },
+    #[error("there is a schedule {name} already")]
+    ScheduleExists { name: ScheduleName },
+    #[error("the schedule {name} belongs to the configuration")]
+    ScheduleIsConfigured { name: ScheduleName },
+    #[error("there are {SCHEDULES_MAX} schedules already")]
+    TooManySchedules,
+    #[error("the schedule {name} has another next time by now")]
+    ScheduleMovedOn { name: ScheduleName },
 }
 
 impl Refusal {
@@ -67,6 +78,11 @@ impl Refusal {
             Refusal::SessionNotFound { .. } => "session_not_found",
             Refusal::QueueNotFound { .. } => "queue_not_found",
             Refusal::QueueDraining { .. } => "queue_draining",
+            Refusal::ScheduleNotFound { .. } => "schedule_not_found",
+            Refusal::ScheduleExists { .. } => "schedule_exists",
+            Refusal::ScheduleIsConfigured { .. } => "schedule_is_configured",
+            Refusal::TooManySchedules => "too_many_schedules",
+            Refusal::ScheduleMovedOn { .. } => "schedule_moved_on",
         }
     }
 }

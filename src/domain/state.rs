@@ -16,6 +16,7 @@ use crate::domain::pool::Pool;
 use crate::domain::queue::Queue;
 use crate::domain::rate::Spent;
 use crate::domain::retry::Policy;
+use crate::domain::schedule::Schedules;
 use crate::domain::slots::Slots;
 use crate::domain::time::Timestamp;
 
@@ -30,6 +31,7 @@ pub struct State {
     pub(in crate::domain) last_finish: FinishOrdinal,
     pub(in crate::domain) queues: BTreeMap<QueueName, Queue>,
     pub(in crate::domain) workers: BTreeMap<SessionId, Worker>,
+    pub(in crate::domain) schedules: Schedules,
     names: Pool<str>,
     policies: Pool<Policy>,
     pub(in crate::domain) indexes: Indexes,
@@ -162,6 +164,7 @@ impl Default for State {
             last_finish: FinishOrdinal::default(),
             queues: BTreeMap::new(),
             workers: BTreeMap::new(),
+            schedules: Schedules::default(),
             names: Pool::default(),
             policies: Pool::default(),
             indexes: Indexes::default(),
@@ -179,6 +182,7 @@ pub struct Globals {
     pub last_finish: FinishOrdinal,
     pub queues: BTreeMap<QueueName, Queue>,
     pub workers: BTreeMap<SessionId, Worker>,
+    pub schedules: Schedules,
 }
 
 impl State {
@@ -192,6 +196,7 @@ impl State {
             last_finish: globals.last_finish,
             queues: globals.queues,
             workers: globals.workers,
+            schedules: globals.schedules,
             ..State::default()
         };
         for slot in slots {
@@ -212,6 +217,7 @@ impl State {
             last_finish: self.last_finish,
             queues: self.queues.clone(),
             workers: self.workers.clone(),
+            schedules: self.schedules.clone(),
         }
     }
 
@@ -297,6 +303,11 @@ impl State {
     /// The session, if it is live.
     pub fn worker(&self, session: SessionId) -> Option<&Worker> {
         self.workers.get(&session)
+    }
+
+    /// The schedules.
+    pub fn schedules(&self) -> &Schedules {
+        &self.schedules
     }
 
     /// The indexes over the jobs.

@@ -17,13 +17,14 @@ use crate::domain::decide::retry::to_revive;
 use crate::domain::decide::{Chance, Context, Decision, decide};
 use crate::domain::event::{Actor, Event, JobLateResult, LateCall, LossCause, QueuedCause, Record};
 use crate::domain::evolve::evolve;
-use crate::domain::id::{Epoch, JobId, KindName, Ordinal, QueueName, SessionId, TokenHash};
+use crate::domain::id::{Epoch, JobId, KindName, Ordinal, QueueName, ScheduleName, SessionId, TokenHash};
 use crate::domain::invariants::{check, check_step};
 use crate::domain::job::{Job, JobError, StateName, WorkerPlace};
 use crate::domain::json::Json;
 use crate::domain::queue::Limits;
 use crate::domain::refusal::Refusal;
 use crate::domain::retry::Policy;
+use crate::domain::schedule::{Missed, Origin, Overlap, ScheduleSpec};
 use crate::domain::state::{Slot, State};
 use crate::domain::time::{Millis, Timestamp};
 
@@ -350,6 +351,23 @@ pub fn a_batch(keys: &[&str]) -> NewJob {
 /// A kind's name.
 pub fn kind(name: &str) -> KindName {
     name.parse().expect("a good name")
+}
+
+/// The name of a schedule.
+pub fn schedule_name(name: &str) -> ScheduleName {
+    name.parse().expect("a name")
+}
+
+/// A schedule of a client, which queues its jobs.
+pub fn a_schedule() -> ScheduleSpec {
+    ScheduleSpec {
+        cron: "@daily".into(),
+        time_zone: "UTC".into(),
+        job: Json::from_checked(r#"{"kind":"k","args":{}}"#),
+        missed: Missed::Once,
+        overlap: Overlap::Queue,
+        origin: Origin::Api,
+    }
 }
 
 /// A queue's name.

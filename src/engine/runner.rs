@@ -170,9 +170,11 @@ impl Runner {
             Condition::Running | Condition::Stopping => Ok(()),
             Condition::Halted { detail } => Err(SubmitError::Halted { detail: detail.clone() }),
             Condition::StorageLow { free, min } => match command {
-                Command::Submit(_) | Command::Retry(_) | Command::StoreFile { .. } | Command::AddItems { .. } => {
-                    Err(SubmitError::StorageLow { free: *free, min: *min })
-                }
+                Command::Submit(_)
+                | Command::Retry(_)
+                | Command::StoreFile { .. }
+                | Command::AddItems { .. }
+                | Command::FireSchedule(_) => Err(SubmitError::StorageLow { free: *free, min: *min }),
                 _ => Ok(()),
             },
         }

@@ -133,7 +133,7 @@ fn compare_store(log: &dyn LogReader, folded: &State, store: &dyn FinishedStore)
 
 fn first_difference(one: &State, other: &State) -> String {
     if one.globals() != other.globals() {
-        return "epochs, queues, workers or counters differ".to_owned();
+        return "epochs, queues, workers, schedules or counters differ".to_owned();
     }
     let id = |slot: &Slot| -> JobId { slot.id() };
     let mut pairs = one.slots().zip(other.slots());

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::domain::batch::{ItemReport, NewItem};
-use crate::domain::event::{Actor, Event, FirstState, JobRetried, JobStarted, JobSubmitted, Record};
+use crate::domain::event::{Actor, Event, FirstState, JobRetried, JobStarted, JobSubmitted, Record, ScheduleChanged};
 use crate::domain::id::{JobId, KindName, QueueName, Seq, SessionId, Tag};
 use crate::domain::job::{StateName, WorkerPlace};
 use crate::domain::json::Json;
@@ -58,6 +58,7 @@ pub enum Data {
     Completed {
         result: Option<Json>,
     },
+    ScheduleChanged(Box<ScheduleChanged>),
     /// Small ones, as they are kept.
     AsKept(Value),
 }
@@ -163,6 +164,7 @@ impl Data {
             Event::JobItemsReported(data) => Data::ItemsReported { reports: data.reports },
             Event::JobCheckpointed(data) => Data::Checkpointed { data: data.data },
             Event::JobCompleted(data) => Data::Completed { result: data.result },
+            Event::ScheduleChanged(data) => Data::ScheduleChanged(Box::new(data)),
             event @ (Event::EpochStarted(_)
             | Event::JobQueued(_)
             | Event::JobScheduled(_)
@@ -180,7 +182,8 @@ impl Data {
             | Event::QueueDraining(_)
             | Event::QueueRateSpent(_)
             | Event::WorkerJoined(_)
-            | Event::WorkerLeft(_)) => Data::AsKept(as_kept(&event)),
+            | Event::WorkerLeft(_)
+            | Event::ScheduleFired(_)) => Data::AsKept(as_kept(&event)),
         }
     }
 }

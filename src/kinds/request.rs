@@ -132,10 +132,17 @@ impl RequestError {
 /// # Errors
 /// With every problem that can be seen without the state.
 pub fn parse_job(text: &str, catalog: &Catalog) -> Result<NewJob, RequestError> {
-    let raw = raw_json(text)?;
+    parse_job_at(raw_json(text)?, "", catalog)
+}
+
+/// Turns the JSON of one job, which stands at `base` in a request, into a `NewJob`.
+///
+/// # Errors
+/// With every problem that can be seen without the state, at pointers below `base`.
+pub fn parse_job_at(raw: &RawValue, base: &str, catalog: &Catalog) -> Result<NewJob, RequestError> {
     let mut found = Found::default();
-    let request = JobRequest::read(raw, "", &mut found, Place::Alone);
-    let job = request.and_then(|request| request.resolve("", catalog, &BTreeMap::new(), &mut found));
+    let request = JobRequest::read(raw, base, &mut found, Place::Alone);
+    let job = request.and_then(|request| request.resolve(base, catalog, &BTreeMap::new(), &mut found));
     found.into_result()?;
     Ok(job.expect("a request without a problem makes a job"))
 }

@@ -238,6 +238,7 @@ fn actor_code(kind: ActorKind) -> u8 {
         ActorKind::Client => 1,
         ActorKind::Worker => 2,
         ActorKind::Server => 3,
+        ActorKind::Schedule => 4,
     }
 }
 
@@ -246,6 +247,7 @@ fn actor_kind(code: u8) -> Result<ActorKind, DecodeError> {
         1 => Ok(ActorKind::Client),
         2 => Ok(ActorKind::Worker),
         3 => Ok(ActorKind::Server),
+        4 => Ok(ActorKind::Schedule),
         _ => Err(DecodeError::Impossible { field: "actor" }),
     }
 }

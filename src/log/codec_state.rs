@@ -18,7 +18,7 @@ use crate::domain::time::Timestamp;
 use crate::log::codec_job::{decode_job, encode_job};
 
 const MAGIC: &[u8; 13] = b"daybook-state";
-/// The version that is written; older ones are read.
+/// The version that is written; older ones are read. Since 2 the globals hold drains, rates and schedules.
 const VERSION: u16 = 2;
 /// No frame is larger: a job with 100,000 items of long keys stays below it.
 const FRAME_BYTES_MAX: u32 = 64 << 20;
@@ -193,6 +193,7 @@ impl From<GlobalsV1> for Globals {
             last_finish: old.last_finish,
             queues: queues.collect(),
             workers: old.workers,
+            schedules: Default::default(),
         }
     }
 }

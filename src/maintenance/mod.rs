@@ -2,5 +2,6 @@
 //! nothing about jobs.
 
 pub mod disk;
+pub mod scheduler;
 pub mod snapshotter;
 pub mod ticker;

@@ -11,6 +11,7 @@ use crate::domain::id::{JobId, KindName, Ordinal, QueueName, Seq, SessionId, Tag
 use crate::domain::job::{Job, StateName};
 use crate::domain::queue::{Pause, Queue};
 use crate::domain::rate::Spent;
+use crate::domain::schedule::Schedules;
 use crate::domain::state::Stub;
 use crate::domain::time::Timestamp;
 use crate::feed::Page;
@@ -29,6 +30,7 @@ pub struct Index {
     pub kinds: BTreeMap<KindName, StateCounts>,
     pub queues: BTreeMap<QueueName, QueueEntry>,
     pub workers: BTreeMap<SessionId, WorkerEntry>,
+    pub schedules: Schedules,
     /// The jobs that each session runs.
     pub held: BTreeMap<SessionId, BTreeSet<JobId>>,
     /// The running jobs by the tokens of their leases: as many as there are slots of workers.
@@ -72,7 +74,7 @@ struct Entry<'a> {
 impl Index {
     /// Builds the indexes of a recovered state.
     pub fn of(parts: Parts<'_>) -> Index {
-        let mut index = Index { seq: parts.seq, ..Index::default() };
+        let mut index = Index { seq: parts.seq, schedules: parts.schedules, ..Index::default() };
         for (name, known) in parts.queues {
             index.queue(name).clone_from(known);
         }
@@ -107,6 +109,8 @@ impl Index {
             Event::WorkerLeft(data) => {
                 self.workers.remove(&data.session);
             }
+            Event::ScheduleChanged(data) => self.schedules.change(record.seq, data),
+            Event::ScheduleFired(data) => self.schedules.fire(record.at, data),
             Event::EpochStarted(_)
             | Event::JobSubmitted(_)
             | Event::JobQueued(_)

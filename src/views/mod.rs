@@ -15,6 +15,7 @@ mod pending;
 pub mod query;
 mod rates;
 pub mod row;
+mod schedules;
 mod search;
 #[cfg(test)]
 pub mod testing;
@@ -26,11 +27,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex, RwLock};
+use tokio::sync::watch;
 
 use crate::domain::event::WorkerJoined;
 use crate::domain::id::{FinishOrdinal, JobId, QueueName, Seq, SessionId, TokenHash};
 use crate::domain::job::{Job, Progress};
 use crate::domain::queue::{Limits, Queue};
+use crate::domain::schedule::Schedules;
 use crate::domain::state::{State, Stub};
 use crate::domain::time::Timestamp;
 use crate::feed::Page;
@@ -54,6 +57,8 @@ pub struct Views {
     /// The latest progress of running jobs, with the token of the run that told it.
     overlay: Mutex<HashMap<JobId, (TokenHash, Arc<Progress>)>>,
     beats: Mutex<HashMap<SessionId, Beat>>,
+    /// The seq of the last event about a schedule that is shown.
+    schedules_changed: watch::Sender<Seq>,
     /// Held while finished jobs are stored: one at a time.
     storing: Mutex<()>,
     due: (Mutex<bool>, Condvar),
@@ -66,6 +71,7 @@ pub struct Parts<'a> {
     pub stubs: Box<dyn Iterator<Item = &'a Arc<Stub>> + 'a>,
     pub queues: Box<dyn Iterator<Item = (&'a QueueName, &'a Queue)> + 'a>,
     pub workers: Box<dyn Iterator<Item = (&'a WorkerJoined, Timestamp)> + 'a>,
+    pub schedules: Schedules,
 }
 
 impl<'a> Parts<'a> {
@@ -77,6 +83,7 @@ impl<'a> Parts<'a> {
             stubs: Box::new(state.stubs()),
             queues: Box::new(state.queues()),
             workers: Box::new(state.workers().map(|(_, worker)| (&worker.joined, worker.joined_at))),
+            schedules: state.schedules().clone(),
         }
     }
 }
@@ -92,6 +99,7 @@ impl Views {
             limits: RwLock::default(),
             overlay: Mutex::default(),
             beats: Mutex::default(),
+            schedules_changed: watch::Sender::new(Seq::ZERO),
             storing: Mutex::default(),
             due: Default::default(),
         }
@@ -107,6 +115,7 @@ impl Views {
         index.apply(page);
         let (is_full, is_due) = (index.pending.is_full(), index.pending.is_due());
         drop(index);
+        self.tell_of_schedules(page);
         self.forget_overlays(page);
         if is_full {
             return self.flush();

@@ -46,7 +46,9 @@ impl Counted {
             | Event::QueueDraining(_)
             | Event::QueueRateSpent(_)
             | Event::WorkerJoined(_)
-            | Event::WorkerLeft(_) => None,
+            | Event::WorkerLeft(_)
+            | Event::ScheduleChanged(_)
+            | Event::ScheduleFired(_) => None,
         }
     }
 }

@@ -9,14 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::batch::{ItemCounts, ItemState};
 use crate::domain::event::Actor;
-use crate::domain::id::{JobId, KindName, QueueName, Seq, SessionId, Tag};
+use crate::domain::id::{JobId, KindName, QueueName, ScheduleName, Seq, SessionId, Tag};
 use crate::domain::job::{FileInfo, Job, JobError, JobState, Progress, Reason, StateName, WorkerPlace};
 use crate::domain::json::Json;
 use crate::domain::limits::{
-    ATTEMPTS_MAX, DEPENDENCIES_MAX, ITEM_KEY_BYTES_MAX, MESSAGE_BYTES_MAX, PRIORITY_MAX, STAGE_BYTES_MAX,
-    TAG_BYTES_MAX, TAGS_MAX, UNIQUE_KEY_BYTES_MAX,
+    ATTEMPTS_MAX, CRON_BYTES_MAX, DEPENDENCIES_MAX, ITEM_KEY_BYTES_MAX, MESSAGE_BYTES_MAX, PRIORITY_MAX,
+    STAGE_BYTES_MAX, TAG_BYTES_MAX, TAGS_MAX, TIME_ZONE_BYTES_MAX, UNIQUE_KEY_BYTES_MAX,
 };
 use crate::domain::rate::RateLimit;
+use crate::domain::schedule::{FireError, FireOutcome, Missed, Origin, Overlap};
 use crate::domain::time::Timestamp;
 
 /// Writes the two forms of a job, the row and the whole, from one list of fields, so that they cannot drift apart.
@@ -261,6 +262,40 @@ pub struct WorkerRow {
     pub joined_at: Timestamp,
     /// When it was last heard of.
     pub last_beat_at: Timestamp,
+}
+
+/// A schedule, and how far it has come.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ScheduleRow {
+    /// Its name.
+    pub name: ScheduleName,
+    /// When: five fields (minute, hour, day of the month, month, day of the week), or a word like `@daily`.
+    #[schemars(length(min = 1, max = CRON_BYTES_MAX))]
+    pub cron: Arc<str>,
+    /// The time zone in which the fields are read: an IANA name.
+    #[schemars(length(min = 1, max = TIME_ZONE_BYTES_MAX))]
+    pub time_zone: Arc<str>,
+    /// What is submitted each time: the same that `POST /api/jobs` takes.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
+    pub job: Json,
+    /// What becomes of times that have passed.
+    pub missed: Missed,
+    /// What happens when its job before has not ended.
+    pub overlap: Overlap,
+    /// Who owns it: one of the configuration cannot be changed over HTTP.
+    pub origin: Origin,
+    /// The next time; `null`: there is none any more.
+    pub next_at: Option<Timestamp>,
+    /// When its last time was acted upon; `null`: none has come yet.
+    pub last_fired_at: Option<Timestamp>,
+    /// The time that it was.
+    pub last_due_at: Option<Timestamp>,
+    /// What came of it.
+    pub last_outcome: Option<FireOutcome>,
+    /// Why no job could be submitted then; `null` unless that failed.
+    pub last_error: Option<FireError>,
+    /// The job that it submitted last.
+    pub last_job_id: Option<JobId>,
 }
 
 /// What a worker is asked to do.

@@ -343,6 +343,7 @@ pub fn no_parts<'a>() -> Parts<'a> {
         stubs: Box::new(std::iter::empty()),
         queues: Box::new(std::iter::empty()),
         workers: Box::new(std::iter::empty()),
+        schedules: Default::default(),
     }
 }
 

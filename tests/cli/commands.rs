@@ -223,3 +223,27 @@ fn status_and_workers_show_the_server() {
     );
     assert!(gone.code == Some(1) && gone.err.contains("hint: start one with `daybook serve`"), "{gone:?}");
 }
+
+#[test]
+fn schedules_are_set_listed_and_dropped() {
+    let house = House::open();
+    assert!(house.run("schedules").err.contains("no schedules"));
+    let set = |cron: &str| {
+        let mut command = house.server.command("schedules set nightly");
+        command.arg(cron).args(["greet", "--args", "name=ann", "--time-zone", "Europe/Berlin", "--overlap", "skip"]);
+        Said::of(command.output().expect("the binary runs"))
+    };
+    assert!(set("30 2 * * *").data().starts_with("schedule nightly is set; next: 20"));
+    let wrong = set("30 25 * * *");
+    assert_eq!(wrong.code, Some(1));
+    assert!(wrong.err.contains("/cron: cannot be read"), "{wrong:?}");
+    let listed = house.run("schedules ls").data();
+    assert!(listed.lines().nth(1).is_some_and(|line| line.starts_with("nightly  30 2 * * *  Europe/Berlin  greet")));
+    let line = house.run("schedules --json").data();
+    assert!(line.contains(r#""job":{"args":{"name":"ann"},"kind":"greet"}"#) && line.contains(r#""overlap":"skip""#));
+    assert_eq!(house.run("schedules rm nightly").data(), "schedule nightly is dropped");
+    let gone = house.run("schedules rm nightly");
+    assert_eq!(gone.code, Some(1));
+    assert!(gone.err.contains("there is no schedule nightly"), "{gone:?}");
+    house.server.end();
+}

@@ -5,6 +5,7 @@ mod edges;
 mod jobs;
 mod queues;
 mod restart;
+mod schedules;
 mod shapes;
 mod streams;
 #[allow(dead_code, reason = "each test program uses a part of what they share")]

@@ -48,6 +48,17 @@ fn every_operation_answers_as_it_is_described() {
     server.get("/api/queues").ok(200);
     server.post("/api/queues/default/drain", &json!({})).ok(200);
     server.post("/api/queues/default/resume", &json!({})).ok(200);
+    let schedule = json!({"cron": "0 0 1 1 *", "time_zone": "Europe/Berlin", "job": {"kind": "remote", "args": {}}});
+    let mut named = schedule.clone();
+    named["name"] = json!("yearly");
+    server.post("/api/schedules", &named).ok(201);
+    let typed = [("content-type", "application/json")];
+    for status in [201, 200] {
+        server.ask("PUT", "/api/schedules/other", &typed, schedule.to_string().as_bytes()).ok(status);
+    }
+    assert_eq!(server.get("/api/schedules/yearly").ok(200)["time_zone"], "Europe/Berlin");
+    assert_eq!(server.get("/api/schedules?limit=1").ok(200)["schedules"][0]["name"], "other");
+    assert_eq!(server.ask("DELETE", "/api/schedules/other", &[], b"").status, 204);
     let workers = server.get("/api/workers").ok(200);
     for worker in workers["workers"].as_array().expect("a list") {
         let session = worker["session"].as_str().expect("an id");
@@ -80,4 +91,6 @@ fn errors_are_as_they_are_described_too() {
     server.get(&format!("/api/jobs/{id}/files/none")).refused(404, "file_not_found");
     server.ask("DELETE", &format!("/api/jobs/{id}"), &[], b"").refused(405, "method_not_allowed");
     server.get("/api/nothing").refused(404, "not_found");
+    server.post("/api/schedules", &json!({"name": "n", "cron": "x"})).refused(422, "invalid_request");
+    server.ask("DELETE", "/api/schedules/none", &[], b"").refused(404, "schedule_not_found");
 }

@@ -33,7 +33,7 @@ pub fn cancel(state: &State, ctx: &Context<'_>, id: JobId, children: bool) -> Re
 }
 
 /// The event that stops a job; none if it was asked to stop already.
-fn stop(ctx: &Context<'_>, job: &Job, reason: Reason) -> Option<Event> {
+pub fn stop(ctx: &Context<'_>, job: &Job, reason: Reason) -> Option<Event> {
     match job.run() {
         None => Some(JobCancelled { job: job.id, reason, error: None, run_ended: None }.into()),
         Some(run) if run.cancel.is_some() => None,

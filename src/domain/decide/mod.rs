@@ -9,6 +9,7 @@ mod finish;
 mod proof;
 mod queue;
 pub mod retry;
+mod schedule;
 mod session;
 mod submit;
 mod tick;
@@ -112,6 +113,9 @@ pub fn decide(state: &State, ctx: &mut Context<'_>, command: Command) -> Decisio
         Command::DrainQueue { queue } => queue::drain(state, queue),
         Command::JoinWorker(join) => session::join(join),
         Command::LeaveWorker { session, cause } => session::leave(state, session, cause).into(),
+        Command::SetSchedule(set) => schedule::set(state, set).into(),
+        Command::DropSchedule { name, by } => schedule::drop_one(state, name, by).into(),
+        Command::FireSchedule(fire) => schedule::fire(state, ctx, *fire).into(),
         Command::Tick => tick::tick(state, ctx),
         Command::Settle => tick::settle(state, ctx),
     }

@@ -15,6 +15,16 @@ use crate::domain::state::{Slot, State};
 use crate::domain::time::Timestamp;
 
 pub fn submit(state: &State, ctx: &mut Context<'_>, submit: Submit) -> Result<Decision, Refusal> {
+    submit_beside(state, ctx, submit, None)
+}
+
+/// Accepts jobs while one ends in the same group of events: its key is free already.
+pub fn submit_beside(
+    state: &State,
+    ctx: &mut Context<'_>,
+    submit: Submit,
+    ending: Option<JobId>,
+) -> Result<Decision, Refusal> {
     if let Some(answer) = repeated(state, &submit)? {
         return Ok(Decision::done(answer, Vec::new()));
     }
@@ -23,7 +33,7 @@ pub fn submit(state: &State, ctx: &mut Context<'_>, submit: Submit) -> Result<De
         Some((_, Ok((job, _)))) => Some(job.id),
         Some((proof, Err(refusal))) => return Ok(late(state, proof, LateCall::Submit, refusal)),
     };
-    let mut plan = Plan::new(state, ctx, parent, &submit.jobs)?;
+    let mut plan = Plan::new(state, ctx, parent, &submit.jobs, ending)?;
     plan.check_circles(&submit.jobs)?;
     if let Some(idempotency) = submit.idempotency {
         let jobs = plan.fresh_count();
@@ -76,10 +86,16 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(state: &State, ctx: &mut Context<'_>, parent: Option<JobId>, jobs: &[NewJob]) -> Result<Plan, Refusal> {
+    fn new(
+        state: &State,
+        ctx: &mut Context<'_>,
+        parent: Option<JobId>,
+        jobs: &[NewJob],
+        ending: Option<JobId>,
+    ) -> Result<Plan, Refusal> {
         let mut plan = Plan { ids: Vec::new(), fresh: Vec::new(), parent, idempotency: None };
         let mut ordinal = state.last_ordinal();
-        let mut keys = Keys::default();
+        let mut keys = Keys { ending, ..Keys::default() };
         for (entry, job) in jobs.iter().enumerate() {
             check_items(entry, job)?;
             if job.depends_on.len() > DEPENDENCIES_MAX {
@@ -231,6 +247,8 @@ fn check_items(entry: usize, job: &NewJob) -> Result<(), Refusal> {
 /// The unique keys that entries of the same request have taken.
 #[derive(Default)]
 struct Keys {
+    /// A job whose key does not count any more.
+    ending: Option<JobId>,
     taken: BTreeMap<(Option<KindName>, Arc<str>), usize>,
 }
 
@@ -252,7 +270,8 @@ impl Keys {
             Some(parent) => state.indexes().child_with_key(parent, key),
             None => state.indexes().unique_holder(&job.kind, key),
         };
-        let holder = holder.and_then(|ordinal| state.slots.get(ordinal)).map(Slot::id).or(earlier);
+        let holder = holder.and_then(|ordinal| state.slots.get(ordinal)).map(Slot::id);
+        let holder = holder.filter(|&holder| Some(holder) != self.ending).or(earlier);
         match (holder, parent) {
             (Some(child), Some(_)) => Ok(Some(child)),
             (Some(holder), None) => Err(Refusal::UniqueConflict { holder, entry }),

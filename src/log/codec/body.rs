@@ -59,6 +59,8 @@ types! {
     23 = JobScheduled,
     24 = QueueDraining,
     25 = QueueRateSpent,
+    26 = ScheduleChanged,
+    27 = ScheduleFired,
 }
 
 /// Appends an event's body to `out`.

@@ -7,10 +7,11 @@ use uuid::Uuid;
 
 use crate::domain::batch::{ItemReport, ItemState, NewItem};
 use crate::domain::event::*;
-use crate::domain::id::{Epoch, JobId, KindName, Ordinal, QueueName, Seq, SessionId, TokenHash};
+use crate::domain::id::{Epoch, JobId, KindName, Ordinal, QueueName, ScheduleName, Seq, SessionId, TokenHash};
 use crate::domain::job::*;
 use crate::domain::json::Json;
 use crate::domain::retry::Policy;
+use crate::domain::schedule::{FireError, FireOutcome, Missed, Origin, Overlap, ScheduleSpec};
 use crate::domain::time::{Millis, Timestamp};
 
 /// The job number `ordinal` of the samples.
@@ -181,6 +182,36 @@ fn joined() -> WorkerJoined {
     }
 }
 
+fn nightly() -> ScheduleName {
+    "nightly".parse().expect("a name")
+}
+
+fn schedule_changed() -> ScheduleChanged {
+    let spec = ScheduleSpec {
+        cron: "30 2 * * MON-FRI".into(),
+        time_zone: "Europe/Berlin".into(),
+        job: json(r#"{"kind":"img.resize","args":{"width":640}}"#),
+        missed: Missed::All,
+        overlap: Overlap::Replace,
+        origin: Origin::Api,
+    };
+    let next_at = Some(Timestamp::from_ms(1_790_000_400_000));
+    ScheduleChanged { name: nightly(), schedule: Some(spec), next_at }
+}
+
+fn schedule_fired() -> ScheduleFired {
+    ScheduleFired {
+        name: nightly(),
+        due_at: Timestamp::from_ms(1_790_000_400_000),
+        next_at: Some(Timestamp::from_ms(1_790_000_500_000)),
+        passed: 3,
+        outcome: FireOutcome::Failed,
+        job_id: Some(job(6)),
+        replaced_job_id: Some(job(5)),
+        error: Some(FireError { code: "invalid_args".into(), message: "/args/width is too large".into() }),
+    }
+}
+
 fn epoch() -> EpochStarted {
     EpochStarted {
         epoch: Epoch(Uuid::from_u128(0x0199_0000_0000_7000_8000_0000_0000_00ee)),
@@ -219,5 +250,7 @@ fn events() -> Vec<Event> {
         JobScheduled { job, scheduled_at: later }.into(),
         QueueDraining { queue: queue() }.into(),
         QueueRateSpent { queue: queue(), jobs: 3, used_millionths: 7_500_000 }.into(),
+        schedule_changed().into(),
+        schedule_fired().into(),
     ]
 }

@@ -9,7 +9,7 @@ use crate::domain::event::{
     Actor, EpochStarted, Event, JobAmended, JobAttemptFailed, JobAttemptLost, JobCancelRequested, JobCancelled,
     JobCheckpointed, JobCompleted, JobFailed, JobFileStored, JobItemsAdded, JobItemsReported, JobLateResult,
     JobProgressed, JobQueued, JobScheduled, QueueDraining, QueuePaused, QueueRateSpent, QueueResumed, Record,
-    WorkerJoined, WorkerLeft,
+    ScheduleChanged, ScheduleFired, WorkerJoined, WorkerLeft,
 };
 use crate::feed::published::{PublishedEvent, Retried, Started, Submitted};
 use crate::log::codec::samples;
@@ -152,6 +152,17 @@ const SHAPES: &[Shape] = &[
         "A worker's session ended; `cause` says how.",
         "`job.attempt_lost` or `job.queued` of the jobs that it held; they may stand before it.",
     ),
+    shape::<ScheduleChanged>(
+        "schedule.changed",
+        "A schedule was made, changed, or dropped if `schedule` is `null`.",
+        "`schedule.fired` at `next_at`.",
+    ),
+    shape::<ScheduleFired>(
+        "schedule.fired",
+        "A time of a schedule has come; `outcome` says what came of it.",
+        "`job.cancelled` or `job.cancel_requested` of the job that is replaced, then `job.submitted` of the new one, if it \
+         is `submitted`; `schedule.fired` at `next_at`.",
+    ),
     shape::<EpochStarted>(
         "epoch.started",
         "The server started, and all that follows belongs to this epoch.",
@@ -262,6 +273,8 @@ fn actor_of(event_type: &str) -> Actor {
         | "queue.draining" => Actor::CLIENT,
         "epoch.started" | "job.queued" | "job.scheduled" | "job.attempt_lost" | "job.cancelled" | "worker.left"
         | "queue.rate_spent" => Actor::SERVER,
+        "schedule.changed" => Actor::CLIENT,
+        "schedule.fired" => Actor::schedule(&"nightly".parse().expect("a name")),
         _ => Actor::worker(SESSION.parse().expect("an id")),
     }
 }
