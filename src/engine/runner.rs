@@ -15,7 +15,7 @@ use crate::domain::job::Job;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::engine::committer::{Commit, Reply};
-use crate::engine::handle::{Condition, Message, Shared, StandingClaim};
+use crate::engine::handle::{Condition, Due, Message, Shared, StandingClaim};
 use crate::engine::receipt::{Granted, SubmitError};
 use crate::engine::sequencer::{Batch, FinishedJobs, NotTaken, Sequencer};
 use crate::views::Views;
@@ -41,7 +41,7 @@ pub(crate) struct Runner {
     pub(crate) credits: usize,
     /// Messages that came while a full batch waited for the committer.
     pub(crate) backlog: VecDeque<Message>,
-    pub(crate) due: watch::Sender<Option<Timestamp>>,
+    pub(crate) due: watch::Sender<Due>,
     pub(crate) condition: Arc<watch::Sender<Condition>>,
 }
 
