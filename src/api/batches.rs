@@ -168,7 +168,11 @@ fn in_bulk(error: SubmitError) -> ApiError {
 async fn act(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, ApiError> {
     let asked = requests::action(&request.json().await?)?;
     let (action, dry_run) = (asked.action, asked.dry_run);
-    let (found, more) = ctx.blocking(move |ctx| matching(&ctx.handle, asked)).await?;
+    let (mut found, more) = ctx.blocking(move |ctx| matching(&ctx.handle, asked)).await?;
+    if action == Action::Retry {
+        // The oldest first: what a job waits for is retried before the job, which could not be otherwise.
+        found.reverse();
+    }
     let mut answer = ActionAnswer { dry_run, matched: 0, changed: Vec::new(), skipped: Vec::new(), more };
     let (until, all) = (Instant::now() + ACTION_TIME_MAX, found.len());
     let in_time = found.into_iter().take_while(|_| dry_run || Instant::now() < until);

@@ -244,6 +244,7 @@ fn job_of(refusal: &Refusal) -> Option<JobId> {
         | Refusal::JobIsTerminal { job, .. }
         | Refusal::JobIsRunning { job }
         | Refusal::JobNotRetryable { job, .. }
+        | Refusal::DependencyNotRetried { job, .. }
         | Refusal::LeaseLost { job }
         | Refusal::IdempotencyMismatch { job }
         | Refusal::UnknownDependency { job, .. }
@@ -274,6 +275,7 @@ fn pointer_of(refusal: &Refusal, base: impl Fn(usize) -> String) -> Option<Strin
         | Refusal::JobIsTerminal { .. }
         | Refusal::JobIsRunning { .. }
         | Refusal::JobNotRetryable { .. }
+        | Refusal::DependencyNotRetried { .. }
         | Refusal::LeaseLost { .. }
         | Refusal::IdempotencyMismatch { .. }
         | Refusal::UnknownItems { .. }

@@ -147,7 +147,11 @@ pub fn routes() -> Vec<Route> {
             .fails(CHANGE_ERRORS),
         Route::new(Method::POST, "/api/jobs/{id}/retry", retry)
             .named("retry_job", "Queues a failed or cancelled job again, with fresh counters")
-            .explained("With `only_failed_items` also a completed batch, if it has failed or skipped items.")
+            .explained(
+                "With `only_failed_items` also a completed batch, if it has failed or skipped items. Without it the \
+                 items of a batch stay as they are, and the run is handed those that are pending. A job that waited \
+                 for one that did not complete is retried after that one, or with it, by `dependents`.",
+            )
             .body::<RetryRequest>(false)
             .answers::<JobBody>(200, "The job as it is now.")
             .fails(CHANGE_ERRORS),
