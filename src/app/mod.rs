@@ -14,7 +14,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -45,6 +45,9 @@ use crate::workers::{RunSpec, Supervisor, Workshop};
 
 /// How long children may take to end when the server is told to stop.
 const DRAIN_WITHIN: Duration = Duration::from_secs(30);
+/// How long an address that is taken is waited for.
+const BIND_WAIT_MAX: Duration = Duration::from_secs(1);
+const BIND_RETRY: Duration = Duration::from_millis(20);
 /// One connection for so many files that may be open.
 const FILES_A_CONNECTION: u64 = 4;
 /// How long open connections may take to end after that.
@@ -112,6 +115,20 @@ impl Closing {
     }
 }
 
+/// Takes the address. One that is taken is waited for a moment: a child that a killed server was just starting holds a
+/// copy of its socket until it has become another program.
+async fn bind(listen: SocketAddr) -> std::io::Result<TcpListener> {
+    let until = Instant::now() + BIND_WAIT_MAX;
+    loop {
+        match TcpListener::bind(listen).await {
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && Instant::now() < until => {
+                tokio::time::sleep(BIND_RETRY).await;
+            }
+            bound => return bound,
+        }
+    }
+}
+
 /// How many connections there may be when so many files may be open: those who only connect must not take the last file
 /// that the log needs. A request opens a file or two beside its connection.
 fn connections_for(files: u64) -> u32 {
@@ -125,7 +142,7 @@ async fn open_door(
 ) -> Result<(Arc<Door>, SocketAddr, Closing), ServeError> {
     let listen = config.listen;
     let failed = |source| ServeError::Listen { listen, source };
-    let listener = TcpListener::bind(listen).await.map_err(failed)?;
+    let listener = bind(listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let door = Arc::new(api::door(identity, Gate::new(address, config.allowed_origins.clone())));
     let (trigger, stop) = shutdown::channel();
