@@ -370,6 +370,36 @@ async fn the_token_of_a_lease_never_comes_into_a_log() {
 }
 
 #[tokio::test]
+async fn the_token_of_a_lease_comes_into_no_event_whatever_the_worker_says() {
+    let world = World::start().await;
+    let session = remote(&world, 1).await;
+    let id = world.submit(job(), |job| job.policy.backoff = Millis(1)).await;
+    let fails = json!({"code": "TOKEN", "message": "env: TOKEN", "details": {"env": ["TOKEN"]}});
+    let ends = [json!({"type": "fail", "error": fails}), json!({"type": "complete", "result": {"a": "TOKEN"}})];
+    for end in ends {
+        let granted = one(&session).await;
+        let token = granted.token.reveal().to_owned();
+        let spoken = json!([
+            {"type": "progress", "stage": "TOKEN", "message": "my TOKEN", "percent": 3},
+            {"type": "checkpoint", "data": ["TOKEN"]},
+            {"type": "add_items", "items": [{"key": "a", "args": "TOKEN"}]},
+            {"type": "item", "key": "a", "state": "failed", "result": "TOKEN", "error": {"message": "TOKEN"}},
+            {"type": "submit", "ref": "r", "job": {"kind": "other", "args": {"a": "TOKEN"}, "delay_s": 3600}},
+            end
+        ]);
+        let frames: serde_json::Value = serde_json::from_str(&spoken.to_string().replace("TOKEN", &token)).unwrap();
+        let answers = say(&session, &granted, frames).await;
+        assert!(!answers.iter().any(|answer| matches!(answer, ServerFrame::Error(_))), "{answers:?}");
+        let log = world.handle.log();
+        for record in log.page_after(crate::domain::id::Seq::ZERO).unwrap() {
+            assert!(!format!("{record:?}").contains(&token), "{record:?}");
+        }
+        world.until(id, "another run or an end", |job| job.run().is_none()).await;
+    }
+    assert_eq!(world.result_of(id), json!({"a": "[lease token]"}));
+}
+
+#[tokio::test]
 async fn a_timeout_reaches_the_worker_and_what_it_says_then_is_refused() {
     let world = World::start().await;
     let session = remote(&world, 1).await;
