@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
-use crate::domain::command::{Claim, Command, LeaseProof};
+use crate::domain::command::{Claim, Command, LeaseProof, Submit};
 use crate::domain::decide::Chance;
 use crate::domain::event::{Actor, QueuedCause};
 use crate::domain::id::{JobId, LeaseToken};
@@ -169,12 +169,19 @@ impl Runner {
             Condition::Running | Condition::Stopping => Ok(()),
             Condition::Halted { detail } => Err(SubmitError::Halted { detail: detail.clone() }),
             Condition::StorageLow { free, min } => match command {
+                Command::Submit(submit) if self.was_made_before(submit) => Ok(()),
                 Command::Submit(_) | Command::Retry(_) | Command::StoreFile { .. } | Command::AddItems { .. } => {
                     Err(SubmitError::StorageLow { free: *free, min: *min })
                 }
                 _ => Ok(()),
             },
         }
+    }
+
+    /// Whether a submission only asks again for what is there: that takes no room.
+    fn was_made_before(&self, submit: &Submit) -> bool {
+        let state = self.sequencer.state();
+        submit.idempotency.as_ref().is_some_and(|key| state.indexes().submitted_with(&key.key).is_some())
     }
 
     /// Grants that nobody took are given back, as if the worker had done it.

@@ -452,7 +452,11 @@ async fn a_halted_server_says_so_and_still_shows_what_it_has() {
 #[tokio::test]
 async fn too_little_disk_refuses_new_work() {
     let world = World::start().await;
+    let (keyed, job) = ([JSON, ("idempotency-key", "before")], json!({"kind": "any", "args": {}}).to_string());
+    let made = world.ask("POST", "/api/jobs", &keyed, job.clone().into()).await.ok(201);
     world.handle.set_storage_low(Some((1_000, 2_000)));
+    let again = world.ask("POST", "/api/jobs", &keyed, job.into()).await.ok(200);
+    assert_eq!(again["id"], made["id"], "what is there takes no room");
     world.post("/api/jobs", json!({"kind": "any", "args": {}})).await.refused(507, "storage_low");
     assert_eq!(world.get("/health").await.ok(200)["status"], "ok");
 }
