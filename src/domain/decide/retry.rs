@@ -13,8 +13,8 @@ use crate::domain::job::{Job, Reason, StateName, UniqueScope};
 use crate::domain::refusal::Refusal;
 use crate::domain::state::{Slot, State, Stub};
 
-/// The most dependents that one retry revives.
-pub const REVIVED_MAX: usize = 1000;
+/// The most dependents that one retry revives, as many as one cancel stops. The writer reads each of them.
+pub const REVIVED_MAX: usize = 10_000;
 
 pub fn retry(state: &State, retry: &Retry) -> Result<Decision, Refusal> {
     let stub = finished(state, retry.job)?;
