@@ -121,7 +121,10 @@ mod tests {
         let synced_at: Arc<Mutex<Vec<Seq>>> = Arc::default();
         let sync = {
             let (handle, synced_at) = (handle.clone(), synced_at.clone());
-            move || std::future::ready(synced_at.lock().push(handle.views().position()))
+            move || {
+                synced_at.lock().push(handle.views().position());
+                std::future::ready(())
+            }
         };
         tokio::spawn(run(handle.clone(), Arc::new(SystemClock), sync));
         let soon = SystemClock.now().plus(Millis(20));
@@ -134,9 +137,10 @@ mod tests {
         handle.submit(Command::JoinWorker(join), Actor::SERVER).await.unwrap();
         drop(handle.claim(SESSION, 1).await.unwrap().take());
         handle.submit(job(Start::Now, Some(Millis(150))), Actor::CLIENT).await.unwrap();
-        let granted = handle.claim(SESSION, 1).await.unwrap().take().remove(0);
-        let started = handle.views().position();
-        position_when(&handle, |handle| handle.views().position() > started).await;
-        assert_eq!(*synced_at.lock(), [started], "before the timeout of {} is in the log", granted.job);
+        let job = handle.claim(SESSION, 1).await.unwrap().take().remove(0).job;
+        let find = |handle: &Handle| handle.views().job(job).unwrap().unwrap();
+        position_when(&handle, |handle| find(handle).is_terminal()).await;
+        let ended = find(&handle).seq;
+        assert!(matches!(synced_at.lock()[..], [at] if at < ended), "{:?} and then {ended}", synced_at.lock());
     }
 }
