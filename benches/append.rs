@@ -23,7 +23,7 @@ use uuid::Uuid;
 /// Events a commit, and the least share of the raw speed that is acceptable.
 const CASES: [(usize, f64); 3] = [(1, 0.60), (64, 0.75), (256, 0.55)];
 
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 9;
 const ROUND: Duration = Duration::from_millis(400);
 
 /// The most events of one round.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::{StreamExt, stream};
 use warp::http::Method;
@@ -33,6 +34,9 @@ pub const ACTION_JOBS_MAX: usize = 10_000;
 const ITEM_PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How many of an action's commands are on their way at once: enough to share commits, few enough to leave room.
 const ACTION_COMMANDS_MAX: usize = 256;
+/// After this an action begins no more commands and tells what it did, so that no answer of it is lost to the 60 s that
+/// a request may take.
+const ACTION_TIME_MAX: Duration = Duration::from_secs(40);
 
 const STATE: Parameter =
     Parameter::text("state", "Items in this state.").one_of(&["pending", "completed", "failed", "skipped"]);
@@ -115,7 +119,7 @@ pub fn routes() -> Vec<Route> {
             .fails(SUBMIT_ERRORS),
         Route::new(Method::POST, "/api/jobs/actions", act)
             .named("act_on_jobs", "Cancels or retries the jobs that fit a filter")
-            .explained("One by one, 10,000 a call at most: it is not atomic, and `more` says whether to call again.")
+            .explained("One by one, 10,000 a call at most, and for 40 s: it is not atomic, and `more` says whether to call again.")
             .body::<ActionRequest>(true)
             .answers::<ActionAnswer>(200, "What was done, or with dry_run would be done.")
             .fails(&[
@@ -164,19 +168,27 @@ fn in_bulk(error: SubmitError) -> ApiError {
 async fn act(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, ApiError> {
     let asked = requests::action(&request.json().await?)?;
     let (action, dry_run) = (asked.action, asked.dry_run);
-    let (found, more) = ctx.blocking(move |ctx| matching(&ctx.handle, asked)).await?;
-    let mut answer = ActionAnswer { dry_run, matched: found.len(), changed: Vec::new(), skipped: Vec::new(), more };
-    let done = found.into_iter().map(|(id, state)| {
+    let (mut found, more) = ctx.blocking(move |ctx| matching(&ctx.handle, asked)).await?;
+    if action == Action::Retry {
+        // The oldest first: what a job waits for is retried before the job, which could not be otherwise.
+        found.reverse();
+    }
+    let mut answer = ActionAnswer { dry_run, matched: 0, changed: Vec::new(), skipped: Vec::new(), more };
+    let (until, all) = (Instant::now() + ACTION_TIME_MAX, found.len());
+    let in_time = found.into_iter().take_while(|_| dry_run || Instant::now() < until);
+    let done = in_time.map(|(id, state)| {
         let handle = ctx.handle.clone();
         async move { (id, if dry_run { would(action, state) } else { apply(&handle, action, id).await }) }
     });
     let mut done = stream::iter(done).buffered(ACTION_COMMANDS_MAX);
     while let Some((id, outcome)) = done.next().await {
+        answer.matched += 1;
         match outcome? {
             None => answer.changed.push(id),
             Some(code) => answer.skipped.push(Skipped { id, code: code.to_owned() }),
         }
     }
+    answer.more |= answer.matched < all;
     Ok(reply::read(ctx.seq(), &answer))
 }
 

@@ -99,7 +99,8 @@ pub const TABLE: &[Meaning] = &[
         "request_timeout",
         503,
         "the request took too long",
-        "it was done wholly or not at all: repeat it with the same Idempotency-Key to learn which",
+        "it was done wholly or not at all: repeat a submit with the same Idempotency-Key to learn which. Only \
+         /api/jobs/actions works job by job: call it again, and it does the rest",
     ),
     hinted("storage_low", 507, "the disk has too little room for new work", "free some space on the data disk"),
     hinted(
@@ -259,6 +260,7 @@ fn job_of(refusal: &Refusal) -> Option<JobId> {
         | Refusal::JobIsTerminal { job, .. }
         | Refusal::JobIsRunning { job }
         | Refusal::JobNotRetryable { job, .. }
+        | Refusal::DependencyNotRetried { job, .. }
         | Refusal::LeaseLost { job }
         | Refusal::IdempotencyMismatch { job }
         | Refusal::UnknownDependency { job, .. }
@@ -296,6 +298,7 @@ fn pointer_of(refusal: &Refusal, base: impl Fn(usize) -> String) -> Option<Strin
         | Refusal::JobIsTerminal { .. }
         | Refusal::JobIsRunning { .. }
         | Refusal::JobNotRetryable { .. }
+        | Refusal::DependencyNotRetried { .. }
         | Refusal::LeaseLost { .. }
         | Refusal::IdempotencyMismatch { .. }
         | Refusal::UnknownItems { .. }

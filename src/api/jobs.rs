@@ -142,14 +142,19 @@ pub fn routes() -> Vec<Route> {
             .explained(
                 "A job that waits is `cancelled` at once. A running one gets `cancel_requested_at`: a completion that \
                  still arrives wins, anything else makes it `cancelled`, and after the kind's `grace_s` its lease is \
-                 ended. Asking again changes nothing.",
+                 ended. Asking again changes nothing, but with `children` it stops the next 10,000 of a larger tree.",
             )
             .body::<CancelRequest>(false)
             .answers::<JobBody>(200, "The job as it is now.")
             .fails(CHANGE_ERRORS),
         Route::new(Method::POST, "/api/jobs/{id}/retry", retry)
             .named("retry_job", "Queues a failed or cancelled job again, with fresh counters")
-            .explained("With `only_failed_items` also a completed batch, if it has failed or skipped items.")
+            .explained(
+                "With `only_failed_items` also a completed batch, if it has failed or skipped items. Without it the \
+                 items of a batch stay as they are, and the run is handed those that are pending. A job that waited \
+                 for one that did not complete is retried after that one, or with it, by `dependents`: 10,000 at most, the \
+                 others by `/api/jobs/actions`.",
+            )
             .body::<RetryRequest>(false)
             .answers::<JobBody>(200, "The job as it is now.")
             .fails(CHANGE_ERRORS),

@@ -18,7 +18,7 @@ use warp::http::Uri;
 use warp::reply::Response;
 
 /// The most connections at a time; more wait in the system's queue.
-pub const CONNECTIONS_MAX: usize = 10_000;
+pub const CONNECTIONS_MAX: u32 = 10_000;
 /// How long a client may take to send the head of a request.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long requests that run may take to end when the server stops.
@@ -26,9 +26,15 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long to wait before accepting again when the system has no room for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves until `stop` is done, then lets running requests end, for [`DRAIN_TIME_MAX`] at most.
-pub async fn serve(listener: TcpListener, routes: BoxedFilter<(Response,)>, stop: impl Future<Output = ()>) {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+/// Serves at most `connections_max` connections at a time until `stop` is done, then lets running requests end, for
+/// [`DRAIN_TIME_MAX`] at most.
+pub async fn serve(
+    listener: TcpListener,
+    connections_max: u32,
+    routes: BoxedFilter<(Response,)>,
+    stop: impl Future<Output = ()>,
+) {
+    let slots = Arc::new(Semaphore::new(connections_max as usize));
     let (stopping, stopped) = watch::channel(false);
     tokio::pin!(stop);
     loop {
@@ -46,7 +52,7 @@ pub async fn serve(listener: TcpListener, routes: BoxedFilter<(Response,)>, stop
     }
     drop(listener);
     stopping.send_replace(true);
-    let all_ended = slots.acquire_many(CONNECTIONS_MAX as u32);
+    let all_ended = slots.acquire_many(connections_max);
     if tokio::time::timeout(DRAIN_TIME_MAX, all_ended).await.is_err() {
         tracing::warn!("some requests did not end in time; their connections are closed");
     }

@@ -62,7 +62,8 @@ pub fn routes() -> Vec<Route> {
             .answers::<LogPage>(200, "A page of lines in order.")
             .answer(
                 200,
-                "With follow: a line an event, its number as id, then an event `end`.",
+                "With follow: a line an event, its number as id, then an event `end` when the job has ended. A stream that \
+                 ends without it was broken off: ask again with Last-Event-ID.",
                 Content::Bytes("text/event-stream"),
             )
             .fails(&["invalid_query", "job_not_found"])
@@ -106,14 +107,14 @@ struct Follower {
     after: u64,
     ready: VecDeque<KeptLine>,
     pages: broadcast::Receiver<Arc<Page>>,
-    /// Once the job has ended, all its lines are there: one more look, and that was all.
-    ended: bool,
+    /// Nothing is published any more: one more look, and that was all.
+    feed_ended: bool,
     closed: bool,
 }
 
 fn follow(ctx: Arc<ApiContext>, id: JobId, after: u64) -> impl Stream<Item = Result<Event, ApiFailure>> + Send {
     let pages = ctx.handle.feed().subscribe();
-    let follower = Follower { ctx, id, after, ready: VecDeque::new(), pages, ended: false, closed: false };
+    let follower = Follower { ctx, id, after, ready: VecDeque::new(), pages, feed_ended: false, closed: false };
     stream::unfold(follower, |mut follower| async move {
         let event = follower.next().await?;
         Some((event, follower))
@@ -132,7 +133,8 @@ impl Follower {
                 self.after = line.n;
                 return Some(Ok(line_event(&line)));
             }
-            let ended = self.ended || self.has_ended();
+            let ended = self.has_ended();
+            let broken_off = self.feed_ended || matches!(*self.ctx.handle.condition().borrow(), Condition::Stopping);
             match read(&self.ctx, self.id, self.after, LINES_MAX as usize).await {
                 Err(error) => {
                     self.closed = true;
@@ -143,17 +145,17 @@ impl Follower {
                     self.closed = true;
                     return Some(Ok(Event::default().event("end").data("{}")));
                 }
+                Ok(_) if broken_off => self.closed = true,
                 Ok(_) => self.wait().await,
             }
         }
         None
     }
 
-    /// Whether no more lines will come: the job has ended, is gone, or the server is stopping.
+    /// Whether no more lines will come: the job has ended or is gone.
     fn has_ended(&self) -> bool {
         let job = self.ctx.handle.views().job(self.id);
-        let job_ended = job.is_ok_and(|job| job.is_none_or(|job| job.is_terminal()));
-        job_ended || matches!(*self.ctx.handle.condition().borrow(), Condition::Stopping)
+        job.is_ok_and(|job| job.is_none_or(|job| job.is_terminal()))
     }
 
     /// Waits until it is time to look again, or until something happened to the job.
@@ -164,7 +166,7 @@ impl Follower {
                 Ok(page) if page.jobs.iter().any(|job| job.id == self.id) => return,
                 Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => {
-                    self.ended = true;
+                    self.feed_ended = true;
                     return;
                 }
             }

@@ -43,7 +43,7 @@ pub struct CancelRequest {
 #[derive(Debug, schemars::JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct RetryRequest {
-    /// Of a batch: run the items again that failed or were skipped, and no others.
+    /// Of a batch: run the items again that failed or were skipped, besides those that are still pending.
     pub only_failed_items: Option<bool>,
     /// Also revive the jobs that were cancelled because this one did not complete.
     pub dependents: Option<bool>,

@@ -313,7 +313,8 @@ fn failed(facts: &Facts) -> String {
     let mut text = match facts.reason {
         Some(Reason::Lost) => {
             let (lost, max) = (facts.lost_count, facts.max_lost);
-            return format!("It failed: its worker or the server went away {lost} times, and {max} are borne.");
+            let times = if lost == 1 { "once".to_owned() } else { format!("{lost} times") };
+            return format!("It failed: its worker or the server went away {times}, more often than max_lost = {max}.");
         }
         Some(Reason::NotRetryable) => {
             format!("It failed in attempt {}, and the worker said that another would fail too", facts.attempt)
@@ -473,7 +474,10 @@ mod tests {
         let failed = Facts { reason: Some(Reason::AttemptsExhausted), error: Some(error), ..facts(StateName::Failed) };
         assert_eq!(sentence(&failed), "It failed: attempt 2 of 2 was the last (exit_status: exit 3).");
         let lost = Facts { reason: Some(Reason::Lost), lost_count: 6, error: None, ..failed };
-        assert_eq!(sentence(&lost), "It failed: its worker or the server went away 6 times, and 5 are borne.");
+        assert_eq!(
+            sentence(&lost),
+            "It failed: its worker or the server went away 6 times, more often than max_lost = 5."
+        );
         let cancelled = Facts { reason: Some(Reason::DependencyFailed), attempt: 0, ..facts(StateName::Cancelled) };
         let expected = "It was cancelled because a job that it waited for did not complete, before it ran.";
         assert_eq!(sentence(&cancelled), expected);

@@ -52,7 +52,8 @@ impl Chores {
         let snapshotter = Snapshotter::new(data.log, data.snapshots, data.newest_snapshot);
         let snapshots = Snapshots::start(snapshotter).map_err(ServeError::step("start the snapshots' thread"))?;
         let mut tasks = JoinSet::new();
-        tasks.spawn(ticker::run(handle.clone(), clock.clone()));
+        let logs = data.job_logs.clone();
+        tasks.spawn(ticker::run(handle.clone(), clock.clone(), move || sync_logs_now(logs.clone())));
         tasks.spawn(Scheduler::new(handle.clone(), clock.clone(), catalog).run());
         let directory = config.data.clone();
         tasks.spawn(disk::run(handle.clone(), config.min_free_bytes, move || storage::disk_free(&directory)));
@@ -81,11 +82,14 @@ async fn sync_logs(logs: Arc<storage::joblogs::JobLogs>) {
     let mut turns = tokio::time::interval(SYNC_LOGS_EVERY);
     loop {
         turns.tick().await;
-        let logs = logs.clone();
-        let synced = tokio::task::spawn_blocking(move || logs.sync()).await;
-        if let Ok(Err(error)) = synced {
-            tracing::warn!(%error, source = ?error.source, "log lines are not durable yet; trying again");
-        }
+        sync_logs_now(logs.clone()).await;
+    }
+}
+
+async fn sync_logs_now(logs: Arc<storage::joblogs::JobLogs>) {
+    let synced = tokio::task::spawn_blocking(move || logs.sync()).await;
+    if let Ok(Err(error)) = synced {
+        tracing::warn!(%error, source = ?error.source, "log lines are not durable yet; trying again");
     }
 }
 

@@ -14,7 +14,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use crate::api;
 use crate::api::context::{ApiContext, Identity};
 use crate::api::door::Door;
+use crate::api::listener::{CONNECTIONS_MAX, serve as serve_http};
 use crate::app::chores::Chores;
 use crate::app::data::{Data, DataError, OpenLog};
 use crate::auth::Gate;
@@ -45,6 +46,11 @@ use crate::workers::{RunSpec, Supervisor, Workshop};
 
 /// How long children may take to end when the server is told to stop.
 const DRAIN_WITHIN: Duration = Duration::from_secs(30);
+/// How long an address that is taken is waited for.
+const BIND_WAIT_MAX: Duration = Duration::from_secs(1);
+const BIND_RETRY: Duration = Duration::from_millis(20);
+/// One connection for so many files that may be open.
+const FILES_A_CONNECTION: u64 = 4;
 /// How long open connections may take to end after that.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 
@@ -75,13 +81,17 @@ impl ServeError {
 /// directory is locked and the log is found sound. Whoever has read it may submit, and waits while the log is folded.
 pub async fn serve(config: Config) -> Result<(), ServeError> {
     let signals = Signals::listen().map_err(ServeError::step("listen to signals"))?;
-    if let Err(error) = file_limit::raise() {
-        tracing::warn!(%error, "the limit of open files stays as it is");
-    }
+    let connections_max = match file_limit::raise() {
+        Ok(files) => connections_for(files),
+        Err(error) => {
+            tracing::warn!(%error, "the limit of open files stays as it is");
+            CONNECTIONS_MAX
+        }
+    };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let identity =
         Identity { epoch: Epoch(uuid::Uuid::now_v7()), started_at: clock.now(), version: env!("CARGO_PKG_VERSION") };
-    let (door, address, closing) = open_door(&config, identity).await?;
+    let (door, address, closing) = open_door(&config, identity, connections_max).await?;
     let log = open_log(&config, clock.now()).await?;
     say_where(address)?;
     let data = open_data(&config, log, &door).await?;
@@ -106,14 +116,38 @@ impl Closing {
     }
 }
 
-async fn open_door(config: &Config, identity: Identity) -> Result<(Arc<Door>, SocketAddr, Closing), ServeError> {
+/// Takes the address. One that is taken is waited for a moment: a child that a killed server was just starting holds a
+/// copy of its socket until it has become another program.
+async fn bind(listen: SocketAddr) -> std::io::Result<TcpListener> {
+    let until = Instant::now() + BIND_WAIT_MAX;
+    loop {
+        match TcpListener::bind(listen).await {
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && Instant::now() < until => {
+                tokio::time::sleep(BIND_RETRY).await;
+            }
+            bound => return bound,
+        }
+    }
+}
+
+/// How many connections there may be when so many files may be open: those who only connect must not take the last file
+/// that the log needs. A request opens a file or two beside its connection.
+fn connections_for(files: u64) -> u32 {
+    u32::try_from(files / FILES_A_CONNECTION).unwrap_or(u32::MAX).clamp(1, CONNECTIONS_MAX)
+}
+
+async fn open_door(
+    config: &Config,
+    identity: Identity,
+    connections_max: u32,
+) -> Result<(Arc<Door>, SocketAddr, Closing), ServeError> {
     let listen = config.listen;
     let failed = |source| ServeError::Listen { listen, source };
-    let listener = TcpListener::bind(listen).await.map_err(failed)?;
+    let listener = bind(listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let door = Arc::new(api::door(identity, Gate::new(address, config.allowed_origins.clone())));
     let (trigger, stop) = shutdown::channel();
-    let listener = tokio::spawn(api::listener::serve(listener, door.clone().filter(), stop.wait()));
+    let listener = tokio::spawn(serve_http(listener, connections_max, door.clone().filter(), stop.wait()));
     Ok((door, address, Closing { trigger, listener }))
 }
 

@@ -28,10 +28,10 @@ Exit codes:
 
 /// When `serve` says where it listens.
 const SERVE_HELP: &str = "\
-The first line on stdout is `listening on http://ADDR`. It is printed when the port is taken, the data
-directory is locked and the log was looked at and found sound. From then on requests are answered: with
-503 `starting` (and Retry-After) while the log is replayed; GET /health says how far it is, and 200 when
-it is done. A server that refuses to start before that prints no such line; one that finds damage only
+The first line on stdout is `listening on http://ADDR`. It is printed when the port is taken, the data \
+directory is locked and the log was looked at and found sound. From then on requests are answered: with \
+503 `starting` (and Retry-After) while the log is replayed; GET /health says how far it is, and 200 when \
+it is done. A server that refuses to start before that prints no such line; one that finds damage only \
 while it replays ends with an error on stderr and exit code 1. All logging goes to stderr.";
 
 /// A durable job service: submit a job, watch it run, and never lose it.

@@ -80,6 +80,13 @@ fn once_started(ask: impl Fn() -> Result<Answer, Trouble>) -> Result<Answer, Tro
     }
 }
 
+/// The rows of a page, as many as the server gives at once.
+const PAGE_ROWS: usize = 500;
+
+fn next_of(page: &Document) -> Option<String> {
+    page.text("next_cursor").map(str::to_owned)
+}
+
 impl Client {
     /// A client for the server that the command line names.
     pub fn new(connection: &Connection) -> Result<Client, Failure> {
@@ -116,6 +123,19 @@ impl Client {
     /// Reads something.
     pub fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Answer, Trouble> {
         once_started(|| self.get_once(path, query))
+    }
+
+    /// Reads a list that is short as a rule, all its pages. Gives the elements, and the first page for what else it says.
+    pub fn get_list(&self, path: &str, name: &str) -> Result<(Vec<Document>, Document), Trouble> {
+        let limit = ("limit", PAGE_ROWS.to_string());
+        let first = self.get(path, std::slice::from_ref(&limit))?.document;
+        let (mut rows, mut cursor) = (first.list(name), next_of(&first));
+        while let Some(next) = cursor {
+            let page = self.get(path, &[limit.clone(), ("cursor", next)])?.document;
+            rows.extend(page.list(name));
+            cursor = next_of(&page);
+        }
+        Ok((rows, first))
     }
 
     fn get_once(&self, path: &str, query: &[(&str, String)]) -> Result<Answer, Trouble> {

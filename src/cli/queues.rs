@@ -26,7 +26,7 @@ pub fn run(asked: &mut Asked<'_>, arguments: QueuesArguments) -> Result<(), Stop
 }
 
 fn list(asked: &mut Asked<'_>) -> Result<(), Stop> {
-    let queues = asked.client.get("/api/queues", &[])?.document.list("queues");
+    let (queues, _) = asked.client.get_list("/api/queues", "queues")?;
     if asked.json {
         return queues.iter().try_for_each(|queue| asked.console.data(&queue.line()));
     }

@@ -285,6 +285,17 @@ fn why_prints_the_sentence() {
 }
 
 #[test]
+fn a_list_of_many_pages_is_printed_whole() {
+    let page = |name: &str, cursor: &str| {
+        json(200, &format!(r#"{{"queues":[{{"name":"{name}","depth":{{}}}}],"next_cursor":{cursor}}}"#))
+    };
+    let server = Server::answering([page("one", r#""c1""#), page("two", "null")]);
+    let (code, out, _, requests) = server.run_all("queues");
+    assert!(code == 0 && out.contains("one") && out.contains("two"), "{out}");
+    assert_eq!(requests[1], "GET /api/queues?limit=500&cursor=c1");
+}
+
+#[test]
 fn queues_are_listed_paused_drained_and_resumed() {
     let list = json(
         200,

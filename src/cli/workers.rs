@@ -13,9 +13,8 @@ const KINDS_CHARS_MAX: usize = 40;
 
 /// Prints the workers.
 pub fn run(asked: &mut Asked<'_>) -> Result<(), Stop> {
-    let answer = asked.client.get("/api/workers", &[])?.document;
-    let workers = answer.list("workers");
-    let restarting = answer.list("restarting");
+    let (workers, first) = asked.client.get_list("/api/workers", "workers")?;
+    let restarting = first.list("restarting");
     restarting.iter().for_each(|trouble| asked.console.say(&trouble_of(trouble)));
     if asked.json {
         return workers.iter().try_for_each(|worker| asked.console.data(&worker.line()));

@@ -162,8 +162,12 @@ impl Indexes {
     /// The first moment at which time alone makes something happen.
     pub fn next_due(&self) -> Option<Timestamp> {
         let due = self.due.first().map(|&(at, _)| at);
-        let deadline = self.deadlines.first().map(|&(at, _)| at);
-        due.into_iter().chain(deadline).min()
+        due.into_iter().chain(self.next_deadline()).min()
+    }
+
+    /// The first moment at which time ends a run: a timeout, or the end of a requested cancel's grace.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.deadlines.first().map(|&(at, _)| at)
     }
 
     /// The jobs whose leases a session holds.

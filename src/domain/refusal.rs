@@ -17,6 +17,8 @@ pub enum Refusal {
     JobIsRunning { job: JobId },
     #[error("job {job} cannot be run again: it is {}", state.as_str())]
     JobNotRetryable { job: JobId, state: StateName },
+    #[error("job {job} cannot be run again: it waits for {dependency}, which did not complete; retry that one first")]
+    DependencyNotRetried { job: JobId, dependency: JobId },
     #[error("the token does not hold the lease of job {job} any more")]
     LeaseLost { job: JobId },
     #[error("job {holder} has this unique_key already")]
@@ -64,7 +66,7 @@ impl Refusal {
             Refusal::JobNotFound { .. } => "job_not_found",
             Refusal::JobIsTerminal { .. } => "job_is_terminal",
             Refusal::JobIsRunning { .. } => "job_is_running",
-            Refusal::JobNotRetryable { .. } => "job_not_retryable",
+            Refusal::JobNotRetryable { .. } | Refusal::DependencyNotRetried { .. } => "job_not_retryable",
             Refusal::LeaseLost { .. } => "lease_lost",
             Refusal::UniqueConflict { .. } => "unique_conflict",
             Refusal::IdempotencyMismatch { .. } => "idempotency_mismatch",

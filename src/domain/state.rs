@@ -320,6 +320,11 @@ impl State {
         self.indexes.next_due()
     }
 
+    /// The first moment at which time ends a run.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.indexes.next_deadline()
+    }
+
     fn intern_slot(&mut self, slot: Slot) -> Slot {
         match slot {
             Slot::Active(mut job) => {

@@ -9,6 +9,7 @@ use crate::domain::command::Command;
 use crate::domain::event::Actor;
 use crate::domain::id::{JobId, SessionId};
 use crate::domain::queue::Limits;
+use crate::domain::state::State;
 use crate::domain::time::Timestamp;
 use crate::engine::receipt::{Granted, Receipt, SubmitError};
 use crate::feed::Hub;
@@ -29,11 +30,26 @@ pub(crate) struct Shared {
     pub(crate) feed: Arc<Hub>,
     pub(crate) log: Arc<dyn LogReader>,
     pub(crate) condition: Arc<watch::Sender<Condition>>,
-    pub(crate) due: watch::Receiver<Option<Timestamp>>,
+    pub(crate) due: watch::Receiver<Due>,
 }
 
 /// The most commands that may wait for the writer; one more is answered [`SubmitError::Overloaded`].
 pub const WAITING_MAX: usize = 8192;
+
+/// When time alone makes something happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Due {
+    /// The earliest moment of all.
+    pub first: Option<Timestamp>,
+    /// The earliest moment at which a run is ended: its timeout, or the end of a requested cancel's grace.
+    pub run_ends: Option<Timestamp>,
+}
+
+impl Due {
+    pub(crate) fn of(state: &State) -> Due {
+        Due { first: state.next_due(), run_ends: state.next_deadline() }
+    }
+}
 
 /// Whether the engine takes commands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,8 +159,8 @@ impl Handle {
         let _ = self.send(Message::Close);
     }
 
-    /// Follows the earliest moment at which time alone makes something happen.
-    pub fn next_due(&self) -> watch::Receiver<Option<Timestamp>> {
+    /// Follows when time alone makes something happen.
+    pub fn next_due(&self) -> watch::Receiver<Due> {
         self.inner.due.clone()
     }
 

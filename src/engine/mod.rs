@@ -25,7 +25,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, watch};
 
-pub use handle::{Condition, Grants, Handle};
+pub use handle::{Condition, Due, Grants, Handle};
 pub use receipt::{Granted, Receipt, SubmitError};
 
 use crate::clock::Clock;
@@ -64,7 +64,7 @@ impl Engine {
         let (messages, received) = mpsc::unbounded_channel();
         let (commits, committed) = std::sync::mpsc::sync_channel(parts.log.in_flight_max() + 1);
         let condition = Arc::new(watch::Sender::new(Condition::Running));
-        let (due_sender, due) = watch::channel(parts.state.next_due());
+        let (due_sender, due) = watch::channel(Due::of(&parts.state));
         let feed = Arc::new(Hub::new(parts.state.seq()));
         let weak = messages.downgrade();
         let shared = Arc::new(Shared {

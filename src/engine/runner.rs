@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::Clock;
-use crate::domain::command::{Claim, Command, LeaseProof};
+use crate::domain::command::{Claim, Command, LeaseProof, Submit};
 use crate::domain::decide::Chance;
 use crate::domain::event::{Actor, QueuedCause};
 use crate::domain::id::{JobId, LeaseToken};
@@ -16,7 +16,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::engine::batch::Batch;
 use crate::engine::committer::{Commit, Reply};
-use crate::engine::handle::{Condition, Message, Shared, StandingClaim};
+use crate::engine::handle::{Condition, Due, Message, Shared, StandingClaim};
 use crate::engine::receipt::{Granted, SubmitError};
 use crate::engine::sequencer::{FinishedJobs, NotTaken, Sequencer};
 use crate::views::Views;
@@ -42,7 +42,7 @@ pub(crate) struct Runner {
     pub(crate) credits: usize,
     /// Messages that came while a full batch waited for the committer.
     pub(crate) backlog: VecDeque<Message>,
-    pub(crate) due: watch::Sender<Option<Timestamp>>,
+    pub(crate) due: watch::Sender<Due>,
     pub(crate) condition: Arc<watch::Sender<Condition>>,
 }
 
@@ -170,6 +170,7 @@ impl Runner {
             Condition::Running | Condition::Stopping => Ok(()),
             Condition::Halted { detail } => Err(SubmitError::Halted { detail: detail.clone() }),
             Condition::StorageLow { free, min } => match command {
+                Command::Submit(submit) if self.was_made_before(submit) => Ok(()),
                 Command::Submit(_)
                 | Command::Retry(_)
                 | Command::StoreFile { .. }
@@ -178,6 +179,12 @@ impl Runner {
                 _ => Ok(()),
             },
         }
+    }
+
+    /// Whether a submission only asks again for what is there: that takes no room.
+    fn was_made_before(&self, submit: &Submit) -> bool {
+        let state = self.sequencer.state();
+        submit.idempotency.as_ref().is_some_and(|key| state.indexes().submitted_with(&key.key).is_some())
     }
 
     /// Grants that nobody took are given back, as if the worker had done it.
@@ -234,7 +241,8 @@ impl Runner {
     fn publish_due(&self, now: Timestamp) {
         let waiting = self.claims.iter().map(|claim| claim.session);
         let start = self.sequencer.next_start_at(now, waiting).filter(|_| !self.is_closed());
-        let due = self.sequencer.next_due().into_iter().chain(start).min();
+        let due = self.sequencer.next_due();
+        let due = Due { first: due.first.into_iter().chain(start).min(), ..due };
         self.due.send_if_modified(|published| std::mem::replace(published, due) != due);
     }
 

@@ -19,6 +19,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::state::{Slot, State};
 use crate::domain::time::Timestamp;
 use crate::engine::batch::Batch;
+use crate::engine::handle::Due;
 use crate::engine::overlay::Overlay;
 
 /// The state that runs ahead of the log, and what only the engine knows.
@@ -67,8 +68,9 @@ impl Sequencer {
     }
 
     /// The earliest moment at which time alone makes something happen.
-    pub fn next_due(&self) -> Option<Timestamp> {
-        self.state.next_due().into_iter().chain(self.overlay.next_due()).min()
+    pub fn next_due(&self) -> Due {
+        let due = Due::of(&self.state);
+        Due { first: due.first.into_iter().chain(self.overlay.next_due()).min(), ..due }
     }
 
     /// The first moment after `now` at which a queue's rate lets a job start for one of the sessions that wait.

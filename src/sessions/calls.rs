@@ -81,6 +81,9 @@ impl Call {
     pub const TYPES: [&str; 9] =
         ["progress", "log", "checkpoint", "item", "add_items", "submit", "complete", "release", "fail"];
 
+    /// The types of those that end a run.
+    pub const ENDS: [&str; 3] = ["complete", "release", "fail"];
+
     /// Understands the fields of a call. The `ref` of a `submit` was taken out before, for the answer.
     pub fn read(fields: Fields<'_>, reference: Option<Arc<str>>) -> Result<Call, FrameError> {
         match fields.type_name() {

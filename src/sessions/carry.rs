@@ -17,7 +17,7 @@ use crate::sessions::bursts::{Burst, gather};
 use crate::sessions::calls::{Call, ProgressCall, merge_progress, too_large_result};
 use crate::sessions::frames::{ErrorFrame, FrameError, JobCall, LeaseRef, ServerFrame};
 use crate::sessions::ports::LogLine;
-use crate::sessions::secrets::hide;
+use crate::sessions::secrets::{Secrets, hide};
 use crate::sessions::session::Session;
 
 /// A request for a child that is larger than this is understood on a thread of its own.
@@ -79,8 +79,9 @@ impl Session {
             let mut desk = self.desk.lock();
             ends.iter().map(|(lease, _)| desk.holdings.is_ending(lease.job_id, &lease.token)).collect()
         };
-        let mut commands = Vec::with_capacity(ends.len());
-        for ((lease, end), &was_held) in ends.into_iter().zip(&were_held) {
+        let (secrets, mut commands) = (self.secrets(), Vec::with_capacity(ends.len()));
+        for ((lease, mut end), &was_held) in ends.into_iter().zip(&were_held) {
+            end.hide(&secrets);
             let end = self.keep_within_limits(lease.job_id, was_held, end).await;
             commands.push(self.ending(&lease, end));
         }
@@ -171,7 +172,8 @@ impl Session {
         join_all(leases.into_iter().map(of_one)).await.into_iter().flatten().collect()
     }
 
-    async fn make_call(&self, lease: &LeaseRef, call: Call) -> Vec<ServerFrame> {
+    async fn make_call(&self, lease: &LeaseRef, mut call: Call) -> Vec<ServerFrame> {
+        self.secrets().take_out_of_call(&mut call);
         let done = match call {
             Call::Items(reports) => return self.report(lease, reports).await,
             Call::AddItems(frames) => return self.add(lease, frames).await,
@@ -239,6 +241,10 @@ impl Session {
         Ok(ServerFrame::Submitted { reference, id: jobs[0] })
     }
 
+    fn secrets(&self) -> Secrets {
+        Secrets::new(self.desk.lock().holdings.tokens())
+    }
+
     async fn append(&self, job: JobId, mut lines: Vec<LogLine>) -> std::io::Result<()> {
         if lines.is_empty() {
             return Ok(());
@@ -273,6 +279,14 @@ impl Session {
 }
 
 impl End {
+    fn hide(&mut self, secrets: &Secrets) {
+        match self {
+            End::Complete(Some(result)) => secrets.take_out_of_json(result),
+            End::Fail(error) => secrets.take_out_of_error(error),
+            End::Complete(None) | End::Release(_) | End::Lost(_) => {}
+        }
+    }
+
     /// Why it is a failure instead, if its result is too large to be kept.
     fn too_large(&self) -> Option<JobError> {
         match self {

@@ -106,6 +106,11 @@ impl<'a> Fields<'a> {
             .map_err(|error| FrameError::invalid(format!("{}: {name}: {}", self.type_name, plain(error))))
     }
 
+    /// Looks at one field; none if it is not there or not of this sort.
+    pub fn peek<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        self.fields.get(name).and_then(|raw| serde_json::from_str(raw.get()).ok())
+    }
+
     /// Understands all fields that are left; one too many is an error.
     pub fn into<T: DeserializeOwned>(self) -> Result<T, FrameError> {
         let fields = self.fields.iter().map(|(name, raw)| (name.as_ref(), *raw));

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::domain::id::{Epoch, JobId, KindName, LeaseToken, QueueName, SessionId};
+use crate::domain::job::JobError;
 use crate::domain::json::Json;
 use crate::domain::limits::ITEM_KEY_BYTES_MAX;
 use crate::kinds::Problem;
@@ -277,7 +278,10 @@ pub fn parse_worker_frames(text: &str) -> Vec<Result<WorkerFrame, Box<ErrorFrame
         return vec![Err(Box::new(FrameError::new("frame_too_large", detail).into()))];
     }
     match read_frames(text) {
-        Ok(frames) => frames.into_iter().map(|frame| frame.map_err(boxed).and_then(understand)).collect(),
+        Ok(frames) => frames
+            .into_iter()
+            .flat_map(|frame| frame.map_or_else(|error| vec![Err(boxed(error))], understand_or_end))
+            .collect(),
         Err(error) => vec![Err(Box::new(error.into()))],
     }
 }
@@ -318,6 +322,26 @@ fn understand_call(mut fields: Fields<'_>) -> Result<Call, Box<ErrorFrame>> {
     named
         .and_then(|()| Call::read(fields, reference.clone()))
         .map_err(|error| Box::new(ErrorFrame { reference, ..error.into() }))
+}
+
+/// A frame that is wrong is told; if it would have ended a run whose lease it names, the attempt fails with it. To refuse
+/// it and nothing else would leave the job, for ever, with a worker that believes it is done.
+fn understand_or_end(fields: Fields<'_>) -> Vec<Result<WorkerFrame, Box<ErrorFrame>>> {
+    let lease = fields.peek("job_id").zip(fields.peek::<String>("token"));
+    let lease = lease.filter(|_| Call::ENDS.contains(&fields.type_name()));
+    let understood = understand(fields);
+    let end = understood.as_ref().err().zip(lease).map(|(error, (job_id, token))| {
+        let error = JobError {
+            code: error.code.clone(),
+            message: format!("the frame that should end the job is wrong: {}", error.detail).into(),
+            details: None,
+            retryable: true,
+            attempt: 0,
+        };
+        let lease = LeaseRef { job_id, token: LeaseToken::new(token) };
+        Ok(WorkerFrame::Job(JobCall { lease, call: Call::Fail(error) }))
+    });
+    std::iter::once(understood).chain(end).collect()
 }
 
 fn understand(mut fields: Fields<'_>) -> Result<WorkerFrame, Box<ErrorFrame>> {

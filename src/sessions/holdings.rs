@@ -93,6 +93,11 @@ impl Holdings {
         self.jobs.iter().filter(|(_, held)| held.standing == Standing::Live).map(|(&job, held)| (job, &held.token))
     }
 
+    /// The tokens of all held jobs.
+    pub fn tokens(&self) -> Vec<String> {
+        self.jobs.values().map(|held| held.token.reveal().to_owned()).collect()
+    }
+
     /// Whether a text is the token of a held job.
     pub fn has_token(&self, text: &str) -> bool {
         self.jobs.values().any(|held| held.token.reveal() == text)

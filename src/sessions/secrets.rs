@@ -1,5 +1,13 @@
 //! Takes lease tokens out of what is written down: a program that prints its environment or the frames that it was sent
-//! must not publish the right to speak for its job. Pure.
+//! must not publish the right to speak for its job, be it in its log, its progress, its error or its result. Pure.
+
+use std::sync::Arc;
+
+use memchr::memmem;
+
+use crate::domain::job::JobError;
+use crate::domain::json::Json;
+use crate::sessions::calls::Call;
 
 /// How many characters a token has, all of them hexadecimal digits in lower case.
 const TOKEN_CHARS: usize = 32;
@@ -26,9 +34,86 @@ pub fn hide(text: &str, is_secret: impl Fn(&str) -> bool) -> Option<String> {
     hidden.map(|kept| kept + &text[copied..])
 }
 
+/// The tokens that must not be written down.
+pub struct Secrets(Vec<String>);
+
+impl Secrets {
+    /// Knows these tokens.
+    pub fn new(tokens: Vec<String>) -> Secrets {
+        Secrets(tokens)
+    }
+
+    /// Takes them out of all that a call carries. Keys stay: they name what is meant.
+    pub fn take_out_of_call(&self, call: &mut Call) {
+        match call {
+            Call::Progress(call) => {
+                let texts = [&mut call.progress.stage, &mut call.progress.message];
+                texts.into_iter().flatten().for_each(|text| self.take_out_of_text(text));
+            }
+            Call::Checkpoint(data) => self.take_out_of_json(data),
+            Call::Items(reports) => {
+                for report in reports {
+                    report.result.iter_mut().for_each(|result| self.take_out_of_json(result));
+                    report.error.iter_mut().for_each(|error| self.take_out_of_error(error));
+                }
+            }
+            Call::AddItems(frames) => {
+                let args = frames.iter_mut().flatten().filter_map(|item| item.args.as_mut());
+                args.for_each(|args| self.take_out_of_json(args));
+            }
+            Call::Submit { request, .. } => self.take_out_of_json(request),
+            Call::Complete(result) => result.iter_mut().for_each(|result| self.take_out_of_json(result)),
+            Call::Fail(error) => self.take_out_of_error(error),
+            // Lines are looked at where they are added to the log.
+            Call::Log(_) | Call::Release => {}
+        }
+    }
+
+    /// Takes them out of an error.
+    pub fn take_out_of_error(&self, error: &mut JobError) {
+        self.take_out_of_text(&mut error.code);
+        self.take_out_of_text(&mut error.message);
+        error.details.iter_mut().for_each(|details| self.take_out_of_json(details));
+    }
+
+    /// Takes them out of JSON. A token that stands there as a number stays: the rest would be no JSON.
+    pub fn take_out_of_json(&self, json: &mut Json) {
+        if let Some(hidden) = self.hidden(json.as_str()).and_then(|text| Json::parse(&text).ok()) {
+            *json = hidden;
+        }
+    }
+
+    fn take_out_of_text(&self, text: &mut Arc<str>) {
+        if let Some(hidden) = self.hidden(text) {
+            *text = hidden.into();
+        }
+    }
+
+    fn hidden(&self, text: &str) -> Option<String> {
+        if text.len() < TOKEN_CHARS
+            || !self.0.iter().any(|token| memmem::find(text.as_bytes(), token.as_bytes()).is_some())
+        {
+            return None;
+        }
+        hide(text, |word| self.0.iter().any(|token| token == word))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_without_its_secrets_is_json() {
+        let secrets = Secrets::new(vec![TOKEN.to_owned(), "1".repeat(32)]);
+        let mut json = Json::from_checked(format!(r#"{{"a":["x{TOKEN}"],"b":1}}"#));
+        secrets.take_out_of_json(&mut json);
+        assert_eq!(json.as_str(), format!(r#"{{"a":["x{HIDDEN}"],"b":1}}"#));
+        let number = Json::from_checked("1".repeat(32));
+        let mut same = number.clone();
+        secrets.take_out_of_json(&mut same);
+        assert_eq!(same, number);
+    }
 
     const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 

@@ -370,6 +370,36 @@ async fn the_token_of_a_lease_never_comes_into_a_log() {
 }
 
 #[tokio::test]
+async fn the_token_of_a_lease_comes_into_no_event_whatever_the_worker_says() {
+    let world = World::start().await;
+    let session = remote(&world, 1).await;
+    let id = world.submit(job(), |job| job.policy.backoff = Millis(1)).await;
+    let fails = json!({"code": "TOKEN", "message": "env: TOKEN", "details": {"env": ["TOKEN"]}});
+    let ends = [json!({"type": "fail", "error": fails}), json!({"type": "complete", "result": {"a": "TOKEN"}})];
+    for end in ends {
+        let granted = one(&session).await;
+        let token = granted.token.reveal().to_owned();
+        let spoken = json!([
+            {"type": "progress", "stage": "TOKEN", "message": "my TOKEN", "percent": 3},
+            {"type": "checkpoint", "data": ["TOKEN"]},
+            {"type": "add_items", "items": [{"key": "a", "args": "TOKEN"}]},
+            {"type": "item", "key": "a", "state": "failed", "result": "TOKEN", "error": {"message": "TOKEN"}},
+            {"type": "submit", "ref": "r", "job": {"kind": "other", "args": {"a": "TOKEN"}, "delay_s": 3600}},
+            end
+        ]);
+        let frames: serde_json::Value = serde_json::from_str(&spoken.to_string().replace("TOKEN", &token)).unwrap();
+        let answers = say(&session, &granted, frames).await;
+        assert!(!answers.iter().any(|answer| matches!(answer, ServerFrame::Error(_))), "{answers:?}");
+        let log = world.handle.log();
+        for record in log.page_after(crate::domain::id::Seq::ZERO).unwrap() {
+            assert!(!format!("{record:?}").contains(&token), "{record:?}");
+        }
+        world.until(id, "another run or an end", |job| job.run().is_none()).await;
+    }
+    assert_eq!(world.result_of(id), json!({"a": "[lease token]"}));
+}
+
+#[tokio::test]
 async fn a_timeout_reaches_the_worker_and_what_it_says_then_is_refused() {
     let world = World::start().await;
     let session = remote(&world, 1).await;
@@ -510,4 +540,44 @@ async fn a_frame_that_is_wrong_stands_in_the_log_also_when_the_job_ends_with_the
     take_in(&session, parse_worker_frames(&burst.to_string()), &outbox).await.unwrap();
     assert_eq!(world.until_ended(id).await.state_name(), StateName::Completed);
     assert!(world.logs.texts(id)[0].contains("101 is not between 0 and 100"), "{:?}", world.logs.texts(id));
+}
+
+#[tokio::test]
+async fn a_frame_that_should_end_a_job_and_is_wrong_fails_the_attempt_instead_of_leaving_it_to_a_worker_that_is_done() {
+    let world = World::start().await;
+    let session = remote(&world, 1).await;
+    let wrong = [
+        json!({"type": "complete", "result": 1, "note": "no such field"}),
+        json!({"type": "fail", "error": "a text and no object"}),
+        json!({"type": "release", "why": "no such field"}),
+    ];
+    for mut frame in wrong {
+        let id = world.submit(job(), |job| job.policy.max_attempts = 1).await;
+        let granted = one(&session).await;
+        frame["job_id"] = json!(id);
+        frame["token"] = json!(granted.token.reveal());
+        let (outbox, mut told) = tokio::sync::mpsc::channel(8);
+        take_in(&session, parse_worker_frames(&frame.to_string()), &outbox).await.unwrap();
+        let Some(ServerFrame::Error(error)) = told.recv().await else { panic!("it is told") };
+        assert_eq!((&*error.code, error.job_id), ("invalid_frame", Some(id)), "{frame}");
+        let ended = world.until_ended(id).await;
+        let failure = ended.extras.as_ref().unwrap().error.clone().unwrap();
+        assert_eq!((&*failure.code, failure.retryable), ("invalid_frame", true), "{frame}");
+        assert!(world.logs.texts(id)[0].contains("invalid_frame"), "{:?}", world.logs.texts(id));
+        assert!(session.held_jobs().is_empty(), "the worker may take the next");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_end_with_a_token_that_does_not_hold_ends_nothing() {
+    let world = World::start().await;
+    let session = remote(&world, 1).await;
+    let id = world.submit(job(), unchanged).await;
+    let granted = one(&session).await;
+    let frame = json!({"type": "complete", "job_id": id, "token": "another", "note": 1});
+    let (outbox, _told) = tokio::sync::mpsc::channel(8);
+    take_in(&session, parse_worker_frames(&frame.to_string()), &outbox).await.unwrap();
+    assert!(session.holds(id), "the run goes on");
+    say(&session, &granted, json!({"type": "complete"})).await;
+    assert_eq!(world.until_ended(id).await.state_name(), StateName::Completed);
 }

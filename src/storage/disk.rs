@@ -133,6 +133,12 @@ pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
+/// Whether an error means that no more files may be open, in this process or in the whole system.
+pub fn is_out_of_files(error: &io::Error) -> bool {
+    let codes = [nix::errno::Errno::EMFILE as i32, nix::errno::Errno::ENFILE as i32];
+    error.raw_os_error().is_some_and(|code| codes.contains(&code))
+}
+
 /// Opens a file for reading and writing at any place, and creates it if it is missing.
 pub fn open_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)

@@ -85,10 +85,11 @@ impl JobFiles {
         Ok(Some((file, bytes)))
     }
 
-    /// Removes all files of a job.
+    /// Removes all files of a job; a power cut does not bring them back.
     pub fn remove(&self, job: JobId) -> Result<(), FileError> {
         let path = self.dir_of(job);
-        disk::remove_dir(&path).map_err(failed("remove", &path))
+        let removed = disk::remove_dir(&path).and_then(|()| disk::sync_dir(&self.dir));
+        removed.map_err(failed("remove", &path))
     }
 
     fn dir_of(&self, job: JobId) -> PathBuf {

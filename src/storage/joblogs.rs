@@ -115,12 +115,15 @@ impl JobLogs {
         file.map_or(Ok(()), |file| file.lock().sync().map_err(failed("sync", job)))
     }
 
-    /// Removes a job's log.
+    /// Removes a job's log; a power cut does not bring it back.
     pub fn unlink(&self, job: JobId) -> Result<(), JobLogError> {
         let mut open = self.open.lock();
         open.files.remove(&job);
         open.last_uses.remove(&job);
-        disk::remove_file(&self.path(job)).map_err(failed("remove", job))
+        let path = self.path(job);
+        let exists = path.parent().is_some_and(Path::is_dir);
+        let removed = if exists { disk::remove_file(&path).and_then(|()| disk::sync_parent(&path)) } else { Ok(()) };
+        removed.map_err(failed("remove", job))
     }
 
     fn is_open(&self, job: JobId) -> bool {

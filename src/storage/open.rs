@@ -4,6 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
 use uuid::Uuid;
@@ -126,6 +127,11 @@ impl OpenError {
     }
 }
 
+/// How long a lock that somebody holds is waited for. A child that a killed server was just starting holds a copy of it
+/// until it has become another program.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(1);
+const LOCK_RETRY: Duration = Duration::from_millis(10);
+
 /// Keeps other servers out of a data directory, also when this one is killed.
 #[derive(Debug)]
 pub struct DirectoryLock {
@@ -152,11 +158,16 @@ impl DirectoryLock {
         }
     }
 
-    fn of(file: std::fs::File, data: &Path) -> Result<DirectoryLock, OpenError> {
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(file) => Ok(DirectoryLock { _file: file }),
-            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Err(OpenError::Locked(data.to_path_buf())),
-            Err((_, error)) => Err(OpenError::io("lock", data)(error.into())),
+    fn of(mut file: std::fs::File, data: &Path) -> Result<DirectoryLock, OpenError> {
+        let until = Instant::now() + LOCK_WAIT_MAX;
+        loop {
+            file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(file) => return Ok(DirectoryLock { _file: file }),
+                Err((file, nix::errno::Errno::EWOULDBLOCK)) if Instant::now() < until => file,
+                Err((_, nix::errno::Errno::EWOULDBLOCK)) => return Err(OpenError::Locked(data.to_path_buf())),
+                Err((_, error)) => return Err(OpenError::io("lock", data)(error.into())),
+            };
+            std::thread::sleep(LOCK_RETRY);
         }
     }
 }

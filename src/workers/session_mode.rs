@@ -30,9 +30,9 @@ use crate::workers::session_source::{ChildSource, sort, tell_server};
 use crate::workers::slot::Slot;
 use crate::workers::stdio::{Pipes, Printed, Stdin, write_frames};
 
-/// How long a child may take to introduce itself. Programs that load much before they speak are common, so this is
-/// more than the five seconds that a connection has.
-const HELLO_WITHIN: Duration = Duration::from_secs(30);
+/// How long a child may take to introduce itself, as long as a connection has. A program that loads much says hello
+/// first, and is ready when it has loaded.
+const HELLO_WITHIN: Duration = Duration::from_secs(5);
 /// How much of a child's last line stands in a sentence about it, in bytes.
 const LAST_WORDS_BYTES_MAX: usize = 256;
 /// How long a child that has closed its pipes may take to end.

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod descriptors;
 mod files;
 mod sessions;
 mod two_servers;

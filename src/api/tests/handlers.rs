@@ -264,6 +264,24 @@ async fn files_are_written_by_the_holder_and_read_in_ranges() {
 }
 
 #[tokio::test]
+async fn an_action_that_retries_begins_with_what_the_others_wait_for() {
+    let world = World::start().await;
+    let jobs = json!({"jobs": [
+        {"kind": "any", "args": {}, "ref": "a"},
+        {"kind": "any", "args": {}, "depends_on": ["#a"]}
+    ]});
+    let made = world.post("/api/jobs/bulk", jobs).await.ok(201);
+    let path = |place: usize| format!("/api/jobs/{}", made["jobs"][place]["id"].as_str().expect("an id"));
+    world.post(&format!("{}/cancel", path(0)), json!({})).await.ok(200);
+    assert_eq!(world.get(&path(1)).await.ok(200)["reason"], "dependency_failed");
+    let problem = world.post(&format!("{}/retry", path(1)), json!({})).await.refused(409, "job_not_retryable");
+    assert!(problem["detail"].as_str().is_some_and(|text| text.contains("retry that one first")), "{problem}");
+    let retried = world.post("/api/jobs/actions", json!({"action": "retry", "filter": {}})).await.ok(200);
+    assert_eq!(retried["changed"], json!([made["jobs"][0]["id"], made["jobs"][1]["id"]]), "{retried}");
+    assert_eq!(world.get(&path(1)).await.ok(200)["state"], "blocked");
+}
+
+#[tokio::test]
 async fn a_job_has_one_path() {
     let world = World::start().await;
     let id = world.submit().await.to_string();
@@ -434,7 +452,11 @@ async fn a_halted_server_says_so_and_still_shows_what_it_has() {
 #[tokio::test]
 async fn too_little_disk_refuses_new_work() {
     let world = World::start().await;
+    let (keyed, job) = ([JSON, ("idempotency-key", "before")], json!({"kind": "any", "args": {}}).to_string());
+    let made = world.ask("POST", "/api/jobs", &keyed, job.clone().into()).await.ok(201);
     world.handle.set_storage_low(Some((1_000, 2_000)));
+    let again = world.ask("POST", "/api/jobs", &keyed, job.into()).await.ok(200);
+    assert_eq!(again["id"], made["id"], "what is there takes no room");
     world.post("/api/jobs", json!({"kind": "any", "args": {}})).await.refused(507, "storage_low");
     assert_eq!(world.get("/health").await.ok(200)["status"], "ok");
 }

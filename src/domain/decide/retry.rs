@@ -13,8 +13,8 @@ use crate::domain::job::{Job, Reason, StateName, UniqueScope};
 use crate::domain::refusal::Refusal;
 use crate::domain::state::{Slot, State, Stub};
 
-/// The most dependents that one retry revives.
-pub const REVIVED_MAX: usize = 1000;
+/// The most dependents that one retry revives, as many as one cancel stops. The writer reads each of them.
+pub const REVIVED_MAX: usize = 10_000;
 
 pub fn retry(state: &State, retry: &Retry) -> Result<Decision, Refusal> {
     let stub = finished(state, retry.job)?;
@@ -27,6 +27,9 @@ pub fn retry(state: &State, retry: &Retry) -> Result<Decision, Refusal> {
     }
     let first = retry.finished.first().expect("the engine reads a finished job before it is retried");
     assert_eq!(first.id, retry.job, "the job itself is the first of those that are revived");
+    if let Some(dependency) = broken_dependency(state, first) {
+        return Err(Refusal::DependencyNotRetried { job: retry.job, dependency });
+    }
     let mut reviving = Reviving::default();
     if let Some(holder) = reviving.holder_of_key(state, first) {
         return Err(Refusal::UniqueConflict { holder, entry: 0 });
@@ -64,6 +67,15 @@ pub fn to_revive(state: &State, job: JobId, dependents: bool) -> Vec<JobId> {
         next += 1;
     }
     found
+}
+
+/// What a job waits for and waits for in vain: the job would be cancelled again at once.
+fn broken_dependency(state: &State, job: &Job) -> Option<JobId> {
+    let ended_otherwise = |id: &JobId| match state.slot(*id).map(Slot::state_name) {
+        Some(state) => state.is_terminal() && state != StateName::Completed,
+        None => true,
+    };
+    job.depends_on().iter().copied().find(ended_otherwise)
 }
 
 fn finished(state: &State, job: JobId) -> Result<&Stub, Refusal> {

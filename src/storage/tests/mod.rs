@@ -37,7 +37,7 @@ use crate::domain::id::Seq;
 use crate::log::conformance::{Subject, append, conforms, read_all, record, records};
 use crate::log::{EventLog, ReadError};
 use crate::storage::segment::file_of;
-use crate::storage::{OpenError, Opened, Options, disk, open, sync};
+use crate::storage::{DirectoryLock, OpenError, Opened, Options, disk, open, sync};
 
 /// No ballast and a small cache.
 pub fn options() -> Options {
@@ -118,6 +118,21 @@ fn every_submission_is_really_synced_before_it_is_answered() {
         append(log.as_mut(), records(seq..=seq));
         assert!(sync::count() > before, "sled's sync went through ours");
     }
+}
+
+#[test]
+fn a_lock_that_is_let_go_of_in_a_moment_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let lock = DirectoryLock::take(dir.path()).unwrap();
+    let (trying, tries) = std::sync::mpsc::channel();
+    let data = dir.path().to_path_buf();
+    let next = std::thread::spawn(move || {
+        trying.send(()).unwrap();
+        DirectoryLock::take(&data).map(drop)
+    });
+    tries.recv().unwrap();
+    drop(lock);
+    next.join().unwrap().unwrap();
 }
 
 #[test]

@@ -232,3 +232,20 @@ fn snapshots_log_lines_and_files_are_synced_with_their_entries() {
     logs.sync().unwrap();
     assert_eq!(watch.synced(), Vec::<String>::new(), "nothing new, nothing to do");
 }
+
+#[test]
+fn log_lines_and_files_that_were_removed_do_not_come_back_after_a_power_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let watch = Watch::over(dir.path());
+    let job = JobId::new(Timestamp::from_ms(1_790_000_000_000), Ordinal(1), 1);
+    let (files, logs) = (JobFiles::open(dir.path()).unwrap(), JobLogs::open(dir.path()).unwrap());
+    files.create(job, "out.txt").unwrap().finish().unwrap();
+    let line = NewLine { at: Timestamp::from_ms(7), stream: "stdout".into(), text: "line".into() };
+    logs.append(job, &[line]).unwrap();
+    watch.synced();
+    files.remove(job).unwrap();
+    assert_eq!(watch.synced(), ["files"]);
+    logs.unlink(job).unwrap();
+    let name = job.to_string();
+    assert_eq!(watch.synced(), [format!("logs/{}", &name[name.len() - 2..])]);
+}

@@ -274,6 +274,22 @@ fn a_dependent_that_also_waits_for_something_that_failed_is_cancelled_again() {
 }
 
 #[test]
+fn a_job_whose_dependency_failed_is_retried_after_that_was_and_not_before() {
+    let mut world = World::new();
+    let proof = world.running(a_job());
+    let waiting = world.submitted(a_job_after(&[proof.job]));
+    world.given(fail(proof, false));
+    let retry = world.retry(waiting, false, false);
+    let refusal = Refusal::DependencyNotRetried { job: waiting, dependency: proof.job };
+    assert_eq!(refusal.code(), "job_not_retryable");
+    world.when(retry).then_refused(refusal);
+    let retry = world.retry(proof.job, false, false);
+    world.given(retry);
+    let retry = world.retry(waiting, false, false);
+    world.when(retry).and_state(waiting, StateName::Blocked);
+}
+
+#[test]
 fn a_dependent_whose_key_was_taken_meanwhile_stays_cancelled() {
     let mut world = World::new();
     let proof = world.running(a_job());
