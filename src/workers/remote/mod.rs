@@ -1,0 +1,1 @@
+//! Runs programs for the jobs of a server at the other end of a line.
