@@ -68,7 +68,7 @@ const ROOMS: [(&str, &[&str]); 21] = [
 ];
 
 /// A name from outside, and the beginnings of the paths below `src/` where it may stand.
-const CONFINED: [(&str, &[&str]); 23] = [
+const CONFINED: [(&str, &[&str]); 24] = [
     ("sled", &["storage/"]),
     ("warp", &["api/"]),
     ("hyper", &["api/"]),
@@ -87,7 +87,9 @@ const CONFINED: [(&str, &[&str]); 23] = [
     ("clap", &["cli/", "main.rs"]),
     ("clap_complete", &["cli/", "main.rs"]),
     ("anyhow", &["cli/", "main.rs"]),
-    ("ureq", &["cli/"]),
+    // A remote worker is a client: it sends output files, and speaks the WebSocket of workers.
+    ("ureq", &["cli/", "workers/remote/"]),
+    ("tokio_tungstenite", &["api/", "workers/remote/"]),
     ("indicatif", &["cli/"]),
     ("axum", &[]),
     ("actix_web", &[]),

@@ -28,6 +28,7 @@ mod verify;
 mod wait;
 mod why;
 mod words;
+mod work;
 mod workers;
 
 use std::ffi::OsString;
@@ -80,6 +81,7 @@ fn dispatch(arguments: Arguments, console: &mut Console) -> Result<(), Stop> {
         Command::Why { id } => why::run(&mut asked, id),
         Command::Queues(arguments) => queues::run(&mut asked, arguments),
         Command::Workers => workers::run(&mut asked),
+        Command::Work(arguments) => work::run(&mut asked, *arguments, connection.token),
         Command::Status => status::run(&mut asked),
     }
 }

@@ -1,0 +1,1 @@
+//! The port between runs and whom they report to, with real programs.
