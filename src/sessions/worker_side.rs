@@ -88,11 +88,12 @@ fn write_item(mut text: Text, report: &ItemReport) -> String {
 fn in_parts(items: &[NewItem]) -> Vec<&[NewItem]> {
     let (mut parts, mut begin, mut bytes) = (Vec::new(), 0, 0);
     for (place, item) in items.iter().enumerate() {
-        bytes += item.key.len() + item.args.as_ref().map_or(0, |args| args.as_str().len());
-        if bytes > ADDED_BYTES_MAX && place > begin {
+        let more = item.key.len() + item.args.as_ref().map_or(0, |args| args.as_str().len());
+        if bytes + more > ADDED_BYTES_MAX && place > begin {
             parts.push(&items[begin..place]);
             (begin, bytes) = (place, 0);
         }
+        bytes += more;
     }
     parts.push(&items[begin..]);
     parts
