@@ -63,8 +63,7 @@ fn show(heard: &Receiver<News>, asked: &mut Asked<'_>, named: &str) {
     for news in heard {
         say(&news, named, asked.console);
         // A worker goes on when nobody reads what it prints.
-        has_reader = has_reader
-            && serde_json::to_string(&news).is_ok_and(|line| asked.console.data(&line).is_ok());
+        has_reader = has_reader && serde_json::to_string(&news).is_ok_and(|line| asked.console.data(&line).is_ok());
     }
 }
 

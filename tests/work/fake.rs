@@ -114,9 +114,11 @@ impl Line {
     /// Hands out a job of the kind `work`.
     pub async fn give(&mut self, number: usize) {
         let id = JOBS[number];
-        self.say(json!({"type":"job","job":{"id":id,"kind":"work","args":{"number":number},"lost_count":0},"attempt":1,
-            "items":[],"lease":{"token":format!("token-{number}"),"expires_in_s":30},"checkpoint":null}))
-            .await;
+        self.say(
+            json!({"type":"job","job":{"id":id,"kind":"work","args":{"number":number},"lost_count":0},"attempt":1,
+            "items":[],"lease":{"token":format!("token-{number}"),"expires_in_s":30},"checkpoint":null}),
+        )
+        .await;
     }
 
     /// The next frame; none at the end of the connection.
@@ -131,6 +133,8 @@ impl Line {
                     frame => self.heard.push_back(frame),
                 },
                 Some(Ok(Message::Close(frame))) => {
+                    // The answer to it leaves at once.
+                    let _ = self.socket.flush().await;
                     self.heard.push_back(json!({"type":"close","code":frame.map(|frame| u16::from(frame.code))}));
                 }
                 Some(Ok(_)) => {}
@@ -204,14 +208,18 @@ pub struct Worker {
 impl Worker {
     /// Starts a worker for the kind `work` that runs a shell script.
     pub fn start(server: &str, directory: &Path, options: &str, script: &str) -> Worker {
+        Worker::running(server, directory, options, &["/bin/sh", "-c", script])
+    }
+
+    /// The same with any program.
+    pub fn running(server: &str, directory: &Path, options: &str, program: &[&str]) -> Worker {
         let mut command = Command::new(env!("CARGO_BIN_EXE_daybook"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DAYBOOK_")) {
             command.env_remove(name);
         }
         command.args(["work", "--kind", "work", "--server", &format!("http://{server}"), "--scratch"]);
-        command.arg(directory.join("scratch")).args(options.split_whitespace()).args(["--", "/bin/sh", "-c", script]);
-        command.current_dir(directory).env("DAYBOOK_TOKEN", "").env_remove("DAYBOOK_TOKEN");
-        let pipes = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.arg(directory.join("scratch")).args(options.split_whitespace()).arg("--").args(program);
+        let pipes = command.current_dir(directory).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = pipes.kill_on_drop(true).spawn().expect("the binary starts");
         let said = collect(child.stderr.take().expect("a pipe"));
         let printed = collect(child.stdout.take().expect("a pipe"));

@@ -290,19 +290,11 @@ async fn a_server_that_is_away_is_waited_for_and_that_is_said_once() {
 #[tokio::test]
 async fn a_program_that_cannot_be_started_pauses_the_worker() {
     let scene = Scene::set().await;
-    std::fs::remove_dir_all(scene.directory.path().join("scratch")).ok();
-    let worker = scene.worker("", "true");
-    let mut line = scene.fake.welcomed(1).await;
-    line.expect("ready").await;
-    drop(worker);
-    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_daybook"));
-    command.args(["work", "--kind", "work", "--server", &format!("http://{}", scene.fake.address), "--scratch"]);
-    command.arg(scene.directory.path().join("scratch")).args(["--", "no-such-program-at-all"]).kill_on_drop(true);
-    let _worker = command.spawn().expect("starts");
+    let _worker = Worker::running(&scene.fake.address, scene.directory.path(), "", &["no-such-program-at-all"]);
     let mut line = scene.fake.welcomed(1).await;
     assert_eq!(line.expect("ready").await["slots"], 1);
     line.give(0).await;
-    assert_eq!(line.expect("ready").await["slots"], 0, "before the job is given back");
+    assert_eq!(line.expect("ready").await["slots"], 0, "before the job has failed");
     assert_eq!(line.expect("fail").await["error"]["code"], "spawn_failed");
     assert_eq!(line.expect("ready").await["slots"], 1, "after a while it tries again");
 }

@@ -410,3 +410,147 @@ fn id_of(frame: &JobFrame) -> Option<JobId> {
     }
     serde_json::from_str::<WithId>(frame.job.as_str()).ok().map(|job| job.id)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::domain::json::Json;
+    use crate::sessions::frames::HandedLease;
+    use crate::workers::remote::news;
+
+    use super::*;
+
+    const JOB: &str = "01900000-0000-7000-8000-000000000001";
+
+    struct World {
+        board: Arc<Board>,
+        starting: mpsc::Receiver<Starting>,
+        heard: std::sync::mpsc::Receiver<News>,
+    }
+
+    fn world(concurrency: usize) -> World {
+        let (teller, heard) = news::channel();
+        let (board, starting) = Board::new(concurrency, Millis(1000), teller);
+        World { board, starting, heard }
+    }
+
+    fn job() -> JobId {
+        JOB.parse().expect("an id")
+    }
+
+    fn handed(token: &str) -> ServerFrame {
+        let lease = HandedLease { token: token.into(), expires_in_s: 30.0 };
+        let job = Json::of(&json!({"id": JOB, "kind": "work", "args": {}}));
+        ServerFrame::Job(Box::new(JobFrame { job, attempt: 1, items: Vec::new(), lease, checkpoint: None }))
+    }
+
+    impl World {
+        fn connect(&self) {
+            self.board.came_up(SessionId(uuid::Uuid::from_u128(1)), Epoch(uuid::Uuid::from_u128(2)));
+        }
+
+        /// The types of the frames that are sent until there is nothing more, with the pings between them.
+        fn sent(&self) -> Vec<String> {
+            let mut sent = Vec::new();
+            while let Some(next) = self.board.next() {
+                match next {
+                    Next::Ping(number) => sent.push(format!("ping {number}")),
+                    Next::Close => sent.push("close".to_owned()),
+                    Next::Text(text) => {
+                        let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+                        let frames = value.as_array().cloned().unwrap_or_else(|| vec![value]);
+                        let name = |frame: &serde_json::Value| frame["type"].as_str().expect("a type").to_owned();
+                        sent.extend(frames.iter().map(name));
+                    }
+                }
+            }
+            sent
+        }
+    }
+
+    #[test]
+    fn an_end_is_certain_when_two_pings_after_it_were_answered() {
+        let mut world = world(1);
+        world.connect();
+        world.board.hear(handed("t"));
+        assert_eq!((world.sent(), world.starting.try_recv().is_ok()), (vec!["ready".to_owned()], true));
+        world.board.end(job(), Call::Complete(None), true);
+        world.board.let_go(job());
+        assert_eq!(world.sent(), ["complete", "ping 1"]);
+        world.board.heard_pong(1);
+        assert_eq!(world.board.resume().expect("a session").leases.len(), 1, "it was read, but was it carried out?");
+        assert_eq!(world.sent(), ["ping 2"]);
+        world.board.heard_pong(2);
+        assert_eq!((world.board.resume().expect("a session").leases, world.sent()), (Vec::new(), Vec::new()));
+    }
+
+    #[test]
+    fn after_a_cut_nothing_is_said_of_jobs_before_it_is_known_which_are_lost() {
+        let mut world = world(1);
+        world.connect();
+        world.board.hear(handed("t"));
+        let starting = world.starting.try_recv().expect("a start");
+        world.board.went_down();
+        world.board.say(job(), vec![Call::Checkpoint(Json::of(&json!(1)))]);
+        world.connect();
+        assert_eq!(world.sent(), ["ready", "ping 1"]);
+        world.board.hear(ServerFrame::Lost { job_id: job() });
+        world.board.heard_pong(1);
+        assert_eq!(world.sent(), [] as [&str; 0]);
+        assert!(starting.status.borrow().is_over);
+        assert!(matches!(world.board.notices(job())[..], [ServerFrame::Lost { .. }]));
+        world.board.let_go(job());
+        assert_eq!(world.board.standing().borrow().jobs, 0);
+    }
+
+    #[test]
+    fn the_refs_of_different_programs_are_kept_apart_and_answered_as_their_own() {
+        let world = world(1);
+        world.connect();
+        world.board.hear(handed("t"));
+        let request = Json::of(&json!({"kind": "page", "args": {}}));
+        world.board.say(job(), vec![Call::Submit { reference: Some("mine".into()), request: request.clone() }]);
+        world.board.say(job(), vec![Call::Submit { reference: None, request }]);
+        assert_eq!(world.sent(), ["ready", "submit", "submit"]);
+        world.board.hear(ServerFrame::Submitted { reference: Some("1".into()), id: job() });
+        let own = ServerFrame::Submitted { reference: Some("mine".into()), id: job() };
+        assert_eq!(world.board.notices(job()), [own]);
+        world.board.went_down();
+        let notices = world.board.notices(job());
+        assert!(
+            matches!(&notices[..], [ServerFrame::Error(error)] if &*error.code == "connection_lost"),
+            "{notices:?}"
+        );
+    }
+
+    #[test]
+    fn the_same_job_again_waits_until_its_earlier_run_is_dead() {
+        let mut world = world(2);
+        world.connect();
+        world.board.hear(handed("first"));
+        assert!(world.starting.try_recv().is_ok());
+        world.board.hear(handed("second"));
+        assert!(world.starting.try_recv().is_err());
+        assert!(matches!(world.board.notices(job())[..], [ServerFrame::Lost { .. }]));
+        world.board.let_go(job());
+        let again = world.starting.try_recv().expect("a start");
+        assert_eq!(again.lease.token.reveal(), "second");
+    }
+
+    #[test]
+    fn a_worker_that_drains_takes_nothing_more_and_closes_when_all_is_told() {
+        let world = world(3);
+        world.connect();
+        assert_eq!(world.sent(), ["ready"]);
+        world.board.order(Order::Drain, "a test");
+        world.board.hear(handed("t"));
+        assert_eq!(world.sent(), ["ready", "release", "ping 1"]);
+        world.board.heard_pong(1);
+        assert_eq!(world.sent(), ["ping 2"]);
+        world.board.heard_pong(2);
+        assert_eq!(world.sent(), ["close"]);
+        let draining = News::Draining { reason: "a test", jobs: 0 };
+        assert_eq!(world.heard.try_iter().last(), Some(draining));
+    }
+}

@@ -95,9 +95,7 @@ impl Outbox {
 
     /// A `submit` was answered: it need not be said again.
     pub fn submitted(&mut self, reference: &str) {
-        self.retain(
-            |entry| !matches!(&entry.call, Call::Submit { reference: Some(own), .. } if **own == *reference),
-        );
+        self.retain(|entry| !matches!(&entry.call, Call::Submit { reference: Some(own), .. } if **own == *reference));
     }
 
     /// The connection is cut: what is not certain waits again. Gives the `ref`s of the children of which nobody knows
@@ -386,8 +384,12 @@ mod tests {
         assert!(outbox.has_room(false));
         let result = Json::of(&json!("x".repeat(1024 * 1024)));
         for number in 0..40 {
-            let report =
-                ItemReport { key: number.to_string().into(), state: ItemState::Completed, result: Some(result.clone()), error: None };
+            let report = ItemReport {
+                key: number.to_string().into(),
+                state: ItemState::Completed,
+                result: Some(result.clone()),
+                error: None,
+            };
             outbox.push(Call::Items(vec![report]), true);
         }
         assert!(!outbox.has_room(true), "items are not dropped, connection or not");

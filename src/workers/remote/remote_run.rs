@@ -117,7 +117,8 @@ impl Superior for RemoteRun {
 
     async fn overdue(&self) {
         let mut status = self.status.clone();
-        let by = status.wait_for(|status| status.must_end_by.is_some()).await.ok().and_then(|status| status.must_end_by);
+        let by =
+            status.wait_for(|status| status.must_end_by.is_some()).await.ok().and_then(|status| status.must_end_by);
         match by {
             // It is set once.
             Some(by) => tokio::time::sleep_until(by.into()).await,

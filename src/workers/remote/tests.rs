@@ -1,1 +1,0 @@
-//! The port between runs and whom they report to, with real programs.
