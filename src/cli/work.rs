@@ -36,7 +36,8 @@ fn spec(arguments: WorkArguments, server: &str, token: Option<String>) -> Result
         .map_err(|error| Failure::of_asker(format!("the current directory cannot be used: {error}")))?;
     Ok(WorkSpec {
         server: server.to_owned(),
-        token,
+        // An empty DAYBOOK_TOKEN is one that is not set.
+        token: token.filter(|token| !token.is_empty()),
         name: arguments.name.unwrap_or_else(name_of_machine),
         kinds: arguments.kinds,
         queues: (!arguments.queues.is_empty()).then_some(arguments.queues),

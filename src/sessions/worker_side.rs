@@ -100,6 +100,7 @@ fn in_parts(items: &[NewItem]) -> Vec<&[NewItem]> {
 }
 
 /// A frame while it is written. Values that pass through (args, results) are written as they are.
+#[derive(Default)]
 struct Text(String);
 
 impl Text {
@@ -133,12 +134,6 @@ impl Text {
     fn end(mut self) -> String {
         self.0.push('}');
         self.0
-    }
-}
-
-impl Default for Text {
-    fn default() -> Text {
-        Text(String::new())
     }
 }
 

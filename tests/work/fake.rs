@@ -144,18 +144,15 @@ impl Line {
     }
 
     /// The next frame of a type; those before it are passed over.
-    #[track_caller]
-    pub fn expect<'a>(&'a mut self, name: &'a str) -> impl Future<Output = Value> + 'a {
-        async move {
-            let mut before = Vec::new();
-            loop {
-                let frame = self.next().await;
-                let frame = frame.unwrap_or_else(|| panic!("{name} comes before the end, not only {before:?}"));
-                if frame["type"] == name {
-                    return frame;
-                }
-                before.push(frame);
+    pub async fn expect(&mut self, name: &str) -> Value {
+        let mut before = Vec::new();
+        loop {
+            let frame = self.next().await;
+            let frame = frame.unwrap_or_else(|| panic!("{name} comes before the end, not only {before:?}"));
+            if frame["type"] == name {
+                return frame;
             }
+            before.push(frame);
         }
     }
 

@@ -26,7 +26,9 @@ pub(crate) struct RemoteRun {
     board: Arc<Board>,
     uploads: Uploads,
     lease: LeaseRef,
-    frame: JobFrame,
+    attempt: u32,
+    /// Until it is handed over: args may be large.
+    frame: Mutex<Option<JobFrame>>,
     news: Arc<Notify>,
     status: watch::Receiver<Status>,
     begun: Instant,
@@ -38,11 +40,13 @@ const BOARD_LIVES: &str = "a job that runs is on the board";
 impl RemoteRun {
     pub fn new(board: Arc<Board>, uploads: Uploads, starting: Starting) -> RemoteRun {
         let Starting { frame, lease, news, status, .. } = starting;
-        RemoteRun { board, uploads, lease, frame, news, status, begun: Instant::now(), outcome: Mutex::default() }
+        let (attempt, begun, outcome) = (frame.attempt, Instant::now(), Mutex::default());
+        let frame = Mutex::new(Some(frame));
+        RemoteRun { board, uploads, lease, attempt, frame, news, status, begun, outcome }
     }
 
     pub fn grant(&self) -> Granted {
-        Granted { job: self.job(), attempt: self.frame.attempt, token: self.lease.token.clone() }
+        Granted { job: self.job(), attempt: self.attempt, token: self.lease.token.clone() }
     }
 
     fn job(&self) -> JobId {
@@ -100,7 +104,7 @@ pub(crate) fn kind_of(frame: &JobFrame) -> Option<KindName> {
 
 impl Superior for RemoteRun {
     async fn job_frame(&self) -> Result<JobFrame, String> {
-        Ok(self.frame.clone())
+        self.frame.lock().take().ok_or_else(|| "the job was handed over before".to_owned())
     }
 
     fn holds(&self) -> bool {

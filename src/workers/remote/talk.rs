@@ -185,7 +185,10 @@ async fn leave(mut sink: SplitSink<Line, Message>, mut stream: SplitStream<Line>
     let closing = async {
         // A server that is gone has nothing to be told.
         let _ = sink.send(Message::Close(Some(goodbye))).await;
-        while let Some(Ok(_)) = stream.next().await {}
+        // When it has answered, it has taken note.
+        while let Some(Ok(message)) = stream.next().await
+            && !message.is_close()
+        {}
     };
     let _ = timeout(CLOSE_MAX, closing).await;
     Ended::InOrder
