@@ -119,6 +119,20 @@ async fn what_a_run_leaves_is_sent_with_its_token_before_it_completes() {
 }
 
 #[tokio::test]
+async fn a_run_whose_file_comes_too_late_is_lost_and_has_not_failed() {
+    let scene = Scene::set().await;
+    let mut worker = scene.worker("", "printf made > $DAYBOOK_OUTPUT_DIR/a.txt");
+    let mut line = scene.fake.welcomed(1).await;
+    line.give(0).await;
+    scene.fake.answer("409 Conflict").await;
+    worker.said("ended for nothing").await;
+    worker.signal(Signal::SIGTERM);
+    while let Some(frame) = line.next().await {
+        assert!(frame["type"] != "fail" && frame["type"] != "complete", "{frame}");
+    }
+}
+
+#[tokio::test]
 async fn a_connection_cut_in_the_middle_of_a_frame_costs_no_work() {
     let scene = Scene::set().await;
     let mut worker = scene.worker("", GATE);

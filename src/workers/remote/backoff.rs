@@ -15,11 +15,12 @@ pub struct Backoff {
 
 impl Backoff {
     /// The wait before the next try: anything up to a limit that doubles from 0.5 s to 30 s. The jitter is full, so that
-    /// a thousand workers that lost the same server do not come back as one.
-    pub fn wait(&mut self, chance: u64) -> Millis {
+    /// a thousand workers that lost the same server do not come back as one. It is never longer than `most`: who holds
+    /// leases must be back before they end.
+    pub fn wait(&mut self, chance: u64, most: Millis) -> Millis {
         let doublings = self.failures.min(16);
         self.failures = self.failures.saturating_add(1);
-        let limit = WAIT_FIRST.0.saturating_mul(1 << doublings).min(WAIT_MAX.0);
+        let limit = WAIT_FIRST.0.saturating_mul(1 << doublings).min(WAIT_MAX.0).min(most.0);
         Millis(chance % (limit + 1))
     }
 
@@ -38,20 +39,25 @@ mod tests {
         let mut backoff = Backoff::default();
         let limits: Vec<u64> = [501, 1001, 2001, 4001, 8001, 16001, 30001, 30001]
             .into_iter()
-            .map(|chances| backoff.wait(chances - 1).0)
+            .map(|chances| backoff.wait(chances - 1, WAIT_MAX).0)
             .collect();
         assert_eq!(limits, [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000]);
     }
 
     #[test]
     fn the_jitter_is_full() {
-        assert_eq!(Backoff::default().wait(0), Millis(0));
+        assert_eq!(Backoff::default().wait(0, WAIT_MAX), Millis(0));
         for failures in 0..40 {
             for chance in [7, u64::MAX / 3, u64::MAX] {
-                let wait = Backoff { failures }.wait(chance);
+                let wait = Backoff { failures }.wait(chance, WAIT_MAX);
                 assert!(wait <= WAIT_MAX, "{wait:?}");
             }
         }
+    }
+
+    #[test]
+    fn who_must_be_back_soon_waits_no_longer() {
+        assert_eq!(Backoff { failures: 20 }.wait(20_000, Millis(2000)), Millis(20_000 % 2001));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::domain::time::Millis;
 use crate::sessions::calls::Call;
 use crate::sessions::frames::{CancelReason, JobFrame, LeaseRef, Resume, SLOTS_MAX, ServerFrame};
 use crate::sessions::worker_side::{PONG, write_call, write_ready};
+use crate::workers::remote::backoff::{WAIT_FIRST, WAIT_MAX};
 use crate::workers::remote::news::{News, Teller};
 use crate::workers::remote::posting::{Posting, Status};
 
@@ -81,6 +82,8 @@ struct State {
     /// Slots that wait because a program could not be started.
     paused: usize,
     session: Option<(SessionId, Epoch)>,
+    /// How long the server keeps a lease without a word.
+    lease: Millis,
     line: Line,
 }
 
@@ -124,8 +127,9 @@ impl Board {
     }
 
     /// The server has taken the worker.
-    pub fn came_up(&self, session: SessionId, epoch: Epoch) {
+    pub fn came_up(&self, session: SessionId, epoch: Epoch, lease: Millis) {
         let resumed = self.update(|state| {
+            state.lease = lease;
             let before = state.session.replace((session, epoch));
             let holds_nothing = state.postings.values().all(|posting| posting.is_over);
             state.line = Line { is_up: true, is_settled: holds_nothing, ..Line::default() };
@@ -146,6 +150,13 @@ impl Board {
                 }
             }
         });
+    }
+
+    /// How long the worker may wait before it tries to reach the server again: with jobs, a third of their leases.
+    pub fn may_be_away(&self) -> Millis {
+        let state = self.state.lock();
+        let third = Millis((state.lease.0 / 3).clamp(WAIT_FIRST.0, WAIT_MAX.0));
+        if state.postings.is_empty() { WAIT_MAX } else { third }
     }
 
     /// The worker shall do more than it was told so far.
@@ -447,7 +458,7 @@ mod tests {
 
     impl World {
         fn connect(&self) {
-            self.board.came_up(SessionId(uuid::Uuid::from_u128(1)), Epoch(uuid::Uuid::from_u128(2)));
+            self.board.came_up(SessionId(uuid::Uuid::from_u128(1)), Epoch(uuid::Uuid::from_u128(2)), Millis(30_000));
         }
 
         /// The types of the frames that are sent until there is nothing more, with the pings between them.

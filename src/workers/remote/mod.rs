@@ -222,7 +222,7 @@ async fn stay_connected(shop: &Shop, mut hello: Hello) -> Result<(), WorkError> 
                 why
             }
         };
-        let wait = backoff.wait(uuid::Uuid::new_v4().as_u64_pair().0);
+        let wait = backoff.wait(uuid::Uuid::new_v4().as_u64_pair().0, board.may_be_away());
         if told_at.is_none_or(|told_at| told_at.elapsed() >= TELL_EVERY) {
             told_at = Some(Instant::now());
             board.teller.tell(News::Reconnecting { reason: why, in_s: wait.as_secs() });

@@ -17,7 +17,7 @@ use crate::sessions::ports::LogLine;
 use crate::workers::remote::board::{Board, Starting};
 use crate::workers::remote::news::{News, Outcome};
 use crate::workers::remote::posting::Status;
-use crate::workers::remote::upload::{Upload, Uploads};
+use crate::workers::remote::upload::{NotKept, Upload, Uploads};
 use crate::workers::run::error;
 use crate::workers::superior::Superior;
 
@@ -149,10 +149,17 @@ impl Superior for RemoteRun {
     }
 
     async fn keep_file(&self, name: String, path: PathBuf) -> Result<(), String> {
+        let shown = name.clone();
         let upload = Upload { job: self.job(), token: self.lease.token.clone(), name, path };
         tokio::select! {
             why = self.must_end() => Err(why.to_owned()),
-            sent = self.uploads.send(upload) => sent,
+            sent = self.uploads.send(upload) => sent.map_err(|why| match why {
+                NotKept::LeaseLost => {
+                    self.board.lose(self.job(), "the server takes no files of it any more");
+                    "the lease of the job is lost".to_owned()
+                }
+                NotKept::Refused(why) => format!("the output file {shown:?} could not be kept: {why}"),
+            }),
         }
     }
 

@@ -6,10 +6,12 @@ use std::time::Duration;
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Message};
 
+use crate::domain::time::Millis;
 use crate::sessions::frames::{FrameError, Hello, ServerFrame};
 use crate::sessions::worker_side::{read_server_frames, write_hello};
 use crate::workers::remote::board::{Board, Next};
@@ -21,8 +23,9 @@ const WELCOME_MAX: Duration = Duration::from_secs(10);
 const CLOSE_MAX: Duration = Duration::from_secs(5);
 /// How long a message may take to be written.
 const WRITE_MAX: Duration = Duration::from_secs(30);
-/// How often it is found out what the server has certainly heard, when nobody waits to know.
-const PING_EVERY: Duration = Duration::from_secs(1);
+/// How often it is found out what the server has certainly heard, when nobody waits to know. Log lines of about twice
+/// that time may stand twice in a job's log when the connection is cut.
+const PING_EVERY: Duration = Duration::from_millis(200);
 /// The connection is given up when nothing was heard for so many of the server's pings.
 const SILENCE_PINGS: f64 = 2.5;
 /// The shortest silence that is too long.
@@ -69,7 +72,9 @@ async fn introduce(
     while welcome.is_none() {
         for frame in hear(stream).await? {
             match frame {
-                Ok(ServerFrame::Welcome { session, epoch, ping_s, .. }) => welcome = Some((session, epoch, ping_s)),
+                Ok(ServerFrame::Welcome { session, epoch, lease_s, ping_s }) => {
+                    welcome = Some((session, epoch, lease_s, ping_s));
+                }
                 Ok(ServerFrame::Error(error)) if welcome.is_none() && error.job_id.is_none() => {
                     return Err(refused_hello(&error.code, &error.detail));
                 }
@@ -77,8 +82,8 @@ async fn introduce(
             }
         }
     }
-    let (session, epoch, ping_s) = welcome.expect("the loop ends with a welcome");
-    board.came_up(session, epoch);
+    let (session, epoch, lease_s, ping_s) = welcome.expect("the loop ends with a welcome");
+    board.came_up(session, epoch, Millis((lease_s.max(0.0) * 1000.0) as u64));
     take_in(before, board)?;
     Ok(Duration::try_from_secs_f64(ping_s * SILENCE_PINGS).unwrap_or(Duration::MAX).max(SILENCE_MIN))
 }
@@ -197,6 +202,7 @@ async fn leave(mut sink: SplitSink<Line, Message>, mut stream: SplitStream<Line>
 fn broken(error: tungstenite::Error) -> LineError {
     LineError::Passing(match error {
         tungstenite::Error::Io(error) => format!("the connection broke: {error}"),
+        tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => "the connection broke".to_owned(),
         tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => {
             "the server closed the connection".to_owned()
         }

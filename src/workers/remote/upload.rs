@@ -9,11 +9,14 @@ use std::time::Duration;
 use ureq::Agent;
 
 use crate::domain::id::{JobId, LeaseToken};
+use crate::domain::time::Millis;
 use crate::workers::remote::backoff::Backoff;
 
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// How long the server may take to answer when it has the whole file.
 const ANSWER_MAX: Duration = Duration::from_secs(70);
+/// The longest wait before a file is tried again: its program has ended, and its job waits for nothing else.
+const TRY_EVERY_MAX: Millis = Millis::from_secs(5);
 /// How much of a refusal is shown, in bytes.
 const REFUSAL_BYTES_MAX: u64 = 64 * 1024;
 
@@ -36,11 +39,21 @@ pub(crate) struct Uploads {
 }
 
 /// Why a file was not sent.
+#[derive(Debug)]
 enum Trouble {
     /// It may go better in a while.
     Passing(String),
     /// It will not.
-    Final(String),
+    Final(NotKept),
+}
+
+/// Why a file is not kept.
+#[derive(Debug)]
+pub(crate) enum NotKept {
+    /// The lease of its job is gone.
+    LeaseLost,
+    /// The server does not take it, or it cannot be read.
+    Refused(String),
 }
 
 impl Uploads {
@@ -58,19 +71,17 @@ impl Uploads {
     }
 
     /// Sends a file, however often it takes. Dropping the future gives up.
-    pub async fn send(&self, upload: Upload) -> Result<(), String> {
+    pub async fn send(&self, upload: Upload) -> Result<(), NotKept> {
         let mut backoff = Backoff::default();
         loop {
             let (uploads, one) = (self.clone(), upload.clone());
             let sent = tokio::task::spawn_blocking(move || uploads.send_once(&one)).await;
             match sent.expect("sending a file does not panic") {
                 Ok(()) => return Ok(()),
-                Err(Trouble::Final(why)) => {
-                    return Err(format!("the output file {:?} could not be kept: {why}", upload.name));
-                }
+                Err(Trouble::Final(why)) => return Err(why),
                 Err(Trouble::Passing(why)) => {
                     tracing::warn!(job = %upload.job, "an output file was not sent yet: {why}");
-                    let wait = backoff.wait(uuid::Uuid::new_v4().as_u64_pair().0);
+                    let wait = backoff.wait(uuid::Uuid::new_v4().as_u64_pair().0, TRY_EVERY_MAX);
                     tokio::time::sleep(Duration::from_millis(wait.0)).await;
                 }
             }
@@ -79,7 +90,8 @@ impl Uploads {
 
     fn send_once(&self, upload: &Upload) -> Result<(), Trouble> {
         let Upload { job, token, name, path } = upload;
-        let file = File::open(path).map_err(|error| Trouble::Final(format!("it could not be read: {error}")))?;
+        let refused = |why| Trouble::Final(NotKept::Refused(why));
+        let file = File::open(path).map_err(|error| refused(format!("it could not be read: {error}")))?;
         let media_type = mime_guess::from_path(name).first_or_octet_stream();
         let url = format!("{}/api/jobs/{job}/files/{}", self.server, escaped(name));
         let request = self.agent.put(url).content_type(media_type.as_ref()).header("Lease-Token", token.reveal());
@@ -96,7 +108,8 @@ impl Uploads {
         let said = format!("{status}: {}", detail_of(&body));
         match status.as_u16() {
             429 | 500 | 502..=504 => Err(Trouble::Passing(said)),
-            _ => Err(Trouble::Final(said)),
+            409 => Err(Trouble::Final(NotKept::LeaseLost)),
+            _ => Err(refused(said)),
         }
     }
 }
