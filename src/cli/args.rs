@@ -32,14 +32,16 @@ while it replays ends with an error on stderr and exit code 1. All logging goes 
 
 /// What `work` does with its program, and how it ends.
 const WORK_HELP: &str = "\
-COMMAND is started for each job, without a shell, as a [kinds.X.run] section with mode = \"command\" does:
-one line of standard input is the job; stdout may speak frames (progress, item, add_items, submit,
-checkpoint), and its last line, if it is JSON, is the result; all else is the job's log; what it leaves in
-$DAYBOOK_OUTPUT_DIR becomes the job's files. Exit 0 completes the job, another status fails the attempt.
+COMMAND is started for each job, without a shell, as a [kinds.X.run] section with mode = \"command\"
+does: one line of standard input is the job; stdout may speak frames (progress, item, add_items,
+submit, checkpoint), and its last line, if it is JSON, is the result; all else is the job's log; what
+it leaves in $DAYBOOK_OUTPUT_DIR becomes the job's files. Exit 0 completes the job, another status
+fails the attempt.
 
-A connection that breaks is opened again for as long as it takes; what runs goes on meanwhile. SIGTERM or
-Ctrl-C: no more jobs, and the worker goes when what runs has ended. A second one stops what runs and
-gives it back. Exit 0 when it left in order, 1 when the server does not want it or could not be told.
+A connection that breaks is opened again for as long as it takes; what runs goes on meanwhile.
+SIGTERM or Ctrl-C: no more jobs, and the worker goes when what runs has ended. A second one stops
+what runs and gives it back. Exit 0 when it left in order, 1 when the server does not want it or
+could not be told.
 
   daybook work --kind resize --concurrency 2 -- python3 resize.py";
 
@@ -331,6 +333,24 @@ mod tests {
     #[test]
     fn the_shapes_do_not_contradict_each_other() {
         <Arguments as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn work_takes_kinds_and_everything_after_the_dashes_as_the_program() {
+        let Command::Work(work) = parsed("daybook work --kind a --kind b --grace 1m -- sh -c --kind").command else {
+            panic!("it is work")
+        };
+        assert_eq!((work.kinds.len(), work.concurrency, work.grace), (2, 1, 60.0));
+        assert_eq!(work.command, ["sh", "-c", "--kind"]);
+        for line in [
+            "daybook work -- true",
+            "daybook work --kind a",
+            "daybook work --kind a true",
+            "daybook work --kind a --concurrency 0 -- true",
+            "daybook work --kind a --grace -1 -- true",
+        ] {
+            refused(line);
+        }
     }
 
     #[test]

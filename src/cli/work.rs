@@ -86,6 +86,7 @@ fn say(news: &News, named: &str, console: &mut Console) {
             let why = detail.as_ref().map(|detail| format!(": {}", printable(detail))).unwrap_or_default();
             format!("job {job_id} {how} after {}{why}", span((took_s * 1000.0) as u64))
         }
+        News::Draining { reason, jobs: 0 } => format!("no more jobs are taken ({reason})"),
         News::Draining { reason, jobs } => {
             format!("no more jobs are taken ({reason}); {jobs} are still at work, a signal stops them")
         }

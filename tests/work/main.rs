@@ -250,6 +250,20 @@ async fn a_second_signal_stops_what_runs_and_gives_it_back() {
 }
 
 #[tokio::test]
+async fn a_drain_that_takes_too_long_stops_what_runs() {
+    let scene = Scene::set().await;
+    let mut worker = scene.worker("--drain-timeout 0.2 --grace 0.2", &format!("trap '' TERM; {GATE}"));
+    let mut line = scene.fake.welcomed(1).await;
+    line.give(0).await;
+    line.logged("at the gate").await;
+    worker.signal(Signal::SIGTERM);
+    worker.said("told 1 jobs to stop (the drain took too long)").await;
+    assert_eq!(line.expect("release").await["job_id"], JOBS[0]);
+    assert_eq!(line.expect("close").await["code"], 1000);
+    assert!(worker.ended().await.0.success());
+}
+
+#[tokio::test]
 async fn the_server_may_ask_a_worker_to_finish_or_to_stop_at_once() {
     let scene = Scene::set().await;
     let worker = scene.worker("", GATE);
