@@ -84,7 +84,7 @@ const ROOMS: [(&str, &[&str]); 22] = [
 ];
 
 /// A name from outside, and the beginnings of the paths below `src/` where it may stand.
-const CONFINED: [(&str, &[&str]); 24] = [
+const CONFINED: [(&str, &[&str]); 25] = [
     ("croner", &["schedules/"]),
     ("sled", &["storage/"]),
     ("warp", &["api/"]),
@@ -104,7 +104,9 @@ const CONFINED: [(&str, &[&str]); 24] = [
     ("clap", &["cli/", "main.rs"]),
     ("clap_complete", &["cli/", "main.rs"]),
     ("anyhow", &["cli/", "main.rs"]),
-    ("ureq", &["cli/"]),
+    // A remote worker is a client: it sends output files, and speaks the WebSocket of workers.
+    ("ureq", &["cli/", "workers/remote/"]),
+    ("tokio_tungstenite", &["api/", "workers/remote/"]),
     ("indicatif", &["cli/"]),
     ("axum", &[]),
     ("actix_web", &[]),

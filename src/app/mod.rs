@@ -9,6 +9,7 @@ mod chores;
 pub mod data;
 mod reload;
 pub mod verify;
+pub mod work;
 
 use std::io::Write;
 use std::net::SocketAddr;

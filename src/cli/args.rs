@@ -34,6 +34,21 @@ directory is locked and the log was looked at and found sound. From then on requ
 it is done. A server that refuses to start before that prints no such line; one that finds damage only \
 while it replays ends with an error on stderr and exit code 1. All logging goes to stderr.";
 
+/// What `work` does with its program, and how it ends.
+const WORK_HELP: &str = "\
+COMMAND is started for each job, without a shell, as a [kinds.X.run] section with mode = \"command\"
+does: one line of standard input is the job; stdout may speak frames (progress, item, add_items,
+submit, checkpoint), and its last line, if it is JSON, is the result; all else is the job's log; what
+it leaves in $DAYBOOK_OUTPUT_DIR becomes the job's files. Exit 0 completes the job, another status
+fails the attempt.
+
+A connection that breaks is opened again for as long as it takes; what runs goes on meanwhile.
+SIGTERM or Ctrl-C: no more jobs, and the worker goes when what runs has ended. A second one stops
+what runs and gives it back. Exit 0 when it left in order, 1 when the server does not want it or
+could not be told.
+
+  daybook work --kind resize --concurrency 2 -- python3 resize.py";
+
 /// A durable job service: submit a job, watch it run, and never lose it.
 #[derive(Debug, Parser)]
 #[command(name = "daybook", version, max_term_width = 100, after_help = EXIT_CODES)]
@@ -82,6 +97,9 @@ pub enum Command {
     Schedules(SchedulesArguments),
     /// List the workers and what each runs.
     Workers,
+    /// Run a program for each job of a server, on this machine or any other.
+    #[command(after_help = WORK_HELP)]
+    Work(Box<WorkArguments>),
     /// Say how the server is.
     Status,
     /// Check every file of a server that is not running, and whether the fold of its log equals the views.
@@ -240,6 +258,34 @@ pub struct LogsArguments {
 }
 
 #[derive(Debug, Args)]
+pub struct WorkArguments {
+    /// A kind of jobs to run; may be given again.
+    #[arg(long = "kind", value_name = "KIND", required = true)]
+    pub kinds: Vec<KindName>,
+    /// Take jobs from this queue only; may be given again [default: every queue].
+    #[arg(long = "queue", value_name = "QUEUE")]
+    pub queues: Vec<QueueName>,
+    /// How many jobs to run at once.
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub concurrency: u32,
+    /// What to call this worker in lists [default: the machine and the process].
+    #[arg(long, value_parser = worker_name_of)]
+    pub name: Option<String>,
+    /// When the worker is stopped: how long after SIGTERM the program is killed.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds_of)]
+    pub grace: f64,
+    /// How long a drain may take before what runs is stopped and given back [default: as long as it takes].
+    #[arg(long, value_name = "SECONDS", value_parser = seconds_of)]
+    pub drain_timeout: Option<f64>,
+    /// Where runs leave their output files until they are sent [default: a directory of yours in the temporary one].
+    #[arg(long, value_name = "DIR")]
+    pub scratch: Option<PathBuf>,
+    /// The program and its arguments, after `--`.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
 pub struct QueuesArguments {
     #[command(subcommand)]
     pub command: Option<QueuesCommand>,
@@ -262,6 +308,11 @@ pub enum QueuesCommand {
         #[arg(value_name = "QUEUE")]
         queue: QueueName,
     },
+}
+
+fn worker_name_of(text: &str) -> Result<String, String> {
+    let fits = (1..=128).contains(&text.len());
+    fits.then(|| text.to_owned()).ok_or_else(|| "a worker's name has 1 to 128 bytes".into())
 }
 
 fn time_of(text: &str) -> Result<Timestamp, String> {
@@ -293,6 +344,24 @@ mod tests {
     #[test]
     fn the_shapes_do_not_contradict_each_other() {
         <Arguments as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn work_takes_kinds_and_everything_after_the_dashes_as_the_program() {
+        let Command::Work(work) = parsed("daybook work --kind a --kind b --grace 1m -- sh -c --kind").command else {
+            panic!("it is work")
+        };
+        assert_eq!((work.kinds.len(), work.concurrency, work.grace), (2, 1, 60.0));
+        assert_eq!(work.command, ["sh", "-c", "--kind"]);
+        for line in [
+            "daybook work -- true",
+            "daybook work --kind a",
+            "daybook work --kind a true",
+            "daybook work --kind a --concurrency 0 -- true",
+            "daybook work --kind a --grace -1 -- true",
+        ] {
+            refused(line);
+        }
     }
 
     #[test]

@@ -29,6 +29,7 @@ mod verify;
 mod wait;
 mod why;
 mod words;
+mod work;
 mod workers;
 
 use std::ffi::OsString;
@@ -82,6 +83,7 @@ fn dispatch(arguments: Arguments, console: &mut Console) -> Result<(), Stop> {
         Command::Queues(arguments) => queues::run(&mut asked, arguments),
         Command::Schedules(arguments) => schedules::run(&mut asked, arguments),
         Command::Workers => workers::run(&mut asked),
+        Command::Work(arguments) => work::run(&mut asked, *arguments, connection.token),
         Command::Status => status::run(&mut asked),
     }
 }

@@ -142,7 +142,7 @@ pub enum ServerFrame {
 }
 
 /// A job with everything that a worker needs to run it.
-#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobFrame {
     /// The whole job, as `GET /api/jobs/{id}` shows it.
     #[schemars(with = "JobBody")]
@@ -160,7 +160,7 @@ pub struct JobFrame {
 }
 
 /// One item to do.
-#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct HandedItem {
     /// What names the item within its job.
     #[schemars(length(min = 1, max = ITEM_KEY_BYTES_MAX))]
@@ -170,7 +170,7 @@ pub struct HandedItem {
 }
 
 /// The lease that comes with a job.
-#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct HandedLease {
     /// The secret that proves it; send it with every frame about the job.
     pub token: Arc<str>,

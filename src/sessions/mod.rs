@@ -24,6 +24,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 pub mod troubles;
+pub mod worker_side;
 
 pub use carry::End;
 pub use handover::HandoverError;

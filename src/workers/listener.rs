@@ -5,30 +5,29 @@ use std::sync::Arc;
 
 use crate::domain::job::JobError;
 use crate::domain::json::Json;
-use crate::sessions::Session;
 use crate::sessions::calls::Call;
 use crate::sessions::drive::Outbox;
-use crate::sessions::frames::{ErrorFrame, JobCall, LeaseRef, ServerFrame};
+use crate::sessions::frames::{ErrorFrame, ServerFrame};
 use crate::sessions::ports::{LogLine, LogStream};
 use crate::workers::output::{CommandLine, sort_command_line};
 use crate::workers::stdio::Printed;
+use crate::workers::superior::Superior;
 
 /// How much of a last line stands in an error's message, in bytes.
 const LAST_WORDS_BYTES_MAX: usize = 1024;
 
 /// What listens to one child.
-pub(crate) struct Listener<'a> {
-    session: &'a Session,
-    lease: LeaseRef,
+pub(crate) struct Listener<'a, S> {
+    superior: &'a S,
     outbox: Outbox,
     /// JSON that is the result if no other line follows, or why it cannot be, with the line that it was.
     candidate: Option<(Result<Json, JobError>, LogLine)>,
     last_words: Option<Arc<str>>,
 }
 
-impl<'a> Listener<'a> {
-    pub fn new(session: &'a Session, lease: LeaseRef, outbox: Outbox) -> Listener<'a> {
-        Listener { session, lease, outbox, candidate: None, last_words: None }
+impl<'a, S: Superior> Listener<'a, S> {
+    pub fn new(superior: &'a S, outbox: Outbox) -> Listener<'a, S> {
+        Listener { superior, outbox, candidate: None, last_words: None }
     }
 
     /// Carries out what was printed, and answers.
@@ -46,13 +45,11 @@ impl<'a> Listener<'a> {
         }
         let Said { lines, mut calls, errors } = said;
         // What a child prints after its lease has gone is of no interest, and each line would be evidence of it.
-        if self.session.holds(self.lease.job_id) {
+        if self.superior.holds() {
             calls.insert(0, Call::Log(lines));
         }
-        let lease = &self.lease;
-        let calls = calls.into_iter().map(|call| JobCall { lease: lease.clone(), call }).collect();
         let mut answers: Vec<ServerFrame> = errors.into_iter().map(ServerFrame::Error).collect();
-        answers.extend(self.session.receive(calls).await);
+        answers.extend(self.superior.receive(calls).await);
         self.answer(answers);
     }
 
@@ -70,8 +67,8 @@ impl<'a> Listener<'a> {
         if has_ended_well && result.is_ok() {
             return result.map(Some);
         }
-        if self.session.holds(self.lease.job_id) {
-            self.session.note(self.lease.job_id, vec![line]).await;
+        if self.superior.holds() {
+            self.superior.note(vec![line]).await;
         }
         if has_ended_well { result.map(Some) } else { Ok(None) }
     }
@@ -107,7 +104,7 @@ impl<'a> Listener<'a> {
     }
 
     /// Sends answers. A program that does not read its standard input loses them and nothing else.
-    fn answer(&self, answers: Vec<ServerFrame>) {
+    pub fn answer(&self, answers: Vec<ServerFrame>) {
         for answer in answers {
             let _ = self.outbox.try_send(answer);
         }

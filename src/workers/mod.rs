@@ -13,11 +13,14 @@ pub mod orphans;
 pub mod output;
 pub mod proc_table;
 pub mod process;
+pub mod remote;
 pub mod restart;
+mod run;
 mod session_mode;
 mod session_source;
 pub mod slot;
 pub mod stdio;
+mod superior;
 pub mod supervisor;
 #[cfg(test)]
 mod tests;

@@ -74,6 +74,26 @@ impl LiveGroups {
         fs::rename(&draft, &path)?;
         Ok(RecordedGroup { path })
     }
+
+    /// The same, off the runtime's threads. Without a record only the parent-death signal ends the child, so a failure
+    /// is told and nothing more.
+    pub async fn record_or_warn(&self, group: u32, kind: &KindName) -> Option<RecordedGroup> {
+        let (groups, kind_too) = (self.clone(), kind.clone());
+        let recorded = tokio::task::spawn_blocking(move || groups.record(group, &kind_too)).await;
+        match recorded.expect("writing a record does not panic") {
+            Ok(record) => Some(record),
+            Err(error) => {
+                tracing::warn!(%kind, %error, "a child was not written down");
+                None
+            }
+        }
+    }
+
+    /// The same records for children whose environment names another epoch.
+    #[must_use]
+    pub fn with_epoch(&self, epoch: Epoch) -> LiveGroups {
+        LiveGroups { epoch, ..self.clone() }
+    }
 }
 
 impl Drop for RecordedGroup {

@@ -18,6 +18,7 @@ use crate::sessions::troubles::Trouble;
 use crate::sessions::{Session, Sessions};
 use crate::workers::orphans::{EPOCH_VARIABLE, LiveGroups, RecordedGroup};
 use crate::workers::process::{Launcher, Program};
+use crate::workers::run::Bench;
 
 /// How one kind is run by child processes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,17 +149,19 @@ impl Slot {
         Program { argv: run.command.clone(), dir: run.directory.clone(), env }
     }
 
-    /// Writes down that a group lives, so that it is found after a kill of the server. Without it only the
-    /// parent-death signal ends the child, so a failure is told and nothing more.
-    pub async fn record(&self, group: u32) -> Option<RecordedGroup> {
-        let (groups, kind) = (self.workshop.groups.clone(), self.spec.kind.clone());
-        let recorded = tokio::task::spawn_blocking(move || groups.record(group, &kind)).await;
-        match recorded.expect("writing a record does not panic") {
-            Ok(record) => Some(record),
-            Err(error) => {
-                tracing::warn!(kind = %self.spec.kind, %error, "a child was not written down");
-                None
-            }
+    /// What its runs are started with.
+    pub fn bench(&self) -> Bench {
+        Bench {
+            launcher: self.workshop.launcher.clone(),
+            groups: self.workshop.groups.clone(),
+            scratch: self.workshop.scratch.clone(),
+            kind: self.spec.kind.clone(),
+            program: self.program(Vec::new()),
         }
+    }
+
+    /// Writes down that a group lives.
+    pub async fn record(&self, group: u32) -> Option<RecordedGroup> {
+        self.workshop.groups.record_or_warn(group, &self.spec.kind).await
     }
 }

@@ -1,6 +1,7 @@
 //! Workers over the real engine with real children: shell and Python scripts in a directory of their own.
 
 mod command;
+mod port;
 mod session;
 
 use std::collections::BTreeMap;
