@@ -5,14 +5,14 @@ use std::sync::Arc;
 use futures::FutureExt;
 
 use crate::clock::{Clock, ManualClock};
-use crate::domain::command::{Answer, Command, JoinWorker, LeaseProof, NewJob, Retry, Start, StartEpoch, Submit};
+use crate::domain::command::{Answer, Command, JoinWorker, LeaseProof, Retry, StartEpoch, Submit};
 use crate::domain::event::{Actor, Event, Record};
 use crate::domain::id::{Epoch, JobId, LeaseToken, Seq, SessionId};
 use crate::domain::job::{JobError, Progress, StateName, WorkerPlace};
 use crate::domain::json::Json;
 use crate::domain::queue::Limits;
 use crate::domain::refusal::Refusal;
-use crate::domain::retry::Policy;
+use crate::domain::testing::a_job;
 use crate::domain::time::{Millis, Timestamp};
 use crate::engine::recovery::recover;
 use crate::engine::{Condition, Engine, Granted, Handle, Parts, SubmitError};
@@ -71,7 +71,7 @@ impl World {
     }
 
     async fn submit(&self) -> JobId {
-        let submit = Submit { jobs: vec![new_job()], idempotency: None, parent: None };
+        let submit = Submit { jobs: vec![a_job()], idempotency: None, parent: None };
         let receipt = self.handle().submit(Command::Submit(submit), Actor::CLIENT).await.unwrap();
         match receipt.answer {
             Answer::Submitted { jobs, .. } => jobs[0],
@@ -111,22 +111,6 @@ impl World {
 
     fn types(&self) -> Vec<&'static str> {
         self.records().iter().map(|record| record.event.type_name()).collect()
-    }
-}
-
-fn new_job() -> NewJob {
-    NewJob {
-        kind: "resize".parse().unwrap(),
-        args: Json::from_checked("{}"),
-        queue: "default".parse().unwrap(),
-        priority: 0,
-        policy: Policy::default(),
-        start: Start::Now,
-        tags: Vec::new(),
-        unique_key: None,
-        parent_id: None,
-        depends_on: Vec::new(),
-        items: Vec::new(),
     }
 }
 
@@ -301,7 +285,7 @@ async fn after_a_failed_append_nothing_is_done_and_everybody_is_told() {
     let world = World::new();
     world.submit().await;
     world.store.break_writes();
-    let submit = Submit { jobs: vec![new_job()], idempotency: None, parent: None };
+    let submit = Submit { jobs: vec![a_job()], idempotency: None, parent: None };
     for _ in 0..3 {
         let outcome = world.handle().submit(Command::Submit(submit.clone()), Actor::CLIENT).await;
         assert!(matches!(outcome, Err(SubmitError::Halted { .. })), "{outcome:?}");
@@ -317,7 +301,7 @@ async fn too_little_disk_refuses_new_work_and_lets_running_work_end() {
     world.submit().await;
     let granted = world.claim().await;
     world.handle().set_storage_low(Some((10, 20)));
-    let submit = Submit { jobs: vec![new_job()], idempotency: None, parent: None };
+    let submit = Submit { jobs: vec![a_job()], idempotency: None, parent: None };
     let outcome = world.handle().submit(Command::Submit(submit), Actor::CLIENT).await;
     assert!(matches!(outcome, Err(SubmitError::StorageLow { free: 10, min: 20 })), "{outcome:?}");
     world.complete(&granted).await.unwrap();

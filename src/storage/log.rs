@@ -16,7 +16,7 @@ use crate::storage::reader::Shared;
 use crate::storage::segment::Segment;
 use crate::storage::segments::Slot;
 use crate::storage::sync;
-use crate::storage::writer::{LastPage, Submission, Task, Writer, failed, segment_failed};
+use crate::storage::writer::{LastPage, Stored, Submission, Task, Writer, failed, segment_failed};
 
 /// How many submissions may be in flight: one is being synced, one waits in sled's buffer.
 const IN_FLIGHT_MAX: usize = 2;
@@ -32,7 +32,7 @@ pub struct SledLog {
     in_flight: usize,
     failed: bool,
     tasks: Option<SyncSender<Task>>,
-    answers: Receiver<Result<Seq, AppendError>>,
+    answers: Receiver<Result<Stored, AppendError>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -121,9 +121,9 @@ impl EventLog for SledLog {
             };
         }
         match self.answers.recv() {
-            Ok(Ok(last)) => {
+            Ok(Ok(stored)) => {
                 self.in_flight -= 1;
-                Ok(last)
+                Ok(stored.last)
             }
             Ok(Err(error)) => Err(self.halted(error)),
             Err(_) => Err(self.halted(AppendError::Halted)),

@@ -43,6 +43,14 @@ pub struct LastPage {
     pub hash: PageHash,
 }
 
+/// A submission is durable.
+pub struct Stored {
+    pub last: Seq,
+    /// What readers need no more. To drop that takes a while, and the next submission waits for the writer: the one who
+    /// is answered does it.
+    pub _outdated: Vec<Outdated>,
+}
+
 /// What the writer is asked to do.
 pub enum Task {
     /// Make records durable that are in the buffer of the active segment.
@@ -77,7 +85,7 @@ pub struct Writer {
 
 impl Writer {
     /// Works until it is asked to close, or the submitting half is dropped, or something fails.
-    pub fn run(mut self, tasks: &Receiver<Task>, answers: &SyncSender<Result<Seq, AppendError>>) {
+    pub fn run(mut self, tasks: &Receiver<Task>, answers: &SyncSender<Result<Stored, AppendError>>) {
         if let Err(error) = self.work(tasks, answers) {
             // The disk may be full: whether the ballast could be removed changes nothing about the answer.
             let _ = self.ballast.give_up();
@@ -89,15 +97,14 @@ impl Writer {
     fn work(
         &mut self,
         tasks: &Receiver<Task>,
-        answers: &SyncSender<Result<Seq, AppendError>>,
+        answers: &SyncSender<Result<Stored, AppendError>>,
     ) -> Result<(), AppendError> {
         loop {
             match self.next_task(tasks) {
                 Ok(Task::Store(submission)) => {
-                    let (last, outdated) = self.store(submission)?;
+                    let stored = self.store(submission)?;
                     // Whoever dropped the log does not want to hear the answer.
-                    let _ = answers.send(Ok(last));
-                    drop(outdated);
+                    let _ = answers.send(Ok(stored));
                 }
                 Ok(Task::Roll { first, begun }) => {
                     let slot = self.roll(first)?;
@@ -126,8 +133,8 @@ impl Writer {
         }
     }
 
-    /// Makes a submission durable. Gives its last seq, and what readers need no more: to drop that takes a while.
-    fn store(&mut self, submission: Submission) -> Result<(Seq, Vec<Outdated>), AppendError> {
+    /// Makes a submission durable.
+    fn store(&mut self, submission: Submission) -> Result<Stored, AppendError> {
         let Submission { records, bytes, last_page, end, syncs_before } = submission;
         self.mark_open()?;
         let flushed = self.active.active(|segment| segment.flush(syncs_before));
@@ -137,7 +144,7 @@ impl Writer {
         let LastPage { first: last_page, hash } = last_page;
         self.head = Head { last, last_page, hash, segment: self.active.first, ..self.head };
         self.write_head()?;
-        Ok((last, self.shared.publish(records, bytes, last)))
+        Ok(Stored { last, _outdated: self.shared.publish(records, bytes, last) })
     }
 
     /// Begins a new segment, and has the old one sealed.
