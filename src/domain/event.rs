@@ -149,6 +149,8 @@ events! {
     WorkerLeft = "worker.left",
     /// All that a job waited for is completed; now it waits for its time.
     JobScheduled = "job.scheduled",
+    /// A worker came back with the token of a running job: another session holds its lease.
+    JobAdopted = "job.adopted",
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -201,6 +203,16 @@ pub struct JobScheduled {
     pub job: JobId,
     /// When it will be queued.
     pub scheduled_at: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct JobAdopted {
+    /// The job that the event is about.
+    pub job: JobId,
+    /// The session that holds the lease from now on; token, attempt and timeout stay as they were.
+    pub session: SessionId,
+    /// The name of its worker.
+    pub worker: Arc<str>,
 }
 
 /// Why a job became `queued`.
@@ -512,6 +524,7 @@ impl Event {
             Event::JobRetried(data) => Some(data.job),
             Event::JobAmended(data) => Some(data.job),
             Event::JobLateResult(data) => Some(data.job),
+            Event::JobAdopted(data) => Some(data.job),
             Event::EpochStarted(_) | Event::QueuePaused(_) | Event::QueueResumed(_) => None,
             Event::WorkerJoined(_) | Event::WorkerLeft(_) => None,
         }
@@ -519,10 +532,11 @@ impl Event {
 }
 
 impl Event {
-    /// The actor that the event itself names: a job is started by the worker that takes it, whoever caused the deal.
+    /// The actor that the event itself names: a job is started or adopted by the worker that takes it, whoever asked.
     pub fn own_actor(&self) -> Option<Actor> {
         match self {
             Event::JobStarted(data) => Some(Actor::worker(data.session)),
+            Event::JobAdopted(data) => Some(Actor::worker(data.session)),
             _ => None,
         }
     }

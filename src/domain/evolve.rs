@@ -65,7 +65,8 @@ pub fn evolve(state: &mut State, record: &Record) -> Option<Arc<Job>> {
         | Event::JobCompleted(_)
         | Event::JobFailed(_)
         | Event::JobCancelled(_)
-        | Event::JobAmended(_) => Some(change_job(state, record)),
+        | Event::JobAmended(_)
+        | Event::JobAdopted(_) => Some(change_job(state, record)),
     }
 }
 
@@ -240,6 +241,11 @@ fn change(job: &mut Job, record: &Record, finish: FinishOrdinal) {
             job.state = JobState::Cancelled(ending(at, Some(data.reason), finish));
         }
         Event::JobAmended(data) => amend(job, data),
+        Event::JobAdopted(data) => {
+            let JobState::Running(run) = &mut job.state else { unreachable!("only a running job is adopted") };
+            let lease = &mut Arc::make_mut(run).lease;
+            (lease.session, lease.worker) = (data.session, data.worker.clone());
+        }
         Event::JobLateResult(_) => {
             let extras = job.extras_mut();
             extras.late = extras.late.saturating_add(1);

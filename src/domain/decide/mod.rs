@@ -111,6 +111,7 @@ pub fn decide(state: &State, ctx: &mut Context<'_>, command: Command) -> Decisio
         Command::ResumeQueue { queue } => queue::resume(state, queue),
         Command::JoinWorker(join) => session::join(join),
         Command::LeaveWorker { session, cause } => session::leave(state, session, cause).into(),
+        Command::Adopt { session, proofs } => session::adopt(state, session, &proofs).into(),
         Command::Tick => tick::tick(state, ctx),
         Command::Settle => tick::settle(state, ctx),
     }

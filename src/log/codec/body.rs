@@ -57,6 +57,7 @@ types! {
     21 = WorkerJoined,
     22 = WorkerLeft,
     23 = JobScheduled,
+    27 = JobAdopted,
 }
 
 /// Appends an event's body to `out`.

@@ -217,5 +217,6 @@ fn events() -> Vec<Event> {
         joined().into(),
         WorkerLeft { session: session(), cause: WorkerLeftCause::ConnectionLost }.into(),
         JobScheduled { job, scheduled_at: later }.into(),
+        JobAdopted { job, session: session(), worker: "crane-1".into() }.into(),
     ]
 }
