@@ -224,8 +224,11 @@ impl Session {
             return self.lose(due.expired, LossCause::LeaseExpired).await.is_ok();
         };
         let jobs = self.live_leases().len();
-        self.warn(cause_of(cause), jobs);
-        self.leave(cause).await.is_ok_and(|()| true)
+        let left = self.leave(cause).await;
+        if left.is_ok() {
+            self.warn(cause_of(cause), jobs);
+        }
+        left.is_ok() || matches!(left, Err(SubmitError::Refused(_)))
     }
 
     /// Ends leases without a word of the worker, and tells of it in one line.
@@ -233,13 +236,15 @@ impl Session {
         if jobs.is_empty() {
             return Ok(());
         }
-        self.warn(cause_of_loss(cause), jobs.len());
+        let count = jobs.len();
         self.sync_logs(jobs.clone()).await;
         let asked = jobs.iter().map(|&job| self.ask(Command::Lose(Lose { job, session: self.id(), cause })));
         let answers = join_all(asked).await;
         // The answer came after the views: whatever becomes of the job is known there.
         jobs.into_iter().for_each(|job| self.look_at(job));
-        answers.into_iter().try_for_each(|answer| answer.map(drop))
+        answers.into_iter().try_for_each(|answer| answer.map(drop))?;
+        self.warn(cause_of_loss(cause), count);
+        Ok(())
     }
 
     fn warn(&self, cause: &str, jobs: usize) {

@@ -27,6 +27,9 @@ use crate::sessions::troubles::Troubles;
 /// How often pictures of ended jobs are looked through.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
+/// The most sessions at a time; a worker from elsewhere that comes on top is asked for patience.
+pub const SESSIONS_MAX: usize = 20_000;
+
 /// What every worker is told about time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
@@ -100,6 +103,9 @@ impl Sessions {
         joining: Joining,
         presence: Presence,
     ) -> Result<Arc<Session>, SubmitError> {
+        if joining.place == WorkerPlace::Remote && self.live.lock().len() >= SESSIONS_MAX {
+            return Err(SubmitError::Overloaded);
+        }
         let session = Arc::new(Session::new(self, joining, presence));
         // It is listed first, so that it is looked for from the moment on at which it is in the log.
         self.live.lock().insert(session.id(), session.clone());
@@ -107,6 +113,7 @@ impl Sessions {
             self.forget(session.id());
             return Err(error);
         }
+        session.desk.lock().leaving = Leaving::No;
         session.beat();
         session.set_alarm(&session.desk.lock());
         Ok(session)

@@ -34,8 +34,7 @@ pub struct Connected {
 
 /// The place of a connection in its session. Dropped, the worker has a grace to come back.
 pub struct Attachment {
-    session: Arc<Session>,
-    number: u64,
+    counted: Counted,
     latest: watch::Receiver<u64>,
     _line: OwnedMutexGuard<()>,
 }
@@ -54,29 +53,22 @@ impl Attachment {
             number
         };
         session.sessions.connections.send_modify(|count| *count += 1);
-        // Should the wait be given up, the guard detaches again.
+        // Should the wait be given up, this detaches again.
         let counted = Counted { session: session.clone(), number };
         let line = session.line.clone().lock_owned().await;
-        std::mem::forget(counted);
-        Attachment { session: session.clone(), number, latest: session.connection.subscribe(), _line: line }
+        Attachment { counted, latest: session.connection.subscribe(), _line: line }
     }
 
     /// Waits until another connection has taken the place.
     pub async fn replaced(&mut self) {
-        let number = self.number;
+        let number = self.counted.number;
         if self.latest.wait_for(|latest| *latest != number).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 }
 
-impl Drop for Attachment {
-    fn drop(&mut self) {
-        drop(Counted { session: self.session.clone(), number: self.number });
-    }
-}
-
-/// Counts a connection until it is gone.
+/// Counts a connection until it is gone; then its session is detached, unless another has taken its place.
 struct Counted {
     session: Arc<Session>,
     number: u64,

@@ -80,7 +80,7 @@ pub(crate) struct Desk {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Leaving {
     No,
-    /// Its end is on its way to the core.
+    /// Its end is on its way to the core, or its beginning is: nobody may speak for it.
     Yes,
     /// The core did not take its end, for this cause: it is to be asked again.
     Again(WorkerLeftCause),
@@ -110,7 +110,7 @@ impl Session {
         let desk = Desk {
             holdings: Holdings::new(id, matches!(presence, Presence::Calls { .. })),
             presence,
-            leaving: Leaving::No,
+            leaving: Leaving::Yes,
             slots: 0,
             mode: WorkerState::Run,
             told_mode: WorkerState::Run,

@@ -1,8 +1,10 @@
 //! Black-box tests: the built binary, asked over real HTTP. Every answer is held against the server's own description.
 
 mod batches;
+mod clients;
 mod edges;
 mod jobs;
+mod remote;
 mod restart;
 mod shapes;
 mod streams;

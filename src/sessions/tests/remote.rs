@@ -150,6 +150,21 @@ async fn a_worker_that_comes_back_too_late_gets_a_new_session_and_hears_what_it_
 }
 
 #[tokio::test]
+async fn a_worker_that_takes_other_kinds_now_gets_a_new_session_and_keeps_its_leases() {
+    let world = world(LONG, LONG).await;
+    let (connected, held) = holding(&world, 1).await;
+    let session = connected.session.id();
+    drop(connected);
+    let kinds = Some(vec!["other".parse().unwrap()]);
+    let hello = Hello { kinds, ..hello(resume(session, &[&held[0]])) };
+    let back = world.sessions.connect(hello).await.unwrap();
+    assert_ne!(back.session.id(), session);
+    assert_eq!((back.lost, back.session.held_jobs()), (vec![], vec![held[0].job]));
+    back.session.end_run(&lease(&held[0]), End::Complete(None)).await.unwrap();
+    assert_eq!(world.until_ended(held[0].job).await.lost_count, 0);
+}
+
+#[tokio::test]
 async fn a_stranger_without_a_token_resumes_nothing() {
     let world = world(LONG, LONG).await;
     let (connected, held) = holding(&world, 1).await;
