@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::cli::words::seconds_of;
-use crate::domain::id::{JobId, KindName, QueueName};
+use crate::domain::id::{JobId, KindName, QueueName, SessionId};
 use crate::domain::job::StateName;
 use crate::domain::time::Timestamp;
 
@@ -74,8 +74,8 @@ pub enum Command {
     },
     /// List the queues; pause and resume them.
     Queues(QueuesArguments),
-    /// List the workers and what each runs.
-    Workers,
+    /// List the workers and what each runs, let one rest or go.
+    Workers(WorkersArguments),
     /// Say how the server is.
     Status,
     /// Check every file of a server that is not running, and whether the fold of its log equals the views.
@@ -237,6 +237,28 @@ pub struct LogsArguments {
 pub struct QueuesArguments {
     #[command(subcommand)]
     pub command: Option<QueuesCommand>,
+}
+
+#[derive(Debug, Args)]
+pub struct WorkersArguments {
+    #[command(subcommand)]
+    pub command: Option<WorkersCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum WorkersCommand {
+    /// List the workers.
+    Ls,
+    /// Let a worker finish what it holds and take no more.
+    Quiet {
+        #[arg(value_name = "SESSION")]
+        session: SessionId,
+    },
+    /// Tell a worker to give back what it holds and to go.
+    Terminate {
+        #[arg(value_name = "SESSION")]
+        session: SessionId,
+    },
 }
 
 #[derive(Debug, Subcommand)]

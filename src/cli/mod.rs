@@ -79,7 +79,7 @@ fn dispatch(arguments: Arguments, console: &mut Console) -> Result<(), Stop> {
         Command::Logs(arguments) => logs::run(&mut asked, &arguments),
         Command::Why { id } => why::run(&mut asked, id),
         Command::Queues(arguments) => queues::run(&mut asked, arguments),
-        Command::Workers => workers::run(&mut asked),
+        Command::Workers(arguments) => workers::run(&mut asked, arguments),
         Command::Status => status::run(&mut asked),
     }
 }
