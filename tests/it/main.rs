@@ -1,6 +1,7 @@
 //! Black-box tests: the built binary, asked over real HTTP. Every answer is held against the server's own description.
 
 mod batches;
+mod churn;
 mod clients;
 mod edges;
 mod jobs;

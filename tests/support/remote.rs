@@ -124,9 +124,8 @@ impl Socket {
     /// The code with which the server closes. Whatever comes before is passed over.
     pub fn close_code(&mut self) -> u16 {
         loop {
-            match self.socket.read().expect("the server closes in order") {
-                Message::Close(close) => return close.expect("with a code").code.into(),
-                _ => {}
+            if let Message::Close(close) = self.socket.read().expect("the server closes in order") {
+                return close.expect("with a code").code.into();
             }
         }
     }
