@@ -11,13 +11,11 @@ use crate::domain::time::Millis;
 use crate::kinds::fields::{Fields, Zero};
 use crate::kinds::problem::below;
 use crate::sessions::Joining;
-use crate::sessions::frames::{LeaseRef, NAME_BYTES_MAX, NAMES_MAX, SLOTS_MAX};
+use crate::sessions::frames::{LEASES_NAMED_MAX, LeaseRef, NAME_BYTES_MAX, NAMES_MAX, SLOTS_MAX};
 use crate::sessions::resume::NAMELESS;
 
 /// The longest that a claim may wait for jobs, in seconds.
 pub const WAIT_S_MAX: f64 = 50.0;
-/// The most leases that one heartbeat names: those of a full session, and those of the one before it.
-pub const LEASES_NAMED_MAX: usize = 2 * SLOTS_MAX as usize;
 /// The most bytes of a token that is looked at.
 const TOKEN_BYTES_MAX: usize = 256;
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::domain::id::{JobId, LeaseToken, Seq, SessionId};
+use crate::domain::id::{JobId, LeaseToken, Seq, SessionId, TokenHash};
 use crate::domain::job::{Job, Progress, RunEnd};
 use crate::domain::time::Millis;
 use crate::engine::Granted;
@@ -181,7 +181,12 @@ impl Holdings {
 
     /// The worker named a job that it holds. Says whether it does.
     pub fn renew(&mut self, job: JobId, token: &LeaseToken, now: Instant) -> bool {
-        let held = self.jobs.get_mut(&job).filter(|held| held.token == *token && held.standing == Standing::Live);
+        self.renew_proved(job, token.hash(), now)
+    }
+
+    /// The same, of a token that is known by its hash.
+    pub fn renew_proved(&mut self, job: JobId, token: TokenHash, now: Instant) -> bool {
+        let held = self.jobs.get_mut(&job).filter(|held| held.standing == Standing::Live && held.token.hash() == token);
         held.map(|held| held.renewed_at = now).is_some()
     }
 

@@ -6,11 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::command::LeaseProof;
 use crate::domain::event::{Actor, QueuedCause};
 use crate::domain::id::{JobId, SessionId};
 use crate::domain::job::WorkerPlace;
 use crate::engine::{Granted, SubmitError};
-use crate::sessions::carry::End;
+use crate::sessions::carry::{End, proof};
 use crate::sessions::frames::LeaseRef;
 use crate::sessions::presence::Presence;
 use crate::sessions::registry::Sessions;
@@ -137,6 +138,14 @@ impl Session {
 }
 
 impl Sessions {
+    /// A worker elsewhere was heard: it proved one of its leases, which goes on. Gives its session, if it is live.
+    pub fn hear_from(&self, session: SessionId, proof: LeaseProof) -> Option<Arc<Session>> {
+        let session = self.get(session).filter(|session| session.is_elsewhere())?;
+        session.beat();
+        session.desk.lock().holdings.renew_proved(proof.job, proof.token, now());
+        Some(session)
+    }
+
     /// Who speaks with the token of a lease: the session that holds it, which is heard by that; or somebody whom only the
     /// token proves, because the session is of the server before, watches a child process, or has ended.
     pub fn speaker(self: &Arc<Sessions>, lease: &LeaseRef) -> Arc<Session> {
@@ -146,9 +155,7 @@ impl Sessions {
             let run = job.run().filter(|run| run.lease.token == ours).map(|run| run.lease.session);
             run.or_else(|| job.last_run().filter(|run| run.token == ours).map(|run| run.session))
         });
-        if let Some(session) = holder.and_then(|id| self.get(id)).filter(|session| session.is_elsewhere()) {
-            session.beat();
-            session.desk.lock().holdings.renew(lease.job_id, &lease.token, now());
+        if let Some(session) = holder.and_then(|id| self.hear_from(id, proof(lease))) {
             return session;
         }
         let id = holder.unwrap_or(SessionId(uuid::Uuid::nil()));

@@ -187,6 +187,8 @@ fn a_connection_that_drops_for_good_loses_its_job_and_the_timeline_says_why() {
     let expected = json!({"attempt": 1, "cause": "connection_lost", "counted": true});
     assert_eq!(data_of(&server, &lease.job, "job.attempt_lost"), [expected]);
     assert_eq!(status(&server, &session).0, 401);
+    let line = server.until_said("a worker was lost");
+    assert!(line.contains("WARN") && line.contains("jobs=1") && line.contains("connection_lost"), "{line}");
     let mut back = Socket::resume(&server, "far", &session, &[&lease]);
     assert_ne!(back.session, session);
     assert_eq!(back.hear("lost")["job_id"], json!(lease.job));
@@ -209,8 +211,9 @@ fn a_worker_that_says_nothing_for_a_lease_loses_its_job() {
     lease.call(&server, "complete", &json!({})).refused(409, "lease_lost");
     caller.beat(&[]).refused(404, "session_not_found");
     // Over a WebSocket as well, whose worker hangs and answers no ping.
-    let (_hanging, lease) = on_socket(&server);
+    let (mut hanging, lease) = on_socket(&server);
     until(&server, &lease.job, |job| job["lost_count"].as_u64() >= Some(1));
+    assert_eq!(hanging.close_code(), 4012);
 }
 
 #[test]

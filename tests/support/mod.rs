@@ -76,6 +76,16 @@ impl TestServer {
         TestServer { own, ..TestServer::in_directory(&directory) }
     }
 
+    /// Waits until it has said something on stderr, and gives that line.
+    pub fn until_said(&self, words: &str) -> String {
+        loop {
+            if let Some(line) = self.server.said_so_far().lines().find(|line| line.contains(words)) {
+                return line.to_owned();
+            }
+            std::thread::yield_now();
+        }
+    }
+
     /// Asks it to end.
     pub fn terminate(&self) {
         self.server.signal(Signal::SIGTERM);
