@@ -123,7 +123,10 @@ pub fn routes() -> Vec<Route> {
             .fails(SESSION_ERRORS),
         Route::new(Method::POST, "/api/workers/{session}/terminate", terminate)
             .named("terminate_worker", "Tells a worker to stop")
-            .explained("It gets no more jobs and is told to give back what it holds, and to go.")
+            .explained(
+                "It gets no more jobs and is told to give back what it holds, and to go. A child process that stays is ended \
+                 after the `grace_s` of its kind, and started again.",
+            )
             .answers::<WorkerRow>(200, "The worker as it is now.")
             .fails(SESSION_ERRORS),
         Route::new(Method::POST, "/api/claim", claim)

@@ -62,6 +62,8 @@ struct Status {
     held: usize,
     /// When a worker that was told to stop, and did not, may be ended.
     must_end_by: Option<Instant>,
+    /// Whether it shall go.
+    goes: bool,
 }
 
 /// What changes while a session lives.
@@ -259,6 +261,11 @@ impl Session {
         self.status.subscribe().wait_for(|status| status.held == 0).await.expect(ALIVE);
     }
 
+    /// Waits until the worker shall go.
+    pub async fn told_to_go(&self) {
+        self.status.subscribe().wait_for(|status| status.goes).await.expect(ALIVE);
+    }
+
     /// How many runs the worker has brought to their end.
     pub fn runs_ended(&self) -> u64 {
         self.desk.lock().runs_ended
@@ -389,7 +396,8 @@ impl Session {
             WorkerState::Run => desk.slots.saturating_sub(held),
             WorkerState::Quiet | WorkerState::Terminate => 0,
         };
-        let status = Status { free, held, must_end_by: desk.holdings.must_end_by() };
+        let goes = desk.mode == WorkerState::Terminate;
+        let status = Status { free, held, must_end_by: desk.holdings.must_end_by(), goes };
         self.status.send_if_modified(|published| std::mem::replace(published, status) != status);
     }
 }
