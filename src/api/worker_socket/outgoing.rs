@@ -66,13 +66,15 @@ pub struct Outgoing<'a> {
 /// Sends until it is told to close, or cannot send any more.
 pub async fn write(mut sink: Sink, mut outgoing: Outgoing<'_>) -> WriteEnd {
     let mut pings = Pings::new(outgoing.ping_every);
-    let mut has_frames = true;
+    // Whoever has not been welcomed is not asked whether he is there.
+    let (mut has_frames, mut has_spoken) = (true, false);
     loop {
         tokio::select! {
             biased;
             frame = outgoing.frames.recv(), if has_frames => match frame {
                 None => has_frames = false,
                 Some(frame) => {
+                    has_spoken = true;
                     let text = joined(frame, &mut outgoing.frames);
                     if let Err(end) = send(&mut sink, Message::text(text), outgoing.meter).await {
                         return end;
@@ -82,7 +84,7 @@ pub async fn write(mut sink: Sink, mut outgoing: Outgoing<'_>) -> WriteEnd {
             close = asked(&mut outgoing.close) => {
                 return close_with(&mut sink, close, outgoing.meter).await;
             }
-            () = sleep_until(pings.next) => {
+            () = sleep_until(pings.next), if has_spoken => {
                 let text = written(&ServerFrame::Ping);
                 if let Err(end) = send(&mut sink, Message::text(text), outgoing.meter).await {
                     return end;
