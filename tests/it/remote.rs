@@ -1,6 +1,8 @@
 //! Workers elsewhere, over both transports: what they can say, and what becomes of their jobs when they, their connections
 //! or the server go away. Spans are fractions of a second where something must end, and long where nothing may.
 
+use std::io::Write;
+
 use serde_json::{Value, json};
 
 use crate::support::TestServer;
@@ -214,6 +216,24 @@ fn a_worker_that_says_nothing_for_a_lease_loses_its_job() {
     let (mut hanging, lease) = on_socket(&server);
     until(&server, &lease.job, |job| job["lost_count"].as_u64() >= Some(1));
     assert_eq!(hanging.close_code(), 4012);
+}
+
+#[test]
+fn a_claim_whose_client_hangs_up_claims_nothing_any_more() {
+    let server = TestServer::with_config("lease_s = 0.3\n");
+    let caller = Caller::register(&server, "far", 1);
+    let body = json!({"session": caller.session, "wait_s": 50}).to_string();
+    let head = format!("POST /api/claim HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {}\r\n\r\n", body.len());
+    let mut stream = std::net::TcpStream::connect(server.address()).expect("it listens");
+    stream.write_all((head + &body).as_bytes()).expect("it reads");
+    drop(stream);
+    // An open claim would keep its session alive.
+    while status(&server, &caller.session).0 == 200 {
+        std::thread::yield_now();
+    }
+    let id = submit(&server);
+    assert_eq!(Caller::register(&server, "far", 1).job().job, id);
+    assert_eq!(job(&server, &id)["lost_count"], 0);
 }
 
 #[test]
