@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use hyper::upgrade::OnUpgrade;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::http::header::{
     ACCEPT, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap,
-    HeaderName, HeaderValue, ORIGIN, TRANSFER_ENCODING, VARY, X_CONTENT_TYPE_OPTIONS,
+    HeaderName, HeaderValue, ORIGIN, TRANSFER_ENCODING, UPGRADE, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use warp::http::{Method, StatusCode};
 use warp::reply::Response;
@@ -54,6 +55,7 @@ struct Arrived {
     query: String,
     headers: HeaderMap,
     body: Body,
+    upgrade: Option<OnUpgrade>,
 }
 
 impl Arrived {
@@ -111,10 +113,11 @@ impl Door {
             .and(query)
             .and(warp::header::headers_cloned())
             .and(warp::body::stream())
-            .then(move |method, path: warp::path::FullPath, query, headers, body| {
+            .and(warp::ext::optional::<OnUpgrade>())
+            .then(move |method, path: warp::path::FullPath, query, headers, body, upgrade| {
                 let door = self.clone();
                 let path = path.as_str().to_owned();
-                let arrived = Arrived { method, path, query, headers, body: Body::new(body_stream(body)) };
+                let arrived = Arrived { method, path, query, headers, body: Body::new(body_stream(body)), upgrade };
                 async move { door.answer(arrived).await }
             })
             .boxed()
@@ -164,7 +167,9 @@ impl Door {
 
     async fn dispatch(&self, arrived: Arrived, verdict: Verdict) -> (&'static str, Result<Response, ApiError>) {
         let preflight = arrived.method == Method::OPTIONS;
-        let changes = !preflight && arrived.method != Method::GET && arrived.method != Method::HEAD;
+        let reads = arrived.method == Method::GET || arrived.method == Method::HEAD;
+        // Over a connection that is made into another, anything may be asked.
+        let changes = !preflight && (!reads || arrived.headers.contains_key(UPGRADE));
         if (changes || preflight) && verdict == Verdict::Foreign {
             return (NO_ROUTE, Err(forbidden(&arrived.headers)));
         }
@@ -184,7 +189,8 @@ impl Door {
         arrived: Arrived,
     ) -> Result<Response, ApiError> {
         let query = Query::parse(&arrived.query, route.parameters)?;
-        let request = Request::new(params, query, arrived.headers, arrived.body);
+        let request =
+            Request { upgrade: arrived.upgrade, ..Request::new(params, query, arrived.headers, arrived.body) };
         let handler = match &route.handler {
             Handler::Always(handler) => return Ok(handler(self, &request)),
             Handler::Ready(handler) => handler,

@@ -10,7 +10,7 @@ use warp::http::header::{ACCEPT, ALLOW, CONTENT_RANGE, HeaderName, HeaderValue};
 use crate::domain::id::JobId;
 use crate::domain::refusal::Refusal;
 use crate::engine::SubmitError;
-use crate::kinds::problem::{Problem, Problems, below};
+use crate::kinds::problem::{PROBLEMS_MAX, Problem, Problems, below};
 use crate::kinds::request::RequestError;
 use crate::log::ReadError;
 use crate::views::ViewError;
@@ -36,6 +36,7 @@ const fn hinted(code: &'static str, status: u16, title: &'static str, hint: &'st
 /// All codes.
 pub const TABLE: &[Meaning] = &[
     hinted("invalid_json", 400, "the body is not JSON", "send a JSON object as the body"),
+    plain("unknown_subprotocol", 400, "the WebSocket offers only subprotocols that are not spoken here"),
     plain("invalid_query", 400, "a query parameter is wrong or unknown"),
     hinted(
         "forbidden_origin",
@@ -47,8 +48,13 @@ pub const TABLE: &[Meaning] = &[
     plain("job_not_found", 404, "there is no such job"),
     plain("kind_not_found", 404, "there is no such kind in the configuration"),
     plain("queue_not_found", 404, "there is no such queue"),
-    plain("session_not_found", 404, "there is no such session"),
     hinted("schedule_not_found", 404, "there is no such schedule", "GET /api/schedules lists the schedules"),
+    hinted(
+        "session_not_found",
+        404,
+        "there is no such session",
+        "GET /api/workers lists the sessions; a worker registers again and names its old tokens in a heartbeat",
+    ),
     plain("file_not_found", 404, "the job has no such file"),
     plain("preview_not_found", 404, "the job has no preview picture"),
     plain("method_not_allowed", 405, "this method is not for this path"),
@@ -80,6 +86,7 @@ pub const TABLE: &[Meaning] = &[
         "send the header Content-Type: application/json",
     ),
     plain("range_not_satisfiable", 416, "the file does not have this range"),
+    hinted("upgrade_required", 426, "this path speaks WebSocket", "connect to it as ws://…/api/worker"),
     plain("invalid_request", 422, "a field is wrong, missing or unknown"),
     plain("invalid_args", 422, "the args do not fit the schema of the kind"),
     hinted("unknown_kind", 422, "this server does not take this kind", "GET /api/kinds lists the kinds"),
@@ -229,6 +236,13 @@ impl ApiError {
             job_id: self.job_id,
             errors: &self.errors,
         }
+    }
+
+    /// Names what is wrong with the request, pointer by pointer.
+    pub fn about(mut self, problems: impl IntoIterator<Item = (String, impl ToString)>) -> ApiError {
+        let problem = |(pointer, message): (String, _)| Problem { pointer, message: ToString::to_string(&message) };
+        self.errors.extend(problems.into_iter().take(PROBLEMS_MAX).map(problem));
+        self
     }
 
     fn with_header(mut self, name: HeaderName, value: &str) -> ApiError {

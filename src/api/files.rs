@@ -19,7 +19,7 @@ use crate::api::context::ApiContext;
 use crate::api::error::ApiError;
 use crate::api::request::{BodyStream, Request, too_large};
 use crate::api::route::{Content, Route};
-use crate::api::{range, reply};
+use crate::api::{lease, range, reply};
 use crate::domain::command::{Command, LeaseProof};
 use crate::domain::event::{Actor, LateCall};
 use crate::domain::id::JobId;
@@ -212,6 +212,8 @@ async fn upload(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, 
     let name = checked_name(request.param("name"))?;
     let missing = || ApiError::new("lease_lost", "send the Lease-Token of the worker that holds the job");
     let proof = LeaseProof { job: id, token: request.lease_token().ok_or_else(missing)? };
+    // Whoever holds it is heard; one who does not is refused below, and that is noted.
+    drop(lease::find(&ctx, proof.token));
     ctx.handle.submit(Command::CheckLease { proof, call: LateCall::File }, Actor::CLIENT).await?;
     if request.declared_length().is_some_and(|length| length > FILE_BYTES_MAX as u64) {
         return Err(too_large(FILE_BYTES_MAX));

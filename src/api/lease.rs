@@ -15,5 +15,7 @@ pub fn find(ctx: &ApiContext, token: TokenHash) -> Result<(LeaseProof, Actor), A
     let held = job.as_ref().and_then(|job| job.run().map(|run| (job.id, run.lease.session)));
     let (job, session) =
         held.ok_or_else(|| ApiError::new("lease_lost", "the Lease-Token does not hold the lease of any job"))?;
-    Ok((LeaseProof { job, token }, Actor::worker(session)))
+    let proof = LeaseProof { job, token };
+    ctx.sessions.hear_from(session, proof);
+    Ok((proof, Actor::worker(session)))
 }

@@ -1,4 +1,4 @@
-//! HTTP: turns requests into commands and queries, and what comes back into answers. The only place that says `warp`.
+//! HTTP and WebSocket: turns requests into commands and queries, and what comes back into answers. The only place that says `warp`.
 //!
 //! A handler does four things: extract, convert, submit, render. What is allowed is decided in `domain`, what a request
 //! means in `kinds`, what a list shows in `views`. [`door::Door`] is the way of every request, [`route`] the table of
@@ -37,6 +37,9 @@ pub mod system;
 #[cfg(test)]
 mod tests;
 pub mod why;
+pub mod worker_calls;
+mod worker_requests;
+pub mod worker_socket;
 pub mod workers;
 
 use crate::api::context::Identity;
@@ -60,6 +63,8 @@ fn routes() -> Vec<Route> {
         ("queues", queues::routes()),
         ("workers", workers::routes()),
         ("schedules", schedules::routes()),
+        ("workers", worker_calls::routes()),
+        ("workers", worker_socket::routes()),
         ("kinds", kinds::routes()),
         ("system", system::routes()),
         ("pages", pages::routes()),

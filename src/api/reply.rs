@@ -35,6 +35,13 @@ pub fn read(seq: Seq, value: &impl Serialize) -> Response {
     as_of(seq, json(StatusCode::OK, value))
 }
 
+/// It is done, and there is nothing to tell.
+pub fn nothing() -> Response {
+    let mut response = with_type(StatusCode::NO_CONTENT, "text/plain", "");
+    response.headers_mut().remove(CONTENT_TYPE);
+    response
+}
+
 /// Says as of which seq an answer was read.
 pub fn as_of(seq: Seq, mut response: Response) -> Response {
     response.headers_mut().insert(DAYBOOK_SEQ, HeaderValue::from(seq.0));

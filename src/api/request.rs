@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use futures::{Stream, StreamExt};
+use hyper::upgrade::OnUpgrade;
 use parking_lot::Mutex;
 use warp::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap};
 
@@ -35,7 +36,9 @@ pub struct Request {
     pub params: Vec<(&'static str, String)>,
     pub query: Query,
     pub headers: HeaderMap,
-    body: Body,
+    /// The connection itself, for who makes another of it.
+    pub upgrade: Option<OnUpgrade>,
+    pub(in crate::api) body: Body,
 }
 
 /// A body until somebody begins to read it. The door keeps a share, to see whether anybody has.
@@ -67,7 +70,7 @@ impl Body {
 impl Request {
     /// Puts a request together.
     pub fn new(params: Vec<(&'static str, String)>, query: Query, headers: HeaderMap, body: Body) -> Request {
-        Request { params, query, headers, body }
+        Request { params, query, headers, upgrade: None, body }
     }
 
     /// A part of the path.

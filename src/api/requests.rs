@@ -147,7 +147,7 @@ pub fn action(text: &str) -> Result<ActionRequest, ApiError> {
 }
 
 /// Reads an object with `read`; any problem makes it an error.
-fn read<T>(text: &str, read: impl FnOnce(&mut Fields) -> T) -> Result<T, ApiError> {
+pub fn read<T>(text: &str, read: impl FnOnce(&mut Fields) -> T) -> Result<T, ApiError> {
     let raw = raw_json(text)?;
     let mut problems = Problems::default();
     let value = Fields::open(raw, "", &mut problems).map(|mut fields| {

@@ -1,19 +1,25 @@
-//! Workers: the sessions that are live, and what each runs. The log knows who came and who holds what; when a worker was
-//! last heard of, only its session knows.
+//! Workers: the sessions that are live, what each runs, and how a worker over plain HTTP comes, claims, beats and goes.
+//! The log knows who came and who holds what; when a worker was last heard of, only its session knows.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use warp::http::Method;
+use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 
 use crate::api::context::ApiContext;
 use crate::api::error::ApiError;
 use crate::api::request::Request;
-use crate::api::route::Route;
-use crate::api::{paging, reply};
-use crate::domain::id::{Epoch, Seq};
+use crate::api::route::{Content, Route};
+use crate::api::worker_requests::{ClaimRequest, HeartbeatRequest, RegisterRequest};
+use crate::api::{paging, reply, worker_requests};
+use crate::domain::event::WorkerLeftCause;
+use crate::domain::id::{Epoch, JobId, Seq, SessionId};
+use crate::sessions::Session;
+use crate::sessions::drive::frame_of;
+use crate::sessions::frames::{JobFrame, ServerFrame};
 use crate::sessions::troubles::Trouble;
-use crate::views::row::WorkerRow;
+use crate::views::row::{WorkerRow, WorkerState};
 
 /// The workers.
 #[derive(serde::Serialize, schemars::JsonSchema)]
@@ -30,6 +36,66 @@ struct WorkerList {
     epoch: Epoch,
 }
 
+/// What a worker that registered has to know.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+struct Registered {
+    /// Its session: it names it in every claim and heartbeat.
+    session: SessionId,
+    /// This run of the server.
+    epoch: Epoch,
+    /// Seconds after which a lease ends that no heartbeat names.
+    #[schemars(range(min = 0))]
+    lease_s: f64,
+    /// Seconds between two heartbeats.
+    #[schemars(range(min = 0))]
+    beat_s: f64,
+}
+
+/// The jobs that a claim was granted.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+struct ClaimAnswer {
+    /// At least one.
+    #[schemars(with = "Vec<HandedJob>")]
+    jobs: Vec<ServerFrame>,
+}
+
+/// A job to run, as over every transport.
+#[derive(schemars::JsonSchema)]
+#[schemars(rename = "HandedJob")]
+#[allow(dead_code, reason = "it describes what another type writes")]
+struct HandedJob {
+    /// Always `job`.
+    r#type: String,
+    #[schemars(flatten)]
+    frame: JobFrame,
+}
+
+/// What has become of what the worker holds, and what it shall do.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+struct Beaten {
+    /// The named leases that hold, for another lease's length.
+    extended: Vec<JobId>,
+    /// The named jobs that shall stop: release or fail them. Those whose time was over are in `lost` as well.
+    cancel: Vec<JobId>,
+    /// The named leases that do not hold: whatever is still said about them changes nothing.
+    lost: Vec<JobId>,
+    /// What the worker shall do: run, take no more jobs, or go.
+    worker: WorkerState,
+    /// This run of the server.
+    epoch: Epoch,
+}
+
+const SESSION_ERRORS: &[&str] = &[
+    "invalid_json",
+    "forbidden_origin",
+    "session_not_found",
+    "body_too_large",
+    "unsupported_media_type",
+    "invalid_request",
+    "overloaded",
+    "storage_failed",
+];
+
 /// The routes of this area.
 pub fn routes() -> Vec<Route> {
     vec![
@@ -39,6 +105,49 @@ pub fn routes() -> Vec<Route> {
             .takes(&[paging::LIMIT, paging::CURSOR])
             .answers::<WorkerList>(200, "A page of sessions.")
             .fails(&["invalid_query"]),
+        Route::new(Method::POST, "/api/workers", register)
+            .named("register_worker", "Begins the session of a worker that calls")
+            .explained("The session lives for `lease_s` after each call, and as long as a claim is open.")
+            .body::<RegisterRequest>(false)
+            .answers::<Registered>(201, "The session.")
+            .fails(SESSION_ERRORS),
+        Route::new(Method::DELETE, "/api/workers/{session}", close)
+            .named("close_worker", "Ends the session of a worker that calls, in order")
+            .explained("What it still holds is queued again at once; that uses up no attempt and is no loss.")
+            .answer(204, "It has ended.", Content::Nothing)
+            .fails(SESSION_ERRORS),
+        Route::new(Method::POST, "/api/workers/{session}/quiet", quiet)
+            .named("quiet_worker", "Lets a worker finish what it holds and take no more")
+            .explained("It is told at once over a connection, and with its next heartbeat otherwise.")
+            .answers::<WorkerRow>(200, "The worker as it is now.")
+            .fails(SESSION_ERRORS),
+        Route::new(Method::POST, "/api/workers/{session}/terminate", terminate)
+            .named("terminate_worker", "Tells a worker to stop")
+            .explained(
+                "It gets no more jobs and is told to give back what it holds, and to go. A child process that stays is ended \
+                 after the `grace_s` of its kind, and started again.",
+            )
+            .answers::<WorkerRow>(200, "The worker as it is now.")
+            .fails(SESSION_ERRORS),
+        Route::new(Method::POST, "/api/claim", claim)
+            .named("claim_jobs", "Takes jobs")
+            .explained(
+                "Answered as soon as there is one; jobs go round-robin to those that wait. Who hangs up before the answer \
+                 gives back what was on its way.",
+            )
+            .body::<ClaimRequest>(true)
+            .answers::<ClaimAnswer>(200, "Jobs, each with the token of its lease.")
+            .answer(204, "None came in time.", Content::Nothing)
+            .fails(SESSION_ERRORS),
+        Route::new(Method::POST, "/api/heartbeat", heartbeat)
+            .named("beat", "Says that a worker lives, and what it holds")
+            .explained(
+                "One call for all leases of a session. Name every job that you work on: a lease that is not named ends. \
+                 Leases of a former session, also of a former run of the server, come over to this one.",
+            )
+            .body::<HeartbeatRequest>(true)
+            .answers::<Beaten>(200, "What has become of them.")
+            .fails(SESSION_ERRORS),
     ]
 }
 
@@ -47,4 +156,79 @@ async fn list(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiErr
     let page = paging::cut(&request.query, "workers", ctx.handle.views().workers())?;
     let (restarting, epoch) = (ctx.sessions.troubles().list(), ctx.identity.epoch);
     Ok(reply::read(seq, &WorkerList { workers: page.rows, restarting, next_cursor: page.next, seq, epoch }))
+}
+
+async fn register(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, ApiError> {
+    let (joining, concurrency) = worker_requests::register(&request.json_or_empty().await?)?;
+    let session = ctx.sessions.join(joining).await?;
+    session.set_slots(concurrency);
+    let settings = ctx.sessions.settings();
+    let registered = Registered {
+        session: session.id(),
+        epoch: ctx.identity.epoch,
+        lease_s: settings.lease.as_secs(),
+        beat_s: settings.ping.as_secs(),
+    };
+    Ok(reply::as_of(ctx.seq(), reply::json(StatusCode::CREATED, &registered)))
+}
+
+/// A live session of a worker that calls.
+fn caller(ctx: &ApiContext, id: SessionId) -> Result<Arc<Session>, ApiError> {
+    let session = ctx.sessions.get(id).filter(|session| session.claims_by_calls());
+    session.ok_or_else(|| ApiError::new("session_not_found", format!("{id} is no live session of a worker that calls")))
+}
+
+fn session_id(request: &Request) -> Result<SessionId, ApiError> {
+    request.parsed_param("session", "session_not_found")
+}
+
+async fn close(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
+    caller(&ctx, session_id(&request)?)?.leave(WorkerLeftCause::Closed).await?;
+    Ok(reply::as_of(ctx.seq(), reply::nothing()))
+}
+
+async fn quiet(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
+    set_mode(&ctx, session_id(&request)?, WorkerState::Quiet)
+}
+
+async fn terminate(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
+    set_mode(&ctx, session_id(&request)?, WorkerState::Terminate)
+}
+
+fn set_mode(ctx: &ApiContext, id: SessionId, mode: WorkerState) -> Result<Response, ApiError> {
+    let unknown = || ApiError::new("session_not_found", format!("there is no session {id}"));
+    ctx.sessions.get(id).ok_or_else(unknown)?.set_mode(mode);
+    let seq = ctx.seq();
+    let row = ctx.handle.views().worker(id).ok_or_else(unknown)?;
+    Ok(reply::read(seq, &row))
+}
+
+async fn claim(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, ApiError> {
+    let (id, max, wait) = worker_requests::claim(&request.json().await?)?;
+    let session = caller(&ctx, id)?;
+    let claimed = tokio::select! {
+        claimed = session.claim(max, Duration::from_millis(wait.0)) => claimed?,
+        () = ctx.sessions.parts_with_workers() => {
+            return Err(ApiError::new("stopping", "no more jobs are granted; claim again when the server is back"));
+        }
+    };
+    let Some(claimed) = claimed else { return Ok(reply::as_of(ctx.seq(), reply::nothing())) };
+    let mut jobs = Vec::new();
+    for grant in claimed.granted() {
+        jobs.extend(frame_of(&session, grant).await?);
+    }
+    claimed.hand_over();
+    if jobs.is_empty() {
+        return Ok(reply::as_of(ctx.seq(), reply::nothing()));
+    }
+    Ok(reply::read(ctx.seq(), &ClaimAnswer { jobs }))
+}
+
+async fn heartbeat(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, ApiError> {
+    let (id, leases) = worker_requests::heartbeat(&request.json().await?)?;
+    let unknown = || ApiError::new("session_not_found", format!("there is no session {id}"));
+    let session = ctx.sessions.get(id).filter(|session| session.is_elsewhere()).ok_or_else(unknown)?;
+    let beat = session.heartbeat(&leases).await?;
+    let (extended, cancel, lost, worker) = (beat.extended, beat.cancel, beat.lost, beat.mode);
+    Ok(reply::read(ctx.seq(), &Beaten { extended, cancel, lost, worker, epoch: ctx.identity.epoch }))
 }

@@ -32,6 +32,8 @@ use crate::config::Config;
 use crate::domain::command::{Command, StartEpoch};
 use crate::domain::event::{Actor, WorkerLeftCause};
 use crate::domain::id::{Epoch, SessionId};
+use crate::domain::job::WorkerPlace;
+use crate::domain::state::State;
 use crate::domain::time::Timestamp;
 use crate::engine::{self, Engine, Handle, SubmitError};
 use crate::log::AppendError;
@@ -45,6 +47,8 @@ use crate::workers::orphans::{LiveGroups, end_orphans};
 use crate::workers::unix::UnixLauncher;
 use crate::workers::{RunSpec, Supervisor, Workshop};
 
+/// How long the connections of workers may take to be closed.
+const PART_WITHIN: Duration = Duration::from_secs(5);
 /// How long children may take to end when the server is told to stop.
 const DRAIN_WITHIN: Duration = Duration::from_secs(30);
 /// How long an address that is taken is waited for.
@@ -211,7 +215,7 @@ impl Running {
         door: &Door,
     ) -> Result<Running, ServeError> {
         let metrics = metrics::install().map_err(ServeError::Metrics)?;
-        let before: Vec<SessionId> = data.state.workers().map(|(&session, _)| session).collect();
+        let before = Before::of(&data.state);
         let parts = engine::Parts {
             log: data.log,
             state: data.state,
@@ -223,7 +227,7 @@ impl Running {
         let (engine, handle) = Engine::start(parts);
         handle.views().set_limits(config.limits.clone());
         let start = StartEpoch { epoch: identity.epoch, reset: data.was_reset, clean_shutdown: data.clean_shutdown };
-        begin_epoch(&handle, start, before).await.map_err(ServeError::Begin)?;
+        begin_epoch(&handle, start, before.gone).await.map_err(ServeError::Begin)?;
         scheduler::set_configured(&handle, &*clock, &config.schedules).await.map_err(ServeError::Begin)?;
         let (rules, catalog, limits) = reload::Rules::new(&config);
         let sessions = Sessions::start(sessions::Parts {
@@ -232,8 +236,13 @@ impl Running {
             clock: clock.clone(),
             catalog: catalog.clone(),
             epoch: identity.epoch,
-            settings: Settings { lease: config.lease, ping: crate::domain::time::Millis(config.lease.0 / 3) },
+            settings: Settings {
+                lease: config.lease,
+                ping: crate::domain::time::Millis(config.lease.0 / 3),
+                grace: config.reconnect_grace,
+            },
         });
+        sessions.expect_back(before.may_come_back);
         let chores =
             Chores::start(&config, &handle, &clock, &data.views, catalog.clone(), metrics.clone(), data.chores)?;
         let groups = LiveGroups::open(&config.data.join("groups"), identity.epoch)
@@ -271,6 +280,10 @@ impl Running {
         }
         tracing::info!("stopping: children are told to end");
         self.handle.begin_stopping();
+        // Workers elsewhere keep their leases and come back; first, because nothing may count as silence from now on.
+        if tokio::time::timeout(PART_WITHIN, self.sessions.part()).await.is_err() {
+            tracing::warn!("some connections of workers were not closed in order");
+        }
         let drained = self.supervisor.drain(DRAIN_WITHIN).await;
         if drained.late > 0 {
             tracing::warn!(children = drained.late, "some children did not end in time");
@@ -308,6 +321,25 @@ impl Running {
 fn run_specs(config: &Config) -> Vec<RunSpec> {
     let run = config.catalog.kinds().filter_map(|kind| kind.run.clone().map(|run| (kind.name.clone(), run)));
     run.map(|(kind, run)| RunSpec { kind, run }).collect()
+}
+
+/// The sessions that the server before did not end.
+struct Before {
+    /// Child processes, which are dead, and workers elsewhere that hold nothing.
+    gone: Vec<SessionId>,
+    /// Workers elsewhere that hold jobs: they keep one fresh lease.
+    may_come_back: Vec<SessionId>,
+}
+
+impl Before {
+    fn of(state: &State) -> Before {
+        let holds = |session| state.indexes().leases_of(session).next().is_some();
+        let sessions = state.workers().map(|(&session, worker)| (session, worker.joined.place));
+        let may = |&(session, place): &(SessionId, WorkerPlace)| place == WorkerPlace::Remote && holds(session);
+        let (may_come_back, gone): (Vec<_>, Vec<_>) = sessions.partition(may);
+        let ids = |sessions: Vec<(SessionId, WorkerPlace)>| sessions.into_iter().map(|(session, _)| session).collect();
+        Before { gone: ids(gone), may_come_back: ids(may_come_back) }
+    }
 }
 
 /// Appends the epoch, and ends the sessions that the server before did not end: their jobs are queued again.

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::cli::words::seconds_of;
-use crate::domain::id::{JobId, KindName, QueueName};
+use crate::domain::id::{JobId, KindName, QueueName, SessionId};
 use crate::domain::job::StateName;
 use crate::domain::time::Timestamp;
 
@@ -95,8 +95,8 @@ pub enum Command {
     Queues(QueuesArguments),
     /// List the schedules; set and drop them.
     Schedules(SchedulesArguments),
-    /// List the workers and what each runs.
-    Workers,
+    /// List the workers and what each runs, let one rest or go.
+    Workers(WorkersArguments),
     /// Run a program for each job of a server, on this machine or any other.
     #[command(after_help = WORK_HELP)]
     Work(Box<WorkArguments>),
@@ -289,6 +289,28 @@ pub struct WorkArguments {
 pub struct QueuesArguments {
     #[command(subcommand)]
     pub command: Option<QueuesCommand>,
+}
+
+#[derive(Debug, Args)]
+pub struct WorkersArguments {
+    #[command(subcommand)]
+    pub command: Option<WorkersCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum WorkersCommand {
+    /// List the workers.
+    Ls,
+    /// Let a worker finish what it holds and take no more.
+    Quiet {
+        #[arg(value_name = "SESSION")]
+        session: SessionId,
+    },
+    /// Tell a worker to give back what it holds and to go.
+    Terminate {
+        #[arg(value_name = "SESSION")]
+        session: SessionId,
+    },
 }
 
 #[derive(Debug, Subcommand)]

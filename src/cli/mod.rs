@@ -82,7 +82,7 @@ fn dispatch(arguments: Arguments, console: &mut Console) -> Result<(), Stop> {
         Command::Why { id } => why::run(&mut asked, id),
         Command::Queues(arguments) => queues::run(&mut asked, arguments),
         Command::Schedules(arguments) => schedules::run(&mut asked, arguments),
-        Command::Workers => workers::run(&mut asked),
+        Command::Workers(arguments) => workers::run(&mut asked, arguments),
         Command::Work(arguments) => work::run(&mut asked, *arguments, connection.token),
         Command::Status => status::run(&mut asked),
     }

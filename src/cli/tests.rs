@@ -343,6 +343,16 @@ fn workers_are_listed_with_what_they_run() {
 }
 
 #[test]
+fn a_worker_is_let_rest_or_go() {
+    for (action, done) in [("quiet", "takes no more jobs"), ("terminate", "was told to go")] {
+        let row = json(200, r#"{"name":"gpu-1"}"#);
+        let (code, out, _, requests) = Server::answering([row]).run_all(&format!("workers {action} {OTHER}"));
+        assert_eq!((code, out), (0, format!("worker gpu-1 ({OTHER}) {done}\n")));
+        assert_eq!(requests[0], format!("POST /api/workers/{OTHER}/{action} {{}}"));
+    }
+}
+
+#[test]
 fn workers_that_are_started_again_are_told_on_stderr() {
     let trouble = r#"{"name":"comics/1","kind":"comics","detail":"ended (exit status 1)","faults":3,
         "next_start_at":"2026-11-22T05:00:00.000Z"}"#;

@@ -1,6 +1,9 @@
-//! `workers`: lists the sessions of workers and what each runs.
+//! `workers`: lists the sessions of workers and what each runs; lets one rest or go.
+
+use serde_json::json;
 
 use crate::cli::Asked;
+use crate::cli::args::{WorkersArguments, WorkersCommand};
 use crate::cli::console::printable;
 use crate::cli::document::Document;
 use crate::cli::failure::Stop;
@@ -11,8 +14,22 @@ use crate::domain::time::Timestamp;
 
 const KINDS_CHARS_MAX: usize = 40;
 
-/// Prints the workers.
-pub fn run(asked: &mut Asked<'_>) -> Result<(), Stop> {
+/// Lists the workers, or changes one.
+pub fn run(asked: &mut Asked<'_>, arguments: WorkersArguments) -> Result<(), Stop> {
+    let (session, action, done) = match arguments.command {
+        None | Some(WorkersCommand::Ls) => return list(asked),
+        Some(WorkersCommand::Quiet { session }) => (session, "quiet", "takes no more jobs"),
+        Some(WorkersCommand::Terminate { session }) => (session, "terminate", "was told to go"),
+    };
+    let answer = asked.client.post(&format!("/api/workers/{session}/{action}"), &[], &json!({}))?;
+    if asked.json {
+        return asked.console.data(&answer.document.line());
+    }
+    let name = answer.document.text("name").map(printable).unwrap_or_default();
+    asked.console.data(&format!("worker {name} ({session}) {done}"))
+}
+
+fn list(asked: &mut Asked<'_>) -> Result<(), Stop> {
     let (workers, first) = asked.client.get_list("/api/workers", "workers")?;
     let restarting = first.list("restarting");
     restarting.iter().for_each(|trouble| asked.console.say(&trouble_of(trouble)));
@@ -23,7 +40,7 @@ pub fn run(asked: &mut Asked<'_>) -> Result<(), Stop> {
         return Ok(());
     }
     if workers.is_empty() {
-        asked.console.say("no workers: a kind with a [kinds.NAME.run] section in daybook.toml starts some");
+        asked.console.say("no workers: a kind with a [kinds.NAME.run] section in daybook.toml starts some, and any program may be one");
         return Ok(());
     }
     let now = SystemClock.now();

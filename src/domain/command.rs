@@ -88,6 +88,11 @@ pub enum Command {
         by: Origin,
     },
     FireSchedule(Box<FireSchedule>),
+    /// A worker came back: the leases that its tokens prove move to its present session.
+    Adopt {
+        session: SessionId,
+        proofs: Vec<LeaseProof>,
+    },
     /// Time passed: whatever is due happens now, a bounded number of jobs at a time.
     Tick,
     /// Follow-ups of what happened before: dependents and children, a bounded number at a time.
@@ -256,6 +261,8 @@ pub enum Answer {
     Submitted { jobs: Vec<JobId>, replayed: bool },
     /// The jobs that each claim was granted; the n-th job of a claim has its n-th token.
     Granted(Vec<Vec<Grant>>),
+    /// The leases that the session holds, of those that it has proved.
+    Adopted(Vec<Grant>),
     /// The job that was changed.
     Job(JobId),
     /// A schedule was set; whether it is new.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::domain::batch::{Item, ItemState, Items};
 use crate::domain::event::{
-    Event, FirstState, JobAmended, JobQueued, JobRetried, JobStarted, JobSubmitted, QueuedCause, Record,
+    Event, FirstState, JobAdopted, JobAmended, JobQueued, JobRetried, JobStarted, JobSubmitted, QueuedCause, Record,
 };
 use crate::domain::id::{FinishOrdinal, JobId, QueueName, Seq};
 use crate::domain::job::{
@@ -83,7 +83,8 @@ pub fn evolve(state: &mut State, record: &Record) -> Option<Arc<Job>> {
         | Event::JobCompleted(_)
         | Event::JobFailed(_)
         | Event::JobCancelled(_)
-        | Event::JobAmended(_) => Some(change_job(state, record)),
+        | Event::JobAmended(_)
+        | Event::JobAdopted(_) => Some(change_job(state, record)),
     }
 }
 
@@ -266,6 +267,7 @@ fn change(job: &mut Job, record: &Record, finish: FinishOrdinal) {
             job.state = JobState::Cancelled(ending(at, Some(data.reason), finish));
         }
         Event::JobAmended(data) => amend(job, data),
+        Event::JobAdopted(data) => adopt(job, data),
         Event::JobLateResult(_) => {
             let extras = job.extras_mut();
             extras.late = extras.late.saturating_add(1);
@@ -281,6 +283,12 @@ fn change(job: &mut Job, record: &Record, finish: FinishOrdinal) {
         | Event::ScheduleChanged(_)
         | Event::ScheduleFired(_) => unreachable!("these are about no job"),
     }
+}
+
+fn adopt(job: &mut Job, data: &JobAdopted) {
+    let JobState::Running(run) = &mut job.state else { unreachable!("only a running job is adopted") };
+    let lease = &mut Arc::make_mut(run).lease;
+    (lease.session, lease.worker) = (data.session, data.worker.clone());
 }
 
 fn queue(job: &mut Job, at: Timestamp, data: &JobQueued) {

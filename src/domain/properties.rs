@@ -393,6 +393,9 @@ impl Life {
         let kinds: Vec<&str> = dice.maybe(&KINDS).into_iter().collect();
         let session = self.world.joined_for(&kinds, dice.maybe(&[&QUEUES[..1], &QUEUES[1..]]));
         self.sessions.push(session);
+        // A worker that comes back, with tokens that hold or do no longer.
+        let proofs = self.proofs.iter().rev().take(dice.below(4)).copied().collect();
+        self.take(Command::Adopt { session: dice.of(&self.sessions), proofs });
     }
 
     /// Lets everything that is active come to its end, and says whether it did.

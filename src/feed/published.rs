@@ -177,6 +177,7 @@ impl Data {
             | Event::JobCancelled(_)
             | Event::JobAmended(_)
             | Event::JobLateResult(_)
+            | Event::JobAdopted(_)
             | Event::QueuePaused(_)
             | Event::QueueResumed(_)
             | Event::QueueDraining(_)

@@ -305,6 +305,34 @@ impl AddItemsFields {
     }
 }
 
+/// What became of items, or more of them: one of the two.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ItemsFields {
+    /// What became of items.
+    #[schemars(length(max = ITEMS_MAX))]
+    pub items: Option<Vec<ItemFields>>,
+    /// Items that there are to do as well; known keys are passed over.
+    #[schemars(length(max = ITEMS_MAX))]
+    pub add: Option<Vec<NewItemFields>>,
+}
+
+impl ItemsFields {
+    /// Understands the fields as calls, in the order in which they are to be made: what is added may be reported at once.
+    pub fn understand(self) -> Result<Vec<Call>, FrameError> {
+        let ItemsFields { items, add } = self;
+        if items.is_none() && add.is_none() {
+            return Err(FrameError::invalid("items: send `items` that have ended, or `add` for more of them"));
+        }
+        let added = add.map(|items| AddItemsFields { items }.understand()).transpose()?;
+        let reports =
+            items.unwrap_or_default().into_iter().map(ItemFields::understand).collect::<Result<Vec<_>, _>>()?;
+        let added = added.map(|items| Call::AddItems(vec![items]));
+        let reports = (!reports.is_empty()).then_some(Call::Items(reports));
+        Ok(added.into_iter().chain(reports).collect())
+    }
+}
+
 /// A child of the job.
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -208,9 +208,14 @@ impl Session {
         self.ask(Command::Progress { proof: proof(lease), progress }).await.map(drop).map_err(explain)
     }
 
-    async fn log(&self, lease: &LeaseRef, lines: Vec<LogLine>) -> Result<(), ErrorFrame> {
+    async fn log(&self, lease: &LeaseRef, mut lines: Vec<LogLine>) -> Result<(), ErrorFrame> {
         let is_live = self.desk.lock().holdings.is_live(lease.job_id, &lease.token);
         if !is_live {
+            for line in &mut lines {
+                if let Some(text) = hide(&line.text, |word| word == lease.token.reveal()) {
+                    line.text = text.into();
+                }
+            }
             self.ask(Command::CheckLease { proof: proof(lease), call: LateCall::Log }).await.map_err(explain)?;
         }
         let appended = self.append(lease.job_id, lines).await;

@@ -97,22 +97,28 @@ pub async fn take_in(session: &Session, heard: Vec<Heard>, outbox: &Outbox) -> R
 /// again and again.
 pub async fn hand_over(session: &Session, granted: Vec<Granted>, outbox: &Outbox) -> Result<(), DriveEnd> {
     for grant in granted {
-        match session.job_frame(&grant).await {
-            Ok(frame) => send(outbox, vec![ServerFrame::Job(Box::new(frame))]).await?,
-            Err(error) => {
-                let lease = LeaseRef { job_id: grant.job, token: grant.token };
-                let error = JobError {
-                    code: "job_unreadable".into(),
-                    message: error.to_string().into(),
-                    details: None,
-                    retryable: true,
-                    attempt: grant.attempt,
-                };
-                session.end_run(&lease, End::Fail(error)).await.map_err(DriveEnd::Engine)?;
-            }
+        if let Some(frame) = frame_of(session, &grant).await.map_err(DriveEnd::Engine)? {
+            send(outbox, vec![frame]).await?;
         }
     }
     Ok(())
+}
+
+/// The frame with which a granted job goes to its worker; none if it cannot be read, and then its attempt has failed.
+pub async fn frame_of(session: &Session, grant: &Granted) -> Result<Option<ServerFrame>, SubmitError> {
+    let error = match session.job_frame(grant).await {
+        Ok(frame) => return Ok(Some(ServerFrame::Job(Box::new(frame)))),
+        Err(error) => error,
+    };
+    let lease = LeaseRef { job_id: grant.job, token: grant.token.clone() };
+    let error = JobError {
+        code: "job_unreadable".into(),
+        message: error.to_string().into(),
+        details: None,
+        retryable: true,
+        attempt: grant.attempt,
+    };
+    session.end_run(&lease, End::Fail(error)).await.map(|_| None)
 }
 
 /// Tells the worker what it has to know; that a job shall stop is in the job's log as well.

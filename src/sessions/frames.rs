@@ -21,6 +21,8 @@ use crate::views::row::JobBody;
 pub const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The most jobs that a session may want to hold at once.
 pub const SLOTS_MAX: u32 = 1000;
+/// The most leases that a worker names at once: those of a full session, and those of the one before it.
+pub const LEASES_NAMED_MAX: usize = 2 * SLOTS_MAX as usize;
 /// The most bytes of a worker's name.
 pub const NAME_BYTES_MAX: usize = 128;
 /// The most kinds or queues that a worker may name.
@@ -67,6 +69,7 @@ pub struct Resume {
     /// The session that it had.
     pub session: SessionId,
     /// The leases that it held and still works on.
+    #[schemars(length(max = LEASES_NAMED_MAX))]
     pub leases: Vec<LeaseRef>,
 }
 
@@ -402,6 +405,9 @@ impl Hello {
         let name_fits = self.name.as_ref().is_none_or(|name| !name.is_empty() && name.len() <= NAME_BYTES_MAX);
         if !name_fits {
             return Err(FrameError::invalid(format!("hello: name: it has 1 to {NAME_BYTES_MAX} bytes")));
+        }
+        if self.resume.as_ref().is_some_and(|resume| resume.leases.len() > LEASES_NAMED_MAX) {
+            return Err(FrameError::invalid(format!("hello: resume: at most {LEASES_NAMED_MAX} leases are named")));
         }
         let kinds = self.kinds.as_ref().map_or(0, Vec::len);
         let queues = self.queues.as_ref().map_or(0, Vec::len);

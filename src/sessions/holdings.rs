@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::domain::id::{JobId, LeaseToken, Seq};
+use crate::domain::id::{JobId, LeaseToken, Seq, SessionId, TokenHash};
 use crate::domain::job::{Job, Progress, RunEnd};
 use crate::domain::time::Millis;
 use crate::engine::Granted;
@@ -42,19 +42,31 @@ struct Holding {
     notice: Option<Notice>,
     /// When a worker that was told to stop may be ended.
     must_end_by: Option<Instant>,
+    /// When its worker last named it, or got it.
+    renewed_at: Instant,
     /// The latest progress, on top of which the next is put.
     progress: Progress,
 }
 
 /// All jobs that a session holds.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Holdings {
+    session: SessionId,
     jobs: BTreeMap<JobId, Holding>,
+    /// When the worker was last heard of in a way that renews all its leases.
+    all_renewed_at: Option<Instant>,
+    /// Whether the worker asks what has become of its jobs, instead of being told.
+    asks: bool,
 }
 
 impl Holdings {
+    /// Holds nothing yet.
+    pub fn new(session: SessionId, asks: bool) -> Holdings {
+        Holdings { session, jobs: BTreeMap::new(), all_renewed_at: None, asks }
+    }
+
     /// Takes a granted job over. What is older than `since`, the job's seq after the grant, is no news.
-    pub fn insert(&mut self, granted: &Granted, since: Seq) {
+    pub fn insert(&mut self, granted: &Granted, since: Seq, now: Instant) {
         let holding = Holding {
             seen: since,
             token: granted.token.clone(),
@@ -63,6 +75,7 @@ impl Holdings {
             cancel: None,
             notice: None,
             must_end_by: None,
+            renewed_at: now,
             progress: Progress::default(),
         };
         self.jobs.insert(granted.job, holding);
@@ -151,7 +164,7 @@ impl Holdings {
         let Some(held) = self.jobs.get_mut(&job.id).filter(|held| held.seen <= job.seq) else { return false };
         held.seen = job.seq;
         let ours = held.token.hash();
-        match job.run().filter(|run| run.lease.token == ours) {
+        match job.run().filter(|run| run.lease.token == ours && run.lease.session == self.session) {
             Some(run) => match &run.cancel {
                 Some(request) if held.cancel.is_none() => {
                     held.stop(CancelReason::Requested, request.deadline.since(request.at), now)
@@ -168,6 +181,62 @@ impl Holdings {
                     held.lose(now)
                 }
             }
+        }
+    }
+
+    /// The worker named a job that it holds. Says whether it does.
+    pub fn renew(&mut self, job: JobId, token: &LeaseToken, now: Instant) -> bool {
+        self.renew_proved(job, token.hash(), now)
+    }
+
+    /// The same, of a token that is known by its hash.
+    pub fn renew_proved(&mut self, job: JobId, token: TokenHash, now: Instant) -> bool {
+        let held = self.jobs.get_mut(&job).filter(|held| held.standing == Standing::Live && held.token.hash() == token);
+        held.map(|held| held.renewed_at = now).is_some()
+    }
+
+    /// The worker was heard of in a way that renews all its leases.
+    pub fn renew_all(&mut self, now: Instant) {
+        self.all_renewed_at = Some(now);
+    }
+
+    /// The jobs whose leases were not renewed for the length of a lease.
+    pub fn expired(&self, lease: Duration, now: Instant) -> Vec<JobId> {
+        let live = self.jobs.iter().filter(|(_, held)| held.standing == Standing::Live);
+        live.filter(|(_, held)| self.renewed_at(held) + lease <= now).map(|(&job, _)| job).collect()
+    }
+
+    /// The jobs whose leases are gone and whose worker has had its time to let go.
+    pub fn outstayed(&self, now: Instant) -> Vec<JobId> {
+        let over = self.jobs.iter().filter(|(_, held)| held.standing == Standing::Over && self.knows(held));
+        over.filter(|(_, held)| held.must_end_by.is_some_and(|by| by <= now)).map(|(&job, _)| job).collect()
+    }
+
+    /// The first moment at which a lease expires or a job is outstayed, if nothing is heard until then.
+    pub fn next_deadline(&self, lease: Duration) -> Option<Instant> {
+        let deadline = |held: &Holding| match held.standing {
+            Standing::Live => Some(self.renewed_at(held) + lease),
+            Standing::Over if self.knows(held) => held.must_end_by,
+            Standing::Over | Standing::Ending => None,
+        };
+        self.jobs.values().filter_map(deadline).min()
+    }
+
+    /// Whether the worker knows what has become of a job, as far as it is for us to tell.
+    fn knows(&self, held: &Holding) -> bool {
+        self.asks || held.notice.is_none()
+    }
+
+    fn renewed_at(&self, held: &Holding) -> Instant {
+        self.all_renewed_at.map_or(held.renewed_at, |all| all.max(held.renewed_at))
+    }
+
+    /// The worker has a new connection: what it was told over the one before may not have come through.
+    pub fn tell_again(&mut self, now: Instant) {
+        for held in self.jobs.values_mut() {
+            let Some(reason) = held.cancel.filter(|_| held.notice.is_none()) else { continue };
+            let left = held.must_end_by.map_or(Duration::ZERO, |by| by.saturating_duration_since(now));
+            held.notice = Some(Notice::Cancel { reason, grace: Millis(left.as_millis() as u64) });
         }
     }
 
@@ -209,7 +278,7 @@ impl Holding {
 mod tests {
     use std::sync::Arc;
 
-    use crate::domain::id::{Ordinal, SessionId};
+    use crate::domain::id::Ordinal;
     use crate::domain::job::{CancelRequest, EndedRun, JobState, Lease, Reason, Run, WorkerPlace};
     use crate::domain::retry::Policy;
     use crate::domain::time::Timestamp;
@@ -265,8 +334,8 @@ mod tests {
 
     fn told(observe: &[Job]) -> Vec<Notice> {
         let now = Instant::now();
-        let mut holdings = Holdings::default();
-        holdings.insert(&granted(), Seq(2));
+        let mut holdings = Holdings::new(SESSION, false);
+        holdings.insert(&granted(), Seq(2), Instant::now());
         for job in observe {
             holdings.observe(job, now);
         }
@@ -293,8 +362,8 @@ mod tests {
         let grace = Millis(2000);
         let expected = [Notice::Cancel { reason: CancelReason::Requested, grace }];
         assert_eq!(told(&[running("ours", requested()), running("ours", requested())]), expected);
-        let mut holdings = Holdings::default();
-        holdings.insert(&granted(), Seq(2));
+        let mut holdings = Holdings::new(SESSION, false);
+        holdings.insert(&granted(), Seq(2), Instant::now());
         assert!(holdings.observe(&running("ours", requested()), Instant::now()));
         assert_eq!(holdings.take_notices().len(), 1);
         assert!(!holdings.observe(&running("ours", requested()), Instant::now()));
@@ -316,8 +385,8 @@ mod tests {
 
     #[test]
     fn what_the_worker_ended_itself_is_no_news() {
-        let mut holdings = Holdings::default();
-        holdings.insert(&granted(), Seq(2));
+        let mut holdings = Holdings::new(SESSION, false);
+        holdings.insert(&granted(), Seq(2), Instant::now());
         assert!(holdings.is_ending(granted().job, &granted().token));
         assert!(!holdings.observe(&ended(RunEnd::Completed), Instant::now()));
         assert_eq!(holdings.take_notices(), []);
@@ -326,8 +395,8 @@ mod tests {
     #[test]
     fn a_worker_may_be_ended_when_the_grace_is_over_or_the_lease_is_lost() {
         let now = Instant::now();
-        let mut holdings = Holdings::default();
-        holdings.insert(&granted(), Seq(2));
+        let mut holdings = Holdings::new(SESSION, false);
+        holdings.insert(&granted(), Seq(2), Instant::now());
         assert_eq!(holdings.must_end_by(), None);
         holdings.observe(&running("ours", requested()), now);
         assert_eq!(holdings.must_end_by(), Some(now + Duration::from_secs(2)));
@@ -339,8 +408,8 @@ mod tests {
 
     #[test]
     fn a_shutdown_tells_only_those_that_were_not_told_to_stop_before() {
-        let mut holdings = Holdings::default();
-        holdings.insert(&granted(), Seq(2));
+        let mut holdings = Holdings::new(SESSION, false);
+        holdings.insert(&granted(), Seq(2), Instant::now());
         holdings.shut_down(Millis(500), Instant::now());
         let told = Notice::Cancel { reason: CancelReason::Shutdown, grace: Millis(500) };
         assert_eq!(holdings.take_notices(), [(granted().job, told)]);
@@ -350,11 +419,62 @@ mod tests {
 
     #[test]
     fn only_the_token_of_the_lease_counts() {
-        let mut holdings = Holdings::default();
-        holdings.insert(&granted(), Seq(2));
+        let mut holdings = Holdings::new(SESSION, false);
+        holdings.insert(&granted(), Seq(2), Instant::now());
         let (job, other) = (granted().job, LeaseToken::new("theirs"));
         assert!(holdings.is_live(job, &granted().token) && !holdings.is_live(job, &other));
         assert_eq!((holdings.attempt(job, &granted().token), holdings.attempt(job, &other)), (Some(1), None));
         assert!(!holdings.is_ending(job, &other));
+    }
+
+    #[test]
+    fn a_lease_that_is_not_named_expires_and_one_that_is_does_not() {
+        let (now, lease) = (Instant::now(), Duration::from_secs(30));
+        let mut holdings = Holdings::new(SESSION, false);
+        let other = Granted { job: JobId::new(at(1), Ordinal(2), 0), ..granted() };
+        holdings.insert(&granted(), Seq(2), now);
+        holdings.insert(&other, Seq(2), now);
+        let later = now + Duration::from_secs(20);
+        assert!(holdings.renew(other.job, &other.token, later));
+        assert!(!holdings.renew(other.job, &LeaseToken::new("theirs"), later));
+        assert_eq!(holdings.next_deadline(lease), Some(now + lease));
+        assert_eq!(holdings.expired(lease, now + lease), [granted().job]);
+        holdings.renew_all(later);
+        assert_eq!(holdings.expired(lease, now + lease), []);
+        assert_eq!(holdings.next_deadline(lease), Some(later + lease));
+    }
+
+    #[test]
+    fn a_lease_that_another_session_has_taken_over_is_lost() {
+        let mut moved = running("ours", None);
+        if let JobState::Running(run) = &mut moved.state {
+            Arc::make_mut(run).lease.session = SessionId(uuid::Uuid::from_u128(6));
+        }
+        assert_eq!(told(&[moved]), [Notice::Lost]);
+    }
+
+    #[test]
+    fn a_cancel_is_told_again_over_a_new_connection_with_what_is_left_of_its_grace() {
+        let now = Instant::now();
+        let mut holdings = Holdings::new(SESSION, false);
+        holdings.insert(&granted(), Seq(2), now);
+        holdings.observe(&running("ours", requested()), now);
+        holdings.take_notices();
+        holdings.tell_again(now + Duration::from_millis(500));
+        let notice = Notice::Cancel { reason: CancelReason::Requested, grace: Millis(1500) };
+        assert_eq!(holdings.take_notices(), [(granted().job, notice)]);
+    }
+
+    #[test]
+    fn a_job_whose_lease_is_over_takes_up_its_place_until_its_grace_is_over() {
+        let now = Instant::now();
+        let mut holdings = Holdings::new(SESSION, false);
+        holdings.insert(&granted(), Seq(2), now);
+        holdings.observe(&ended(RunEnd::TimedOut), now);
+        assert_eq!(holdings.outstayed(now + Duration::from_secs(3)), [], "its worker was not told yet");
+        holdings.take_notices();
+        let by = now + Duration::from_secs(3);
+        assert_eq!(holdings.next_deadline(Duration::from_secs(30)), Some(by));
+        assert_eq!((holdings.outstayed(now), holdings.outstayed(by)), (vec![], vec![granted().job]));
     }
 }

@@ -13,10 +13,14 @@ pub mod frames;
 mod handover;
 pub mod holdings;
 mod items;
+pub mod polling;
 pub mod ports;
+pub(crate) mod presence;
 pub mod previews;
 pub mod reading;
+mod reaper;
 pub mod registry;
+pub mod resume;
 mod secrets;
 pub mod session;
 #[cfg(test)]

@@ -18,12 +18,17 @@ use crate::engine::{Handle, SubmitError};
 use crate::feed::Page;
 use crate::kinds::Catalog;
 use crate::sessions::ports::JobLogs;
+use crate::sessions::presence::Presence;
 use crate::sessions::previews::Previews;
-use crate::sessions::session::{Joining, Session};
+use crate::sessions::reaper::{Alarm, Orphans, watch_silence};
+use crate::sessions::session::{Joining, Leaving, Session, now};
 use crate::sessions::troubles::Troubles;
 
 /// How often pictures of ended jobs are looked through.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
+
+/// The most sessions at a time; a worker from elsewhere that comes on top is asked for patience.
+pub const SESSIONS_MAX: usize = 20_000;
 
 /// What every worker is told about time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +37,8 @@ pub struct Settings {
     pub lease: Millis,
     /// How often the server asks whether a worker is still there.
     pub ping: Millis,
+    /// How long a worker whose connection broke may take to come back.
+    pub grace: Millis,
 }
 
 /// What sessions are made of.
@@ -50,8 +57,16 @@ pub struct Sessions {
     pub(crate) parts: Parts,
     pub(crate) previews: Previews,
     troubles: Troubles,
-    live: Mutex<BTreeMap<SessionId, Arc<Session>>>,
+    pub(crate) live: Mutex<BTreeMap<SessionId, Arc<Session>>>,
     holders: Mutex<HashMap<JobId, SessionId>>,
+    /// When silence is looked for next.
+    pub(crate) alarm: Arc<Alarm>,
+    /// Sessions of the server before whose workers may come back.
+    pub(crate) orphans: Mutex<Orphans>,
+    /// Whether the server stops.
+    pub(crate) parting: watch::Sender<bool>,
+    /// How many connections there are.
+    pub(crate) connections: watch::Sender<usize>,
 }
 
 impl Sessions {
@@ -64,21 +79,57 @@ impl Sessions {
             troubles: Troubles::default(),
             live: Mutex::default(),
             holders: Mutex::default(),
+            alarm: Arc::default(),
+            orphans: Mutex::default(),
+            parting: watch::Sender::new(false),
+            connections: watch::Sender::new(0),
         });
         tokio::spawn(watch_pages(Arc::downgrade(&sessions), pages));
+        tokio::spawn(watch_silence(Arc::downgrade(&sessions), sessions.alarm.clone(), sessions.parting.subscribe()));
         sessions
     }
 
     /// Begins a session. The log has it when this returns.
     pub async fn join(self: &Arc<Sessions>, joining: Joining) -> Result<Arc<Session>, SubmitError> {
-        let session = Session::join(self.clone(), joining).await?;
+        let presence = match joining.place {
+            WorkerPlace::Subprocess => Presence::Child,
+            WorkerPlace::Remote => Presence::calls(now()),
+        };
+        self.join_as(joining, presence).await
+    }
+
+    pub(crate) async fn join_as(
+        self: &Arc<Sessions>,
+        joining: Joining,
+        presence: Presence,
+    ) -> Result<Arc<Session>, SubmitError> {
+        if joining.place == WorkerPlace::Remote && self.live.lock().len() >= SESSIONS_MAX {
+            return Err(SubmitError::Overloaded);
+        }
+        let session = Arc::new(Session::new(self, joining, presence));
+        // It is listed first, so that it is looked for from the moment on at which it is in the log.
         self.live.lock().insert(session.id(), session.clone());
+        if let Err(error) = session.join().await {
+            self.forget(session.id());
+            return Err(error);
+        }
+        session.desk.lock().leaving = Leaving::No;
+        session.beat();
+        session.set_alarm(&session.desk.lock());
         Ok(session)
     }
 
     /// A live session.
     pub fn get(&self, id: SessionId) -> Option<Arc<Session>> {
-        self.live.lock().get(&id).cloned()
+        let session = self.live.lock().get(&id).cloned()?;
+        let is_leaving = session.desk.lock().leaving != Leaving::No;
+        (!is_leaving).then_some(session)
+    }
+
+    /// The session that holds a job.
+    pub(crate) fn holder(&self, job: JobId) -> Option<Arc<Session>> {
+        let session = *self.holders.lock().get(&job)?;
+        self.get(session)
     }
 
     /// The latest preview pictures of running jobs.
@@ -89,6 +140,11 @@ impl Sessions {
     /// The worker processes that are not there although they should be.
     pub fn troubles(&self) -> &Troubles {
         &self.troubles
+    }
+
+    /// What workers are told about time.
+    pub fn settings(&self) -> Settings {
+        self.parts.settings
     }
 
     /// The instance id of this server.
@@ -141,7 +197,8 @@ impl Sessions {
         let held: Vec<(&Arc<Job>, SessionId)> = held.collect();
         drop(holders);
         for (job, session) in held {
-            if let Some(session) = self.get(session) {
+            let session = self.live.lock().get(&session).cloned();
+            if let Some(session) = session {
                 session.observe(job);
             }
         }

@@ -11,10 +11,11 @@ use crate::domain::command::{Command, JoinWorker};
 use crate::domain::event::{Actor, WorkerLeftCause};
 use crate::domain::id::{JobId, KindName, LeaseToken, QueueName, Seq, SessionId};
 use crate::domain::job::{Job, WorkerPlace};
-use crate::domain::time::Millis;
+use crate::domain::time::{Millis, Timestamp};
 use crate::engine::{Granted, Receipt, SubmitError};
 use crate::sessions::frames::{CancelReason, ServerFrame};
 use crate::sessions::holdings::{Holdings, Notice};
+use crate::sessions::presence::Presence;
 use crate::sessions::registry::Sessions;
 use crate::views::row::WorkerState;
 
@@ -22,9 +23,11 @@ use crate::views::row::WorkerState;
 const PATIENCE: Duration = Duration::from_secs(30);
 const ASK_AGAIN_MIN: Duration = Duration::from_millis(10);
 const ASK_AGAIN_MAX: Duration = Duration::from_millis(500);
+/// How long after its end was not taken a session is ended again.
+const LEAVE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// A worker that wants to join.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Joining {
     pub name: Arc<str>,
     /// Empty: every kind.
@@ -38,10 +41,16 @@ pub struct Joining {
 pub struct Session {
     pub(crate) sessions: Arc<Sessions>,
     id: SessionId,
-    place: WorkerPlace,
+    pub(crate) joining: Joining,
+    /// Who asks the core.
+    actor: Actor,
     pub(crate) desk: Mutex<Desk>,
     status: watch::Sender<Status>,
-    news: Notify,
+    pub(crate) news: Notify,
+    /// Held by whoever talks with the worker: one connection, or one claim, at a time.
+    pub(crate) line: Arc<tokio::sync::Mutex<()>>,
+    /// The number of the latest connection: the one before hears that it is replaced.
+    pub(crate) connection: watch::Sender<u64>,
 }
 
 /// What waiters wait for.
@@ -53,35 +62,80 @@ struct Status {
     held: usize,
     /// When a worker that was told to stop, and did not, may be ended.
     must_end_by: Option<Instant>,
+    /// Whether it shall go.
+    goes: bool,
 }
 
 /// What changes while a session lives.
 pub(crate) struct Desk {
     pub(crate) holdings: Holdings,
+    pub(crate) presence: Presence,
+    pub(crate) leaving: Leaving,
     slots: usize,
     mode: WorkerState,
-    told_mode: WorkerState,
+    pub(crate) told_mode: WorkerState,
     runs_ended: u64,
+    heard_at: Timestamp,
+}
+
+/// Whether a session is on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leaving {
+    No,
+    /// Its end is on its way to the core, or its beginning is: nobody may speak for it.
+    Yes,
+    /// The core did not take its end, for this cause: it is to be asked again.
+    Again(WorkerLeftCause),
+}
+
+/// The present moment, by the clock that the timers go by.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 const ALIVE: &str = "the sender lives in the session";
 
 impl Session {
-    pub(crate) async fn join(sessions: Arc<Sessions>, joining: Joining) -> Result<Arc<Session>, SubmitError> {
+    /// A session that is known to nobody yet.
+    pub(crate) fn new(sessions: &Arc<Sessions>, joining: Joining, presence: Presence) -> Session {
         let id = SessionId(uuid::Uuid::now_v7());
-        let Joining { name, kinds, queues, place } = joining;
-        let command = Command::JoinWorker(JoinWorker { session: id, name, kinds, queues, place });
+        Session::with(sessions, id, Actor::worker(id), joining, presence)
+    }
+
+    pub(crate) fn with(
+        sessions: &Arc<Sessions>,
+        id: SessionId,
+        actor: Actor,
+        joining: Joining,
+        presence: Presence,
+    ) -> Session {
         let desk = Desk {
-            holdings: Holdings::default(),
+            holdings: Holdings::new(id, matches!(presence, Presence::Calls { .. })),
+            presence,
+            leaving: Leaving::Yes,
             slots: 0,
             mode: WorkerState::Run,
             told_mode: WorkerState::Run,
             runs_ended: 0,
+            heard_at: sessions.now(),
         };
-        let (desk, status) = (Mutex::new(desk), watch::Sender::new(Status::default()));
-        let session = Session { sessions, id, place, desk, status, news: Notify::new() };
-        session.ask(command).await?;
-        Ok(Arc::new(session))
+        Session {
+            sessions: sessions.clone(),
+            id,
+            joining,
+            actor,
+            desk: Mutex::new(desk),
+            status: watch::Sender::new(Status::default()),
+            news: Notify::new(),
+            line: Arc::default(),
+            connection: watch::Sender::new(0),
+        }
+    }
+
+    /// Lets the log know of it.
+    pub(crate) async fn join(&self) -> Result<(), SubmitError> {
+        let Joining { name, kinds, queues, place } = self.joining.clone();
+        self.ask(Command::JoinWorker(JoinWorker { session: self.id, name, kinds, queues, place })).await.map(drop)
     }
 
     /// Its id.
@@ -91,7 +145,7 @@ impl Session {
 
     /// Where its worker lives.
     pub fn place(&self) -> WorkerPlace {
-        self.place
+        self.joining.place
     }
 
     /// The answer to `hello`.
@@ -107,8 +161,14 @@ impl Session {
 
     /// Something was heard of the worker.
     pub fn beat(&self) {
-        let parts = &self.sessions.parts;
-        parts.engine.views().note_beat(self.id, parts.clock.now(), self.mode());
+        let (parts, now) = (&self.sessions.parts, now());
+        let mut desk = self.desk.lock();
+        desk.presence.heard(now);
+        if desk.presence.renews_all() {
+            desk.holdings.renew_all(now);
+        }
+        desk.heard_at = parts.clock.now();
+        parts.engine.views().note_beat(self.id, desk.heard_at, desk.mode);
     }
 
     /// The worker wants to hold this many jobs at once.
@@ -124,8 +184,7 @@ impl Session {
         desk.mode = mode;
         self.publish(&desk);
         self.news.notify_one();
-        drop(desk);
-        self.beat();
+        self.sessions.parts.engine.views().note_beat(self.id, desk.heard_at, mode);
     }
 
     /// What the worker may do.
@@ -136,9 +195,15 @@ impl Session {
     /// Waits until there are jobs for the worker and it has room for them, and takes them over: it holds them now.
     /// Dropping the future is safe at any moment. Ends with an error when there will never be any.
     pub async fn next_jobs(&self) -> Result<Vec<Granted>, SubmitError> {
+        self.next_jobs_up_to(usize::MAX).await
+    }
+
+    /// The same, at most so many.
+    pub(crate) async fn next_jobs_up_to(&self, max: usize) -> Result<Vec<Granted>, SubmitError> {
         let mut status = self.status.subscribe();
         loop {
-            let wanted = status.wait_for(|status| status.free > 0).await.expect(ALIVE).free;
+            let free = status.wait_for(|status| status.free > 0).await.expect(ALIVE).free;
+            let wanted = free.min(max);
             tokio::select! {
                 biased;
                 // More room waits for the next claim, so that this one keeps its turn.
@@ -170,6 +235,7 @@ impl Session {
             });
         }
         let notices = desk.holdings.take_notices();
+        self.set_alarm(&desk);
         frames.extend(notices.into_iter().map(|(job_id, notice)| match notice {
             Notice::Cancel { reason, grace } => ServerFrame::Cancel { job_id, reason, grace_s: grace.as_secs() },
             Notice::Lost => ServerFrame::Lost { job_id },
@@ -193,6 +259,11 @@ impl Session {
     /// Waits until the worker holds no job.
     pub async fn emptied(&self) {
         self.status.subscribe().wait_for(|status| status.held == 0).await.expect(ALIVE);
+    }
+
+    /// Waits until the worker shall go.
+    pub async fn told_to_go(&self) {
+        self.status.subscribe().wait_for(|status| status.goes).await.expect(ALIVE);
     }
 
     /// How many runs the worker has brought to their end.
@@ -225,7 +296,7 @@ impl Session {
         let mut desk = self.desk.lock();
         desk.mode = WorkerState::Terminate;
         desk.told_mode = WorkerState::Terminate;
-        desk.holdings.shut_down(grace, Instant::now());
+        desk.holdings.shut_down(grace, now());
         self.publish(&desk);
         self.news.notify_one();
     }
@@ -238,16 +309,23 @@ impl Session {
         }
         self.publish(&desk);
         self.sessions.forget_holder(job, self.id);
-        if self.place == WorkerPlace::Subprocess {
+        if self.place() == WorkerPlace::Subprocess {
             self.sessions.parts.engine.let_go(job);
         }
     }
 
     /// Ends the session; what it still holds is released or lost, as `cause` says. Nothing of its runs may go on.
     pub async fn leave(&self, cause: WorkerLeftCause) -> Result<(), SubmitError> {
+        self.desk.lock().leaving = Leaving::Yes;
         self.set_slots(0);
         self.sync_logs(self.live_leases().into_iter().map(|(job, _)| job).collect()).await;
         let result = self.ask(Command::LeaveWorker { session: self.id, cause }).await;
+        if result.as_ref().is_err_and(|error| !matches!(error, SubmitError::Refused(_))) && self.is_elsewhere() {
+            // Until it is known to have left, its leases hold: whoever watches for the silent tries again.
+            self.desk.lock().leaving = Leaving::Again(cause);
+            self.sessions.alarm.set_for(now() + LEAVE_AGAIN_AFTER);
+            return result.map(drop);
+        }
         self.held_jobs().into_iter().for_each(|job| self.let_go(job));
         self.sessions.forget(self.id);
         result.map(drop)
@@ -258,7 +336,7 @@ impl Session {
         let until = Instant::now() + PATIENCE;
         let mut wait = ASK_AGAIN_MIN;
         loop {
-            match self.sessions.parts.engine.submit(command.clone(), Actor::worker(self.id)).await {
+            match self.sessions.parts.engine.submit(command.clone(), self.actor.clone()).await {
                 Err(SubmitError::Overloaded) if Instant::now() < until => tokio::time::sleep(wait).await,
                 answer => return answer,
             }
@@ -268,9 +346,10 @@ impl Session {
 
     pub(crate) fn observe(&self, job: &Job) {
         let mut desk = self.desk.lock();
-        if desk.holdings.observe(job, Instant::now()) {
+        if desk.holdings.observe(job, now()) {
             self.publish(&desk);
             self.news.notify_one();
+            self.set_alarm(&desk);
         }
     }
 
@@ -293,13 +372,14 @@ impl Session {
         })
     }
 
-    fn hold(&self, granted: &[Granted]) {
+    pub(crate) fn hold(&self, granted: &[Granted]) {
         for grant in granted {
             let since = self.find(grant.job).map_or(Seq::ZERO, |job| job.seq);
             self.sessions.note_holder(grant.job, self.id);
             let mut desk = self.desk.lock();
-            desk.holdings.insert(grant, since);
+            desk.holdings.insert(grant, since, now());
             self.publish(&desk);
+            self.set_alarm(&desk);
             drop(desk);
             // A cancel may have been published before anybody knew who holds the job.
             self.look_at(grant.job);
@@ -316,7 +396,8 @@ impl Session {
             WorkerState::Run => desk.slots.saturating_sub(held),
             WorkerState::Quiet | WorkerState::Terminate => 0,
         };
-        let status = Status { free, held, must_end_by: desk.holdings.must_end_by() };
+        let goes = desk.mode == WorkerState::Terminate;
+        let status = Status { free, held, must_end_by: desk.holdings.must_end_by(), goes };
         self.status.send_if_modified(|published| std::mem::replace(published, status) != status);
     }
 }

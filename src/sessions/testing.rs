@@ -135,6 +135,12 @@ async fn tick(handle: Handle) {
 
 impl World {
     pub async fn start() -> World {
+        let (lease, ping) = (Millis::from_secs(30), Millis::from_secs(10));
+        World::with(Settings { lease, ping, grace: ping }).await
+    }
+
+    /// A server with these spans.
+    pub async fn with(settings: Settings) -> World {
         let gate = Arc::new(Gate::default());
         let log = Box::new(GatedLog { log: MemoryLog::new(), gate: gate.clone() });
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -154,7 +160,6 @@ impl World {
         tokio::spawn(tick(handle.clone()));
         let logs = Arc::new(MemoryLogs::default());
         let (catalog, catalogs) = watch::channel(Arc::new(Catalog::default()));
-        let settings = Settings { lease: Millis::from_secs(30), ping: Millis::from_secs(10) };
         let sessions = Sessions::start(Parts {
             engine: handle.clone(),
             logs: logs.clone(),

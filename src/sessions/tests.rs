@@ -21,6 +21,8 @@ use crate::sessions::session::{Joining, Session};
 use crate::sessions::testing::World;
 use crate::sessions::{End, calls::Call};
 
+mod remote;
+
 async fn join(world: &World, place: WorkerPlace) -> Arc<Session> {
     world.sessions.join(Joining { name: "ann".into(), kinds: Vec::new(), queues: None, place }).await.unwrap()
 }

@@ -44,6 +44,12 @@ impl Views {
         slices(&self.index, |index| &index.workers, |session, entry, index| self.worker_row(*session, entry, index))
     }
 
+    /// One session that is live, and what it runs.
+    pub fn worker(&self, session: SessionId) -> Option<WorkerRow> {
+        let index = self.index.read();
+        index.workers.get(&session).map(|entry| self.worker_row(session, entry, &index))
+    }
+
     /// Counts for the dashboard, and rates as of `now`: they fade while nothing happens.
     pub fn stats(&self, now: Timestamp) -> Stats {
         let kinds =

@@ -128,7 +128,8 @@ impl Index {
             | Event::JobFailed(_)
             | Event::JobCancelled(_)
             | Event::JobRetried(_)
-            | Event::JobAmended(_) => {}
+            | Event::JobAmended(_)
+            | Event::JobAdopted(_) => {}
             Event::JobLateResult(data) => {
                 self.late.insert(data.job, record.seq);
             }

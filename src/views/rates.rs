@@ -41,6 +41,7 @@ impl Counted {
             | Event::JobRetried(_)
             | Event::JobAmended(_)
             | Event::JobLateResult(_)
+            | Event::JobAdopted(_)
             | Event::QueuePaused(_)
             | Event::QueueResumed(_)
             | Event::QueueDraining(_)

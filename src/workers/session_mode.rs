@@ -249,6 +249,10 @@ impl Attending<'_> {
                 self.session.set_mode(WorkerState::Terminate);
                 self.stop_within(Duration::from_millis(self.slot.spec.run.grace.0));
             }
+            // It hears of it by a frame, and may take as long as if its jobs were cancelled.
+            () = self.session.told_to_go(), if kill_at.is_none() && !has_ended => {
+                self.kill_after(Duration::from_millis(self.slot.spec.run.grace.0));
+            }
             () = deaf, if !is_deaf => {
                 // It may be on its way out, so it is not disturbed at once. Nothing could be said to it any more: neither
                 // a job nor that one shall stop.

@@ -1,9 +1,12 @@
 //! Black-box tests: the built binary, asked over real HTTP. Every answer is held against the server's own description.
 
 mod batches;
+mod churn;
+mod clients;
 mod edges;
 mod jobs;
 mod queues;
+mod remote;
 mod restart;
 mod schedules;
 mod shapes;

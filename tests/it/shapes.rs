@@ -11,6 +11,7 @@ use nix::unistd::{Pid, mkfifo};
 use serde_json::{Value, json};
 
 use crate::support::TestServer;
+use crate::support::remote::Caller;
 use crate::support::shapes::Shapes;
 use crate::support::worker;
 use crate::support::worker::Hold;
@@ -38,7 +39,8 @@ fn every_event_of_a_job_is_as_it_is_described() {
     let again =
         "[kinds.again]\nmax_attempts = 2\nbackoff_s = 0.1\n[kinds.again.run]\ncommand = [\"python3\", \"act.py\"]\n";
     let server = server(again);
-    let jobs = [ran_through(&server), stopped(&server), waited(&server), never_ran(&server)].concat();
+    let jobs =
+        [ran_through(&server), stopped(&server), waited(&server), never_ran(&server), came_back(&server)].concat();
     let seen: BTreeSet<String> = jobs.iter().flat_map(|id| types(&server, id)).collect();
     let described = Shapes::of_events().names().filter_map(|name| name.strip_suffix(".json"));
     let of_jobs: BTreeSet<String> = described.filter(|name| name.starts_with("job.")).map(str::to_owned).collect();
@@ -108,6 +110,15 @@ fn never_ran(server: &TestServer) -> Vec<String> {
     server.post(&format!("/api/jobs/{first}/cancel"), &json!({})).ok(200);
     assert_eq!(server.finished(&second)["reason"], "dependency_failed");
     vec![first, second]
+}
+
+/// Taken over by the next session of its worker.
+fn came_back(server: &TestServer) -> Vec<String> {
+    let id = server.submit(&json!({"kind": "elsewhere", "args": {}}));
+    let lease = Caller::register(server, "elsewhere", 1).job();
+    Caller::register(server, "elsewhere", 1).beat(&[&lease]).ok(200);
+    lease.call(server, "complete", &json!({})).ok(200);
+    vec![id]
 }
 
 fn id_of(job: &Value) -> String {

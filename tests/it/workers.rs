@@ -83,3 +83,29 @@ for line in sys.stdin:
     assert!(lines.contains("told to stop (requested)") && !lines.contains("is lost"), "{lines}");
     assert!(lines.contains("it was told to stop, and is cancelled"), "{lines}");
 }
+
+#[test]
+fn a_child_that_is_told_to_go_and_stays_is_ended_and_started_again() {
+    let own = tempfile::tempdir().expect("a directory");
+    let script = r#"
+import json, sys
+print(json.dumps({"type": "hello"})); print(json.dumps({"type": "ready", "slots": 1}), flush=True)
+for line in sys.stdin:
+    pass
+"#;
+    let config = "[kinds.stays.run]\nmode = \"session\"\ncommand = [\"python3\", \"stays.py\"]\ngrace_s = 0.1\n";
+    std::fs::write(own.path().join("stays.py"), script).expect("writes");
+    std::fs::write(own.path().join("daybook.toml"), config).expect("writes");
+    let server = TestServer::owning(own);
+    let session_but = |gone: &Value| loop {
+        let session = server.get("/api/workers").ok(200)["workers"][0]["session"].clone();
+        if !session.is_null() && session != *gone {
+            return session;
+        }
+        std::thread::yield_now();
+    };
+    let first = session_but(&Value::Null);
+    let path = format!("/api/workers/{}/terminate", first.as_str().expect("an id"));
+    assert_eq!(server.post(&path, &json!({})).ok(200)["state"], "terminate");
+    session_but(&first);
+}

@@ -2,6 +2,7 @@
 //! `/api/openapi.json`. Each test program takes it in by its path.
 
 mod description;
+pub mod remote;
 pub mod server;
 pub mod shapes;
 pub mod worker;
@@ -73,6 +74,16 @@ impl TestServer {
         let TestServer { directory, server, own, .. } = self;
         server.kill();
         TestServer { own, ..TestServer::in_directory(&directory) }
+    }
+
+    /// Waits until it has said something on stderr, and gives that line.
+    pub fn until_said(&self, words: &str) -> String {
+        loop {
+            if let Some(line) = self.server.said_so_far().lines().find(|line| line.contains(words)) {
+                return line.to_owned();
+            }
+            std::thread::yield_now();
+        }
     }
 
     /// Asks it to end.

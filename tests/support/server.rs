@@ -154,6 +154,11 @@ impl Start {
 }
 
 impl Server {
+    /// What it has said on stderr until now.
+    pub fn said_so_far(&self) -> String {
+        self.all_said.lock().unwrap().clone()
+    }
+
     /// Host and port.
     pub fn address(&self) -> &str {
         &self.address

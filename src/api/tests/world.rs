@@ -101,7 +101,11 @@ impl World {
             clock: clock.clone(),
             catalog: catalog.clone(),
             epoch,
-            settings: Settings { lease: Millis::from_secs(30), ping: Millis::from_secs(10) },
+            settings: Settings {
+                lease: Millis::from_secs(30),
+                ping: Millis::from_secs(10),
+                grace: Millis::from_secs(10),
+            },
         });
         let identity = Identity { epoch, started_at: Timestamp::from_ms(1_000), version: "0.0.0" };
         let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();

@@ -116,6 +116,7 @@ pub fn decide(state: &State, ctx: &mut Context<'_>, command: Command) -> Decisio
         Command::SetSchedule(set) => schedule::set(state, set).into(),
         Command::DropSchedule { name, by } => schedule::drop_one(state, name, by).into(),
         Command::FireSchedule(fire) => schedule::fire(state, ctx, *fire).into(),
+        Command::Adopt { session, proofs } => session::adopt(state, session, &proofs).into(),
         Command::Tick => tick::tick(state, ctx),
         Command::Settle => tick::settle(state, ctx),
     }

@@ -1,11 +1,15 @@
-//! Workers' sessions: how they begin, and what their end means for the leases that they hold.
+//! Workers' sessions: how they begin, what their end means for the leases that they hold, and how a worker that comes
+//! back takes its leases over.
 
-use crate::domain::command::{Answer, JoinWorker};
+use std::collections::BTreeSet;
+
+use crate::domain::command::{Answer, Grant, JoinWorker, LeaseProof};
 use crate::domain::decide::Decision;
 use crate::domain::decide::finish::{lost, released};
-use crate::domain::event::{Event, LossCause, QueuedCause, WorkerJoined, WorkerLeft, WorkerLeftCause};
+use crate::domain::decide::proof::leased;
+use crate::domain::event::{Event, JobAdopted, LossCause, QueuedCause, WorkerJoined, WorkerLeft, WorkerLeftCause};
 use crate::domain::id::SessionId;
-use crate::domain::job::{Job, Run};
+use crate::domain::job::{Job, Run, WorkerPlace};
 use crate::domain::refusal::Refusal;
 use crate::domain::state::{Slot, State};
 
@@ -30,6 +34,27 @@ pub fn leave(state: &State, session: SessionId, cause: WorkerLeftCause) -> Resul
     }
     events.push(WorkerLeft { session, cause }.into());
     Ok(Decision::done(Answer::Done, events))
+}
+
+/// Moves leases to the session of the worker that proves them: the one that it had ended with its connection or with the
+/// server. What is not held any more stays as it is, and what the session holds already is no news. A child process is
+/// watched by the server and comes back from nowhere.
+pub fn adopt(state: &State, session: SessionId, proofs: &[LeaseProof]) -> Result<Decision, Refusal> {
+    let worker = &state.worker(session).ok_or(Refusal::SessionNotFound { session })?.joined;
+    let (mut held, mut events) = (Vec::new(), Vec::new());
+    let mut moved = BTreeSet::new();
+    for proof in proofs {
+        let Ok((job, run)) = leased(state, *proof) else { continue };
+        let may_move = run.lease.place == WorkerPlace::Remote && worker.place == WorkerPlace::Remote;
+        if run.lease.session != session && !may_move || !moved.insert(job.id) {
+            continue;
+        }
+        held.push(Grant { job: job.id, attempt: job.attempt });
+        if run.lease.session != session {
+            events.push(JobAdopted { job: job.id, session, worker: worker.name.clone() }.into());
+        }
+    }
+    Ok(Decision::done(Answer::Adopted(held), events))
 }
 
 fn let_go(job: &Job, run: &Run, cause: WorkerLeftCause) -> Vec<Event> {

@@ -61,6 +61,7 @@ types! {
     25 = QueueRateSpent,
     26 = ScheduleChanged,
     27 = ScheduleFired,
+    28 = JobAdopted,
 }
 
 /// Appends an event's body to `out`.

@@ -252,5 +252,6 @@ fn events() -> Vec<Event> {
         QueueRateSpent { queue: queue(), jobs: 3, used_millionths: 7_500_000 }.into(),
         schedule_changed().into(),
         schedule_fired().into(),
+        JobAdopted { job, session: session(), worker: "crane-1".into() }.into(),
     ]
 }

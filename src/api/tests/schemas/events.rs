@@ -6,10 +6,10 @@ use schemars::{JsonSchema, SchemaGenerator};
 
 use super::*;
 use crate::domain::event::{
-    Actor, EpochStarted, Event, JobAmended, JobAttemptFailed, JobAttemptLost, JobCancelRequested, JobCancelled,
-    JobCheckpointed, JobCompleted, JobFailed, JobFileStored, JobItemsAdded, JobItemsReported, JobLateResult,
-    JobProgressed, JobQueued, JobScheduled, QueueDraining, QueuePaused, QueueRateSpent, QueueResumed, Record,
-    ScheduleChanged, ScheduleFired, WorkerJoined, WorkerLeft,
+    Actor, EpochStarted, Event, JobAdopted, JobAmended, JobAttemptFailed, JobAttemptLost, JobCancelRequested,
+    JobCancelled, JobCheckpointed, JobCompleted, JobFailed, JobFileStored, JobItemsAdded, JobItemsReported,
+    JobLateResult, JobProgressed, JobQueued, JobScheduled, QueueDraining, QueuePaused, QueueRateSpent, QueueResumed,
+    Record, ScheduleChanged, ScheduleFired, WorkerJoined, WorkerLeft,
 };
 use crate::feed::published::{PublishedEvent, Retried, Started, Submitted};
 use crate::log::codec::samples;
@@ -71,6 +71,12 @@ const SHAPES: &[Shape] = &[
         "A worker got the lease of a job and runs it.",
         "One of `job.completed`, `job.failed`, `job.attempt_failed`, `job.attempt_lost`, `job.cancelled` and \
          `job.queued` ends the run.",
+    ),
+    shape::<JobAdopted>(
+        "job.adopted",
+        "A worker came back with the token of a job that it runs, after its session or the server had ended: the same \
+         run goes on in its present session.",
+        "The run goes on.",
     ),
     shape::<JobProgressed>(
         "job.progressed",

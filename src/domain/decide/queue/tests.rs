@@ -130,11 +130,13 @@ fn a_retry_by_hand_into_a_draining_queue_is_refused_and_dependents_there_stay_as
     let mut world = World::new();
     let first = world.running(NewJob { queue: queue("side"), ..a_job() });
     let dependent = world.submitted(a_job_after(&[first.job]));
+    let failed = world.running(a_job());
+    world.given(fail(failed, false));
     world.given(fail(first, false));
     assert_eq!(world.state_of(dependent), StateName::Cancelled);
     world.given(Command::DrainQueue { queue: queue("default") });
     let refusal = Refusal::QueueDraining { queue: queue("default"), entry: None };
-    let retry = world.retry(dependent, false, false);
+    let retry = world.retry(failed.job, false, false);
     world.when(retry).then_refused(refusal);
     let retry = world.retry(first.job, false, true);
     world.when(retry).then_types(&["job.retried"]).and_state(dependent, StateName::Cancelled);

@@ -1,0 +1,100 @@
+//! How it is known that a worker is there, and until when that is believed. Pure: moments come in as arguments.
+
+use std::time::{Duration, Instant};
+
+use crate::domain::event::WorkerLeftCause;
+
+/// What tells that the worker of a session is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// It is a child process: the server watches the process and its pipes.
+    Child,
+    /// It has one connection at a time. Whatever comes over it renews all leases of the session.
+    Socket {
+        /// The number of its latest connection.
+        connection: u64,
+        /// Since when it has none.
+        detached_at: Option<Instant>,
+    },
+    /// It calls now and then. A call renews the session, and those leases only that it names.
+    Calls {
+        heard_at: Instant,
+        /// Calls that wait for an answer: as long as there is one, the worker is there.
+        open: usize,
+    },
+}
+
+/// How long silence is borne.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Terms {
+    /// By a lease, and by the session of a worker that calls.
+    pub lease: Duration,
+    /// By the session of a worker whose connection broke.
+    pub grace: Duration,
+}
+
+impl Presence {
+    /// A worker whose first connection is about to be taken.
+    pub fn socket(now: Instant) -> Presence {
+        Presence::Socket { connection: 0, detached_at: Some(now) }
+    }
+
+    /// A worker that has called just now.
+    pub fn calls(now: Instant) -> Presence {
+        Presence::Calls { heard_at: now, open: 0 }
+    }
+
+    /// When the session ends if nothing is heard until then, and how.
+    pub fn ends_at(&self, terms: Terms) -> Option<(Instant, WorkerLeftCause)> {
+        match *self {
+            Presence::Child | Presence::Calls { open: 1.., .. } => None,
+            Presence::Socket { detached_at, .. } => Some((detached_at? + terms.grace, WorkerLeftCause::ConnectionLost)),
+            Presence::Calls { heard_at, open: 0 } => Some((heard_at + terms.lease, WorkerLeftCause::LeaseExpired)),
+        }
+    }
+
+    /// Something was heard of the worker.
+    pub fn heard(&mut self, now: Instant) {
+        if let Presence::Calls { heard_at, .. } = self {
+            *heard_at = now;
+        }
+    }
+
+    /// Whether anything that is heard renews all leases.
+    pub fn renews_all(&self) -> bool {
+        matches!(self, Presence::Socket { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TERMS: Terms = Terms { lease: Duration::from_secs(30), grace: Duration::from_secs(10) };
+
+    #[test]
+    fn a_child_is_watched_and_never_given_up_for_its_silence() {
+        assert_eq!(Presence::Child.ends_at(TERMS), None);
+    }
+
+    #[test]
+    fn a_broken_connection_is_borne_for_the_grace_and_a_standing_one_for_ever() {
+        let now = Instant::now();
+        let broken = Presence::Socket { connection: 1, detached_at: Some(now) };
+        assert_eq!(broken.ends_at(TERMS), Some((now + TERMS.grace, WorkerLeftCause::ConnectionLost)));
+        let at_once = Terms { grace: Duration::ZERO, ..TERMS };
+        assert_eq!(broken.ends_at(at_once), Some((now, WorkerLeftCause::ConnectionLost)));
+        assert_eq!(Presence::Socket { connection: 1, detached_at: None }.ends_at(TERMS), None);
+    }
+
+    #[test]
+    fn a_worker_that_calls_is_there_for_a_lease_after_each_call_and_while_one_is_open() {
+        let now = Instant::now();
+        let mut presence = Presence::calls(now);
+        assert_eq!(presence.ends_at(TERMS), Some((now + TERMS.lease, WorkerLeftCause::LeaseExpired)));
+        let later = now + Duration::from_secs(7);
+        presence.heard(later);
+        assert_eq!(presence.ends_at(TERMS), Some((later + TERMS.lease, WorkerLeftCause::LeaseExpired)));
+        assert_eq!(Presence::Calls { heard_at: now, open: 1 }.ends_at(TERMS), None);
+    }
+}
