@@ -225,6 +225,7 @@ class Damage(ComicsCase):
         run = self.run_comics()
         self.assertEqual(run.status, 0)
         self.assertEqual((run.result["completed"], run.result["failed"]), (1, 1))
+        self.assertEqual(run.log, ["failed: Saga 2.cbz: " + run.items()["Saga 2.cbz"]["error"]["message"]])
 
     def test_two_archives_of_one_name_do_not_overwrite_each_other(self):
         write_archive(self.folder / "Saga 1.cbz", {"1.jpg": JPEG})
