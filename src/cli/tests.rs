@@ -282,6 +282,13 @@ fn logs_are_printed_page_by_page() {
 }
 
 #[test]
+fn a_log_without_lines_says_so_to_people() {
+    let empty = || Server::answering([json(200, r#"{"lines":[]}"#)]);
+    assert_eq!(empty().run(&format!("logs {ID}")), (0, String::new(), "no lines\n".to_owned()));
+    assert_eq!(empty().run(&format!("logs {ID} --json")), (0, String::new(), String::new()));
+}
+
+#[test]
 fn following_a_log_goes_on_after_the_stream_breaks_and_ends_with_the_job() {
     let stream = |text: &str| Reply::Answer(200, "Content-Type: text/event-stream\r\n", text.to_owned());
     let replies = [
