@@ -138,3 +138,30 @@ fn what_unruly_programs_do_is_told_and_nothing_else_suffers() {
     assert_eq!(server.finished(&submit("sound"))["result"], true);
     assert_eq!(server.get("/health").ok(200)["status"], "ok");
 }
+
+#[test]
+fn a_program_that_lives_is_not_lost_however_long_it_says_nothing() {
+    let own = tempfile::tempdir().expect("a directory");
+    let session = r#"
+import json, sys, time
+print(json.dumps({"type": "hello"})); print(json.dumps({"type": "ready", "slots": 1}), flush=True)
+for frame in map(json.loads, sys.stdin):
+    if frame["type"] == "job":
+        time.sleep(1)
+        end = {"type": "complete", "job_id": frame["job"]["id"], "token": frame["lease"]["token"], "result": True}
+        print(json.dumps(end), flush=True)
+"#;
+    let config = "lease_s = 0.1\n[kinds.command.run]\ncommand = [\"sh\", \"-c\", \"sleep 1; echo true\"]\n\
+                  [kinds.session.run]\nmode = \"session\"\ncommand = [\"python3\", \"silent.py\"]\n";
+    std::fs::write(own.path().join("silent.py"), session).expect("writes");
+    std::fs::write(own.path().join("daybook.toml"), config).expect("writes");
+    let server = TestServer::owning(own);
+    for id in ["command", "session"].map(|kind| server.submit(&json!({"kind": kind, "args": {}}))) {
+        let job = server.finished(&id);
+        assert_eq!(
+            (&job["result"], &job["attempt"], &job["lost_count"]),
+            (&json!(true), &json!(1), &json!(0)),
+            "{job}"
+        );
+    }
+}
