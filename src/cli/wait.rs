@@ -78,6 +78,10 @@ pub fn verdict(asked: &mut Asked<'_>, job: &Document) -> Result<(), Stop> {
             _ => String::new(),
         };
         asked.console.say(&format!("completed{took}{}", items_of(job)));
+        if job.count("items.failed").is_some_and(|failed| failed > 0) {
+            let server = asked.client.server();
+            asked.console.say(&format!("what failed, and why: {server}/api/jobs/{id}/items?state=failed"));
+        }
         return Ok(());
     }
     let reason = job.text("reason").map(|reason| format!(" ({reason})")).unwrap_or_default();
@@ -86,7 +90,20 @@ pub fn verdict(asked: &mut Asked<'_>, job: &Document) -> Result<(), Stop> {
         _ => String::new(),
     };
     let failure = Failure::of_asker(format!("job {id} {state}{reason}{error}{}", items_of(job)));
-    Err(failure.hint(format!("`daybook logs {id}` shows what it said, `daybook jobs retry {id}` runs it again")).into())
+    Err(failure.hint(next_step(job, id)).into())
+}
+
+/// What to do about a job that did not complete. What never ran has said nothing, and what another job stopped waits for
+/// that one again.
+fn next_step(job: &Document, id: &str) -> String {
+    if job.text("reason") == Some("dependency_failed") {
+        return "`daybook jobs retry ID --dependents` of the job that it waited for runs that one again, and then this"
+            .to_owned();
+    }
+    match job.count("attempt") {
+        Some(0) => format!("`daybook jobs retry {id}` runs it after all"),
+        _ => format!("`daybook logs {id}` shows what it said, `daybook jobs retry {id}` runs it again"),
+    }
 }
 
 fn items_of(job: &Document) -> String {

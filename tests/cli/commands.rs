@@ -206,3 +206,14 @@ fn status_and_workers_show_the_server() {
     );
     assert!(gone.code == Some(1) && gone.err.contains("hint: start one with `daybook serve`"), "{gone:?}");
 }
+
+#[test]
+fn verify_looks_where_serve_keeps_its_data() {
+    let house = House::open();
+    house.run("submit greet --wait").data();
+    let data = house.directory.path().join("data");
+    let mut verify = house.server.command("verify");
+    house.server.end();
+    let said = Said::of(verify.env("DAYBOOK_DATA", data).output().expect("the binary runs"));
+    assert!(said.data().contains("jobs      1, of which 1 have ended"));
+}
