@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use daybook::domain::command::{Answer, Claim, Command, JoinWorker, LeaseProof, NewJob, Start, Submit};
+use daybook::domain::command::{Answer, Claim, Command, JoinWorker, LeaseProof, NewJob, Submit};
 use daybook::domain::decide::{Chance, Context, decide};
 use daybook::domain::event::{Actor, Record};
 use daybook::domain::evolve::evolve;
@@ -15,7 +15,6 @@ use daybook::domain::id::{SessionId, TokenHash};
 use daybook::domain::job::WorkerPlace;
 use daybook::domain::json::Json;
 use daybook::domain::queue::Limits;
-use daybook::domain::retry::Policy;
 use daybook::domain::state::{Slot, State};
 use daybook::domain::time::Timestamp;
 use uuid::Uuid;
@@ -97,19 +96,11 @@ fn session(number: u128) -> SessionId {
 }
 
 fn submit(jobs: usize) -> Command {
-    let job = NewJob {
-        kind: "resize".parse().expect("a good name"),
-        args: Json::from_checked(format!("{{\"text\":\"{}\"}}", "x".repeat(189))),
-        queue: "default".parse().expect("a good name"),
-        priority: 0,
-        policy: Policy::default(),
-        start: Start::Now,
-        tags: Vec::new(),
-        unique_key: None,
-        parent_id: None,
-        depends_on: Vec::new(),
-        items: Vec::new(),
-    };
+    let job = NewJob::plain(
+        "resize".parse().expect("a good name"),
+        "default".parse().expect("a good name"),
+        Json::from_checked(format!("{{\"text\":\"{}\"}}", "x".repeat(189))),
+    );
     Command::Submit(Submit { jobs: vec![job; jobs], idempotency: None, parent: None })
 }
 

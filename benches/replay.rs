@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use daybook::domain::command::{Answer, Claim, Command, Grant, JoinWorker, LeaseProof, NewJob, Start, Submit};
+use daybook::domain::command::{Answer, Claim, Command, Grant, JoinWorker, LeaseProof, NewJob, Submit};
 use daybook::domain::decide::{Chance, Context, decide};
 use daybook::domain::event::{Actor, Record};
 use daybook::domain::evolve::evolve;
@@ -19,7 +19,6 @@ use daybook::domain::id::{Seq, SessionId, TokenHash};
 use daybook::domain::job::WorkerPlace;
 use daybook::domain::json::Json;
 use daybook::domain::queue::Limits;
-use daybook::domain::retry::Policy;
 use daybook::domain::state::{Slot, State};
 use daybook::domain::time::Timestamp;
 use daybook::engine::recovery::recover;
@@ -171,19 +170,11 @@ impl Core {
 const SESSION: SessionId = SessionId(Uuid::from_u128(7));
 
 fn job() -> NewJob {
-    NewJob {
-        kind: "resize".parse().expect("a good name"),
-        args: Json::from_checked(format!("{{\"text\":\"{}\"}}", "x".repeat(189))),
-        queue: "default".parse().expect("a good name"),
-        priority: 0,
-        policy: Policy::default(),
-        start: Start::Now,
-        tags: Vec::new(),
-        unique_key: None,
-        parent_id: None,
-        depends_on: Vec::new(),
-        items: Vec::new(),
-    }
+    NewJob::plain(
+        "resize".parse().expect("a good name"),
+        "default".parse().expect("a good name"),
+        Json::from_checked(format!("{{\"text\":\"{}\"}}", "x".repeat(189))),
+    )
 }
 
 /// On the disk of the build, not on a /tmp in memory.

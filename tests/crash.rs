@@ -8,6 +8,7 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -44,7 +45,7 @@ fn kill_and_check(rounds: usize) {
             .chain([spawn_client(&server, &ledger, &stop, watch_until_stopped)])
             .collect();
         let _ = ledger.news.lock().unwrap().1.recv_timeout(Duration::from_secs(10));
-        linger(Duration::from_millis(50 + 97 * (round as u64 % 7)));
+        linger(a_while(round));
         server.kill();
         stop.store(true, Ordering::SeqCst);
         clients.into_iter().for_each(|client| client.join().unwrap());
@@ -142,7 +143,14 @@ fn get(url: &str, path: &str) -> Result<Value, ureq::Error> {
     ureq::get(format!("{url}{path}")).call()?.body_mut().read_json()
 }
 
-/// Lets the load run on for a random-looking while; a load test has nothing else to wait for.
+/// How long the load runs before a kill: by chance, so that in many runs no moment is spared.
+fn a_while(round: usize) -> Duration {
+    let span = Duration::from_micros(RandomState::new().hash_one(round) % 700_000);
+    println!("round {round}: killed {span:?} after the first news");
+    span
+}
+
+/// Lets the load run on for a while; a load test has nothing else to wait for.
 fn linger(span: Duration) {
     let (_keep, never) = channel::<()>();
     assert_eq!(never.recv_timeout(span), Err(RecvTimeoutError::Timeout));

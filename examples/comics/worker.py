@@ -98,6 +98,8 @@ class Tally:
     def report(self, name, outcome):
         state, result, error = outcome
         self._job.item(name, state, result, error)
+        if error:
+            self._job.log(f"failed: {name}: {error['message']}")
         self._states[state] += 1
         self._done += 1
         self._job.progress(stage=self._operation, message=name, done=self._done, total=self._total,

@@ -37,15 +37,22 @@ pub async fn serve(
     let slots = Arc::new(Semaphore::new(connections_max as usize));
     let (stopping, stopped) = watch::channel(false);
     tokio::pin!(stop);
+    let mut is_stuck = false;
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &slots) => accepted,
             () = &mut stop => break,
         };
         match accepted {
-            Ok((stream, slot)) => drop(tokio::spawn(serve_one(stream, slot, routes.clone(), stopped.clone()))),
+            Ok((stream, slot)) => {
+                is_stuck = false;
+                drop(tokio::spawn(serve_one(stream, slot, routes.clone(), stopped.clone())));
+            }
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                // Once, not at every try: a system without descriptors must not fill its disk with that.
+                if !std::mem::replace(&mut is_stuck, true) {
+                    tracing::warn!(%error, "connections cannot be accepted; they wait until it goes again");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

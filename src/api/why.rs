@@ -61,7 +61,7 @@ pub struct Facts {
     pub error: Option<JobError>,
     /// Who runs it, or ran it last.
     pub worker: Option<WorkerName>,
-    /// Jobs that it waits for and that are not completed: at most 20 of them.
+    /// Jobs that it waits for, or waited for in vain, and that are not completed: at most 20 of them.
     #[schemars(length(max = NAMED_MAX))]
     pub waits_for: Vec<JobId>,
     /// Jobs of its queue that are handed out before it; `null` when they are too many to count.
@@ -126,7 +126,7 @@ fn gather(ctx: &ApiContext, row: JobRow, job: &Job) -> Result<Facts, ApiError> {
         views.stats(now).kinds.into_iter().find(|it| it.kind == row.kind).map_or(0, |it| it.jobs.running);
     let ahead = if row.state == StateName::Queued { count_ahead(ctx, &row)? } else { None };
     Ok(Facts {
-        waits_for: open_dependencies(ctx, job)?,
+        waits_for: open_dependencies(ctx, job, row.reason)?,
         ahead,
         queue_is_paused: queue.as_ref().is_some_and(|queue| queue.paused.is_some()),
         queue_paused: queue.as_ref().and_then(|queue| queue.paused.clone()),
@@ -157,14 +157,16 @@ fn gather(ctx: &ApiContext, row: JobRow, job: &Job) -> Result<Facts, ApiError> {
     })
 }
 
-fn open_dependencies(ctx: &ApiContext, job: &Job) -> Result<Vec<JobId>, ApiError> {
-    if job.state_name() != StateName::Blocked {
+fn open_dependencies(ctx: &ApiContext, job: &Job, reason: Option<Reason>) -> Result<Vec<JobId>, ApiError> {
+    let is_broken = reason == Some(Reason::DependencyFailed);
+    if job.state_name() != StateName::Blocked && !is_broken {
         return Ok(Vec::new());
     }
     let mut open = Vec::new();
     for &id in job.depends_on() {
         let dependency = ctx.handle.views().row(id)?;
-        if dependency.is_some_and(|row| row.state != StateName::Completed) {
+        let is_named = |state: StateName| state != StateName::Completed && (!is_broken || state.is_terminal());
+        if dependency.is_some_and(|row| is_named(row.state)) {
             open.push(id);
         }
         if open.len() == NAMED_MAX {
@@ -338,9 +340,12 @@ fn failed(facts: &Facts) -> String {
 
 fn cancelled(facts: &Facts) -> String {
     let why = match facts.reason {
-        Some(Reason::ParentCancelled) => "because its parent was",
-        Some(Reason::DependencyFailed) => "because a job that it waited for did not complete",
-        Some(Reason::Replaced) => "because its schedule made the next one",
+        Some(Reason::ParentCancelled) => "because its parent was".to_owned(),
+        Some(Reason::DependencyFailed) => match facts.waits_for.first() {
+            Some(job) => format!("because job {job}, which it waited for, did not complete"),
+            None => "because a job that it waited for did not complete".to_owned(),
+        },
+        Some(Reason::Replaced) => "because its schedule made the next one".to_owned(),
         Some(
             Reason::CancelledByRequest
             | Reason::AttemptsExhausted
@@ -348,7 +353,7 @@ fn cancelled(facts: &Facts) -> String {
             | Reason::Lost
             | Reason::Timeout,
         )
-        | None => "by request",
+        | None => "by request".to_owned(),
     };
     match facts.attempt {
         0 => format!("It was cancelled {why}, before it ran."),

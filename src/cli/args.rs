@@ -105,7 +105,7 @@ pub enum Command {
     /// Check every file of a server that is not running, and whether the fold of its log equals the views.
     Verify {
         /// Where everything is kept.
-        #[arg(long, value_name = "DIR", default_value = "daybook-data")]
+        #[arg(long, value_name = "DIR", env = "DAYBOOK_DATA", default_value = "daybook-data")]
         data: PathBuf,
     },
     /// Print the completions for a shell.

@@ -24,7 +24,11 @@ pub fn run(asked: &mut Asked<'_>, arguments: &LogsArguments) -> Result<(), Stop>
         patience: Patience::default(),
     };
     if !arguments.follow {
-        return Ok(reader.rest(&asked.client, asked.console)?);
+        reader.rest(&asked.client, asked.console)?;
+        if reader.last == arguments.after && !asked.json {
+            asked.console.say("no lines");
+        }
+        return Ok(());
     }
     loop {
         match reader.follow(&asked.client, asked.console) {

@@ -58,6 +58,28 @@ fn a_job_that_failed_or_was_cancelled_ends_the_wait_with_1() {
 }
 
 #[test]
+fn the_next_step_fits_what_became_of_the_job() {
+    let hint = |more: &str| Server::answering([job("cancelled", more)]).run(&format!("jobs watch {ID}")).2;
+    let stopped = hint(r#","attempt":0,"reason":"dependency_failed""#);
+    assert!(stopped.contains("`daybook jobs retry ID --dependents` of the job that it waited for"), "{stopped}");
+    let waited = hint(r#","attempt":0,"reason":"cancelled_by_request""#);
+    assert!(waited.contains(&format!("hint: `daybook jobs retry {ID}` runs it after all")), "{waited}");
+    let ran = hint(r#","attempt":1,"reason":"cancelled_by_request""#);
+    assert!(ran.contains(&format!("hint: `daybook logs {ID}` shows what it said")), "{ran}");
+}
+
+#[test]
+fn a_batch_that_completed_with_failed_items_says_where_they_are() {
+    let watch = |items: &str| Server::answering([job("completed", items)]).run(&format!("jobs watch {ID}"));
+    let (code, _, err) = watch(r#","items":{"total":7,"completed":4,"failed":3,"skipped":0,"pending":0}"#);
+    assert_eq!(code, 0);
+    assert!(err.contains("completed, 4 of 7 items, 3 failed\nwhat failed, and why: http://127.0.0.1:"), "{err}");
+    assert!(err.contains(&format!("/api/jobs/{ID}/items?state=failed")), "{err}");
+    let (_, _, err) = watch(r#","items":{"total":7,"completed":7,"failed":0,"skipped":0,"pending":0}"#);
+    assert!(!err.contains("what failed"), "{err}");
+}
+
+#[test]
 fn a_wait_survives_a_restart_of_the_server() {
     let starting = json(503, r#"{"status":"starting","progress":0.5}"#);
     let again = Reply::Answer(200, "Daybook-Epoch: e2\r\n", format!(r#"{{"id":"{ID}","state":"completed"}}"#));
@@ -257,6 +279,13 @@ fn logs_are_printed_page_by_page() {
         Server::answering([page, json(200, r#"{"lines":[]}"#)]).run_all(&format!("logs {ID} --after 3"));
     assert_eq!((code, out.as_str()), (0, "one\ntwo\u{fffd}\n"));
     assert_eq!(requests[1], format!("GET /api/jobs/{ID}/logs?after=5"));
+}
+
+#[test]
+fn a_log_without_lines_says_so_to_people() {
+    let empty = || Server::answering([json(200, r#"{"lines":[]}"#)]);
+    assert_eq!(empty().run(&format!("logs {ID}")), (0, String::new(), "no lines\n".to_owned()));
+    assert_eq!(empty().run(&format!("logs {ID} --json")), (0, String::new(), String::new()));
 }
 
 #[test]

@@ -17,6 +17,8 @@ use crate::domain::id::JobId;
 const LOOK_EVERY_S: &str = "0.5";
 /// The least time between two looks, should a server not wait.
 const LOOK_PAUSE_MIN: Duration = Duration::from_millis(100);
+/// After so many looks at a job that does not run it is said why: nobody asks that of a short wait.
+const LOOKS_BEFORE_WHY: u32 = 4;
 
 /// Waits until the job is terminal and gives it. With `prints_changes` each change is printed as a line of JSON.
 pub fn until_terminal(
@@ -27,6 +29,7 @@ pub fn until_terminal(
 ) -> Result<Document, Stop> {
     let mut display = Display::new(asked.console);
     let mut last_line = String::new();
+    let mut idle_looks = 0;
     loop {
         let looked_at = Instant::now();
         let job = look(asked, id, &mut patience, &mut display)?.document;
@@ -40,7 +43,20 @@ pub fn until_terminal(
             return Ok(job);
         }
         display.show(&job, asked.console);
+        idle_looks = if job.text("state") == Some("running") { 0 } else { idle_looks + 1 };
+        if idle_looks == LOOKS_BEFORE_WHY {
+            say_why(asked, id, &mut display);
+        }
         std::thread::sleep(LOOK_PAUSE_MIN.saturating_sub(looked_at.elapsed()));
+    }
+}
+
+/// Says what stands in the job's way, if that can be learned.
+fn say_why(asked: &mut Asked<'_>, id: JobId, display: &mut Display) {
+    if let Ok(answer) = asked.client.get(&format!("/api/jobs/{id}/why"), &[])
+        && let Some(sentence) = answer.document.text("sentence")
+    {
+        display.hide(|| asked.console.say(&printable(sentence)));
     }
 }
 
@@ -78,6 +94,10 @@ pub fn verdict(asked: &mut Asked<'_>, job: &Document) -> Result<(), Stop> {
             _ => String::new(),
         };
         asked.console.say(&format!("completed{took}{}", items_of(job)));
+        if job.count("items.failed").is_some_and(|failed| failed > 0) {
+            let server = asked.client.server();
+            asked.console.say(&format!("what failed, and why: {server}/api/jobs/{id}/items?state=failed"));
+        }
         return Ok(());
     }
     let reason = job.text("reason").map(|reason| format!(" ({reason})")).unwrap_or_default();
@@ -86,7 +106,20 @@ pub fn verdict(asked: &mut Asked<'_>, job: &Document) -> Result<(), Stop> {
         _ => String::new(),
     };
     let failure = Failure::of_asker(format!("job {id} {state}{reason}{error}{}", items_of(job)));
-    Err(failure.hint(format!("`daybook logs {id}` shows what it said, `daybook jobs retry {id}` runs it again")).into())
+    Err(failure.hint(next_step(job, id)).into())
+}
+
+/// What to do about a job that did not complete. What never ran has said nothing, and what another job stopped waits for
+/// that one again.
+fn next_step(job: &Document, id: &str) -> String {
+    if job.text("reason") == Some("dependency_failed") {
+        return "`daybook jobs retry ID --dependents` of the job that it waited for runs that one again, and then this"
+            .to_owned();
+    }
+    match job.count("attempt") {
+        Some(0) => format!("`daybook jobs retry {id}` runs it after all"),
+        _ => format!("`daybook logs {id}` shows what it said, `daybook jobs retry {id}` runs it again"),
+    }
 }
 
 fn items_of(job: &Document) -> String {

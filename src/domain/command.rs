@@ -139,6 +139,25 @@ pub struct NewJob {
     pub items: Vec<NewItem>,
 }
 
+impl NewJob {
+    /// A job with nothing but args, which may start at once.
+    pub fn plain(kind: KindName, queue: QueueName, args: Json) -> NewJob {
+        NewJob {
+            kind,
+            args,
+            queue,
+            priority: 0,
+            policy: Policy::default(),
+            start: Start::Now,
+            tags: Vec::new(),
+            unique_key: None,
+            parent_id: None,
+            depends_on: Vec::new(),
+            items: Vec::new(),
+        }
+    }
+}
+
 /// When a job may start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {

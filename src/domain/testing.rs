@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use crate::domain::batch::{ItemReport, ItemState, NewItem};
 use crate::domain::command::{
-    Answer, Claim, Command, Dependency, Grant, IdempotencyKey, JoinWorker, LeaseProof, Lose, NewJob, Retry, Start,
-    StartEpoch, Submit,
+    Answer, Claim, Command, Dependency, Grant, IdempotencyKey, JoinWorker, LeaseProof, Lose, NewJob, Retry, StartEpoch,
+    Submit,
 };
 use crate::domain::decide::retry::to_revive;
 use crate::domain::decide::{Chance, Context, Decision, decide};
@@ -23,7 +23,6 @@ use crate::domain::job::{Job, JobError, StateName, WorkerPlace};
 use crate::domain::json::Json;
 use crate::domain::queue::Limits;
 use crate::domain::refusal::Refusal;
-use crate::domain::retry::Policy;
 use crate::domain::schedule::{Missed, Origin, Overlap, ScheduleSpec};
 use crate::domain::state::{Slot, State};
 use crate::domain::time::{Millis, Timestamp};
@@ -323,19 +322,7 @@ fn proof_of((grant, token): (&Grant, TokenHash)) -> LeaseProof {
 
 /// A plain job of the kind `resize`.
 pub fn a_job() -> NewJob {
-    NewJob {
-        kind: kind("resize"),
-        args: Json::from_checked("{}"),
-        queue: queue("default"),
-        priority: 0,
-        policy: Policy::default(),
-        start: Start::Now,
-        tags: Vec::new(),
-        unique_key: None,
-        parent_id: None,
-        depends_on: Vec::new(),
-        items: Vec::new(),
-    }
+    NewJob::plain(kind("resize"), queue("default"), Json::from_checked("{}"))
 }
 
 /// A job that waits for others.

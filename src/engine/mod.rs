@@ -9,6 +9,8 @@ pub mod batch;
 mod committer;
 pub mod handle;
 pub mod overlay;
+#[cfg(test)]
+mod promises;
 pub mod receipt;
 pub mod recovery;
 mod runner;

@@ -92,19 +92,9 @@ mod tests {
     }
 
     fn job(start: Start, timeout: Option<Millis>) -> Command {
-        let job = NewJob {
-            kind: "resize".parse().unwrap(),
-            args: Json::from_checked("{}"),
-            queue: "default".parse().unwrap(),
-            priority: 0,
-            policy: Policy { timeout, max_attempts: 1, ..Policy::default() },
-            start,
-            tags: Vec::new(),
-            unique_key: None,
-            parent_id: None,
-            depends_on: Vec::new(),
-            items: Vec::new(),
-        };
+        let (kind, queue) = ("resize".parse().unwrap(), "default".parse().unwrap());
+        let policy = Policy { timeout, max_attempts: 1, ..Policy::default() };
+        let job = NewJob { policy, start, ..NewJob::plain(kind, queue, Json::from_checked("{}")) };
         Command::Submit(Submit { jobs: vec![job], idempotency: None, parent: None })
     }
 

@@ -103,6 +103,18 @@ mod tests {
     }
 
     #[test]
+    fn of_more_files_than_a_run_may_leave_the_last_are_passed_over_and_named() {
+        let scratch = tempfile::tempdir().expect("a directory");
+        let output = OutputDir::create(scratch.path(), JobId::from(JOB)).expect("makes");
+        for number in 0..=FILES_MAX {
+            fs::write(output.path().join(format!("{number:04}")), "").expect("writes");
+        }
+        let left = output.list().expect("lists");
+        assert_eq!(left.files.len(), 1000);
+        assert_eq!(left.passed_over, ["\"1000\" is not kept: a run leaves at most 1000 files"]);
+    }
+
+    #[test]
     fn two_runs_of_a_job_never_share_a_directory_and_each_is_gone_in_the_end() {
         let scratch = tempfile::tempdir().expect("a directory");
         let first = OutputDir::create(scratch.path(), JobId::from(JOB)).expect("makes");

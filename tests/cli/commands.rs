@@ -247,3 +247,27 @@ fn schedules_are_set_listed_and_dropped() {
     assert!(gone.err.contains("there is no schedule nightly"), "{gone:?}");
     house.server.end();
 }
+
+#[test]
+fn who_waits_for_a_job_that_nobody_takes_is_told_why() {
+    let house = House::open();
+    let mut waiting = house.server.command("submit elsewhere --wait");
+    let mut waiting = waiting.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+    let lines = BufReader::new(waiting.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    let said = lines.into_iter().find(|line| line.contains("No worker that takes the kind elsewhere"));
+    waiting.kill().expect("it still waits");
+    waiting.wait().expect("it ends");
+    assert!(said.is_some());
+    house.server.end();
+}
+
+#[test]
+fn verify_looks_where_serve_keeps_its_data() {
+    let house = House::open();
+    house.run("submit greet --wait").data();
+    let data = house.directory.path().join("data");
+    let mut verify = house.server.command("verify");
+    house.server.end();
+    let said = Said::of(verify.env("DAYBOOK_DATA", data).output().expect("the binary runs"));
+    assert!(said.data().contains("jobs      1, of which 1 have ended"));
+}

@@ -69,6 +69,7 @@ class Finished:
     def __init__(self, status, lines, stderr):
         self.status, self.stderr = status, stderr
         self.frames = [line for line in lines if isinstance(line, dict) and "type" in line]
+        self.log = [line for line in lines if isinstance(line, str)]
         self.result = lines[-1] if lines and isinstance(lines[-1], dict) else None
 
     def of_type(self, name):

@@ -1,12 +1,17 @@
 """The comics worker over real archives, whole and broken ones, killed and run again."""
 
+import contextlib
 import fcntl
+import importlib
 import io
 import os
 import random
 import shutil
 import signal
+import sys
+import threading
 import unittest
+import unittest.mock
 import xml.etree.ElementTree as ElementTree
 import zipfile
 
@@ -225,6 +230,7 @@ class Damage(ComicsCase):
         run = self.run_comics()
         self.assertEqual(run.status, 0)
         self.assertEqual((run.result["completed"], run.result["failed"]), (1, 1))
+        self.assertEqual(run.log, ["failed: Saga 2.cbz: " + run.items()["Saga 2.cbz"]["error"]["message"]])
 
     def test_two_archives_of_one_name_do_not_overwrite_each_other(self):
         write_archive(self.folder / "Saga 1.cbz", {"1.jpg": JPEG})
@@ -234,6 +240,50 @@ class Damage(ComicsCase):
         taken = [key for key, item in run.items().items() if item["error"] and item["error"]["code"] == "name_taken"]
         self.assertEqual(len(taken), 1)
         self.assertEqual(self.names(), sorted(["Saga 001.cbz", "saga 001.cbz", taken[0]]))
+
+
+class FourAtATime(ComicsCase):
+    """The worker's own code, with archives that take as long as the test wants."""
+
+    def test_four_archives_are_in_hand_at_once_and_never_more(self):
+        for number in range(8):
+            write_archive(self.folder / f"Saga {number}.cbz")
+        context = the_worker()
+        worker = context.__enter__()
+        self.addCleanup(context.__exit__, None, None, None)
+        in_hand, most, lock = 0, 0, threading.Lock()
+        four = threading.Barrier(4)         # none ends before there are four
+
+        def one(*_):
+            nonlocal in_hand, most
+            with lock:
+                in_hand += 1
+                most = max(most, in_hand)
+            four.wait(timeout=60)
+            with lock:
+                in_hand -= 1
+            return "completed", None, None
+
+        worker._one = one
+        job = unittest.mock.Mock(args={"folder": str(self.folder), "operation": "process", "select": "all"},
+                                 row={}, checkpoint=None)
+        job.pending_keys.return_value = []
+        self.assertEqual(worker.handle(job)["completed"], 8)
+        self.assertEqual(most, 4)
+
+
+@contextlib.contextmanager
+def the_worker():
+    """The worker as a module; what it does to this process is undone."""
+    paths, modules, on_sigterm = list(sys.path), set(sys.modules), signal.getsignal(signal.SIGTERM)
+    sys.path.insert(0, str(WORKER[0].parent))
+    try:
+        yield importlib.import_module("worker")
+    finally:
+        sys.path[:] = paths
+        signal.signal(signal.SIGTERM, on_sigterm)
+        for name in set(sys.modules) - modules:
+            del sys.modules[name]
 
 
 class KilledAndRunAgain(ComicsCase):

@@ -109,6 +109,9 @@ fn never_ran(server: &TestServer) -> Vec<String> {
     server.ask("PATCH", &format!("/api/jobs/{first}"), &[("content-type", "application/json")], change).ok(200);
     server.post(&format!("/api/jobs/{first}/cancel"), &json!({})).ok(200);
     assert_eq!(server.finished(&second)["reason"], "dependency_failed");
+    let why = server.get(&format!("/api/jobs/{second}/why")).ok(200);
+    assert_eq!(why["facts"]["waits_for"], json!([first]));
+    assert!(why["sentence"].as_str().is_some_and(|text| text.contains(&first)), "{why}");
     vec![first, second]
 }
 

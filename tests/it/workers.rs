@@ -109,3 +109,85 @@ for line in sys.stdin:
     assert_eq!(server.post(&path, &json!({})).ok(200)["state"], "terminate");
     session_but(&first);
 }
+
+/// Each kind but `sound` does what no program should.
+const UNRULY: &str = r#"
+[kinds.sound.run]
+command = ['sh', '-c', 'echo true']
+
+[kinds.garbage.run]
+command = ['sh', '-c', """head -c 2000000 /dev/zero | tr '\\0' x; echo; head -c 500 /dev/urandom; echo; echo '{no json'"""]
+
+[kinds.quits.run]
+command = ['sh', '-c', 'exit 3']
+
+[kinds.forks.run]
+command = ['sh', '-c', 'sleep 600 & echo 1']
+
+[kinds.stubborn.run]
+command = ['sh', '-c', '''trap "" TERM; echo up; while :; do sleep 1; done''']
+grace_s = 0.1
+
+[kinds.dies.run]
+mode = 'session'
+command = ['sh', '-c', 'exit 1']
+"#;
+
+#[test]
+fn what_unruly_programs_do_is_told_and_nothing_else_suffers() {
+    let server = TestServer::with_config(UNRULY);
+    let submit = |kind: &str| server.submit(&json!({"kind": kind, "args": {}, "max_attempts": 1}));
+    let [garbage, quits, forks, stubborn, dies] = ["garbage", "quits", "forks", "stubborn", "dies"].map(submit);
+    let lines = |id: &str| server.get(&format!("/api/jobs/{id}/logs")).ok(200)["lines"].clone();
+    for _ in 0..5 {
+        assert_eq!(server.finished(&submit("sound"))["result"], true);
+    }
+
+    let ended = server.finished(&garbage);
+    assert_eq!((ended["state"].as_str(), &ended["result"]), (Some("completed"), &Value::Null));
+    let first = lines(&garbage)[0]["text"].as_str().expect("a text").to_owned();
+    assert!(first.starts_with("xxx") && first.ends_with("[cut: the line had 2000000 bytes]"));
+    let ended = server.finished(&quits);
+    assert_eq!((ended["state"].as_str(), ended["error"]["code"].as_str()), (Some("failed"), Some("exit_status")));
+    assert!(ended["error"]["message"].as_str().is_some_and(|text| text.contains("exit status 3")), "{ended}");
+    assert_eq!(server.finished(&forks)["result"], 1, "its child is not waited for");
+    while lines(&stubborn).as_array().is_none_or(Vec::is_empty) {
+        std::thread::yield_now();
+    }
+    server.post(&format!("/api/jobs/{stubborn}/cancel"), &json!({})).ok(200);
+    assert_eq!(server.finished(&stubborn)["state"], "cancelled");
+    let why = || server.get(&format!("/api/jobs/{dies}/why")).ok(200)["sentence"].as_str().expect("a text").to_owned();
+    while !why().starts_with("No worker runs the kind dies now: dies/1 ended before it said hello (exit status 1)") {
+        std::thread::yield_now();
+    }
+
+    assert_eq!(server.finished(&submit("sound"))["result"], true);
+    assert_eq!(server.get("/health").ok(200)["status"], "ok");
+}
+
+#[test]
+fn a_program_that_lives_is_not_lost_however_long_it_says_nothing() {
+    let own = tempfile::tempdir().expect("a directory");
+    let session = r#"
+import json, sys, time
+print(json.dumps({"type": "hello"})); print(json.dumps({"type": "ready", "slots": 1}), flush=True)
+for frame in map(json.loads, sys.stdin):
+    if frame["type"] == "job":
+        time.sleep(1)
+        end = {"type": "complete", "job_id": frame["job"]["id"], "token": frame["lease"]["token"], "result": True}
+        print(json.dumps(end), flush=True)
+"#;
+    let config = "lease_s = 0.1\n[kinds.command.run]\ncommand = [\"sh\", \"-c\", \"sleep 1; echo true\"]\n\
+                  [kinds.session.run]\nmode = \"session\"\ncommand = [\"python3\", \"silent.py\"]\n";
+    std::fs::write(own.path().join("silent.py"), session).expect("writes");
+    std::fs::write(own.path().join("daybook.toml"), config).expect("writes");
+    let server = TestServer::owning(own);
+    for id in ["command", "session"].map(|kind| server.submit(&json!({"kind": kind, "args": {}}))) {
+        let job = server.finished(&id);
+        assert_eq!(
+            (&job["result"], &job["attempt"], &job["lost_count"]),
+            (&json!(true), &json!(1), &json!(0)),
+            "{job}"
+        );
+    }
+}

@@ -239,6 +239,8 @@ async fn files_are_written_by_the_holder_and_read_in_ranges() {
     world.ask("PUT", &path, &headers[..1], "0123456789".into()).await.refused(409, "lease_lost");
     let kept = world.ask("PUT", &path, &headers, "0123456789".into()).await.ok(201);
     assert_eq!(kept, json!({"name": "a b.txt", "type": "text/plain", "size": 10}));
+    let huge = [headers[0], headers[1], ("content-length", "4294967297")];
+    world.ask("PUT", &path, &huge, "more than 4 GiB".into()).await.refused(413, "body_too_large");
     let whole = world.get(&path).await;
     assert_eq!((whole.status, &whole.bytes[..]), (200, &b"0123456789"[..]));
     assert!(whole.header("content-security-policy").starts_with("sandbox"));

@@ -81,6 +81,26 @@ fn every_problem_of_a_request_is_named_at_once() {
 }
 
 #[test]
+fn what_is_more_or_longer_than_a_job_may_have_is_refused_at_its_place() {
+    let asked = |more: usize| {
+        let text = |bytes: usize| "x".repeat(bytes + more);
+        let ids = (0..).map(|number| format!("0197a000-0000-7000-8000-{number:012x}"));
+        let many = |count: usize| ids.clone().take(count + more).collect::<Vec<_>>();
+        job(json!({
+            "kind": "x", "args": {}, "priority": 100 + more, "unique_key": text(512), "tags": many(32),
+            "depends_on": many(1000), "items": [{"key": text(ITEM_KEY_BYTES_MAX)}]
+        }))
+    };
+    assert!(asked(0).is_ok(), "just as much is taken: {:?}", asked(0));
+    let mut found = pointers(asked(1), "invalid_request");
+    found.sort();
+    assert_eq!(found, ["/depends_on", "/items/0/key", "/priority", "/tags", "/unique_key"]);
+    let tag = |bytes: usize| job(json!({"kind": "x", "args": {}, "tags": ["x".repeat(bytes)]}));
+    assert!(tag(128).is_ok());
+    assert_eq!(pointers(tag(129), "invalid_request"), ["/tags/0"]);
+}
+
+#[test]
 fn a_request_that_is_not_json_or_no_object_or_lacks_its_fields_is_refused() {
     assert_eq!(parse_job("{", &catalog(false)).expect_err("no JSON").code(), "invalid_json");
     assert_eq!(pointers(job(json!([])), "invalid_request"), [""]);

@@ -428,3 +428,13 @@ async fn a_child_that_cannot_live_is_told_to_those_who_ask_until_it_does() {
     works.world.until_joined().await;
     assert_eq!(works.world.sessions.troubles().list(), []);
 }
+
+#[tokio::test]
+async fn a_child_that_says_no_hello_in_5_s_is_ended_and_told_of() {
+    let begun = std::time::Instant::now();
+    let works = Works::start(RunMode::Session, 1, "run.sh", "read line", &["/bin/sh", "run.sh"]).await;
+    works.until_launched(2).await;
+    assert!(begun.elapsed() >= std::time::Duration::from_secs(5), "it had its time");
+    let [trouble] = &works.world.sessions.troubles().list()[..] else { panic!("one place, one trouble") };
+    assert!(trouble.detail.starts_with("said no hello in 5 s and was ended"), "{}", trouble.detail);
+}
