@@ -5,8 +5,8 @@
 //! Starts the built server on a free loopback port with fresh data on the disk of the build; submitters and workers are
 //! this program, on the same machine. Bounded: about three minutes.
 //!
-//! `cargo bench --bench workers`, or `cargo bench --bench workers -- pickup` (`cycle`) for the half of it. Figures of
-//! different runs or machines are not comparable.
+//! `cargo bench --bench workers`, or `cargo bench --bench workers -- pickup` (`cycle`) for the half of it; `once` is one
+//! round, to take turns with something else. Figures of different runs or machines are not comparable.
 
 mod support;
 
@@ -33,13 +33,12 @@ const PICKUP_MAX: Duration = Duration::from_secs(10);
 const CONFIG: &str = "[kinds.echo]\n";
 
 fn main() {
-    let wanted = |part: &str| {
-        let mut named = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).peekable();
-        named.peek().is_none() || named.any(|argument| argument == part)
-    };
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let says = |part: &str| words.iter().any(|word| word == part);
+    let wanted = |part: &str| says(part) || !(says("pickup") || says("cycle"));
     support::print_machine("64 submits in flight, 16 workers");
     let (runtime, mut table, mut pickups) = (support::runtime(), Table::default(), Pickups::default());
-    for _ in 0..ROUNDS {
+    for _ in 0..if says("once") { 1 } else { ROUNDS } {
         if wanted("pickup") {
             runtime.block_on(pickup_round(&mut pickups));
         }
