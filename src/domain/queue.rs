@@ -72,6 +72,11 @@ impl Ready {
         self.lines.iter().map(|((queue, kind), line)| (queue, kind, line))
     }
 
+    /// How many wait.
+    pub fn len(&self) -> u64 {
+        self.lines.values().map(Line::len).sum()
+    }
+
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()

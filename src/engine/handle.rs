@@ -5,9 +5,9 @@ use std::sync::{Arc, Weak};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::domain::command::Command;
+use crate::domain::command::{Claim, Command};
 use crate::domain::event::Actor;
-use crate::domain::id::{JobId, SessionId};
+use crate::domain::id::{JobId, LeaseToken, SessionId, TokenHash};
 use crate::domain::queue::Limits;
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
@@ -89,7 +89,23 @@ pub(crate) enum Message {
 pub(crate) struct StandingClaim {
     pub(crate) session: SessionId,
     pub(crate) max: usize,
+    /// Tokens for what it may be granted, kept from one deal to the next: they are made when there are jobs for them.
+    pub(crate) tokens: Vec<(LeaseToken, TokenHash)>,
     pub(crate) reply: oneshot::Sender<Result<Grants, SubmitError>>,
+}
+
+impl StandingClaim {
+    /// The claim as the core understands it, for so many jobs that wait: a worker that wants hundreds costs a token a
+    /// job and not a token a slot.
+    pub(crate) fn for_ready(&mut self, ready: usize) -> Claim {
+        let wanted = self.max.min(ready);
+        while self.tokens.len() < wanted {
+            let token = LeaseToken::new(uuid::Uuid::new_v4().simple().to_string());
+            let hash = token.hash();
+            self.tokens.push((token, hash));
+        }
+        Claim { session: self.session, tokens: self.tokens[..wanted].iter().map(|(_, hash)| *hash).collect() }
+    }
 }
 
 impl Handle {
@@ -109,7 +125,7 @@ impl Handle {
     /// and not taken is given back.
     pub async fn claim(&self, session: SessionId, max: usize) -> Result<Grants, SubmitError> {
         let (reply, answer) = oneshot::channel();
-        self.send(Message::Claim(StandingClaim { session, max, reply }))?;
+        self.send(Message::Claim(StandingClaim { session, max, tokens: Vec::new(), reply }))?;
         answer.await.unwrap_or_else(|_| Err(self.gone()))
     }
 
@@ -216,5 +232,21 @@ impl Drop for Grants {
             // Without a runner nobody holds anything.
             let _ = shared.messages.send(Message::Return(granted));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_for_hundreds_takes_a_token_a_job_and_keeps_those_that_were_not_used() {
+        let session = SessionId(uuid::Uuid::nil());
+        let mut claim = StandingClaim { session, max: 300, tokens: Vec::new(), reply: oneshot::channel().0 };
+        let (one, more) = (claim.for_ready(1).tokens, claim.for_ready(2).tokens);
+        assert_eq!((one.len(), more.len(), claim.tokens.len()), (1, 2, 2));
+        assert_eq!(one[0], more[0]);
+        assert_eq!(claim.tokens[1].0.hash(), more[1]);
+        assert_eq!(claim.for_ready(1000).tokens.len(), 300);
     }
 }

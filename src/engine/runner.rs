@@ -7,10 +7,10 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::Clock;
-use crate::domain::command::{Claim, Command, LeaseProof, Submit};
+use crate::domain::command::{Command, LeaseProof, Submit};
 use crate::domain::decide::Chance;
 use crate::domain::event::{Actor, QueuedCause};
-use crate::domain::id::{JobId, LeaseToken};
+use crate::domain::id::JobId;
 use crate::domain::job::Job;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
@@ -201,22 +201,20 @@ impl Runner {
     fn deal(&mut self, gathered: &mut Gathered, now: Timestamp) {
         self.claims.retain(|claim| !claim.reply.is_closed());
         self.refuse_unknown_sessions(gathered);
-        if self.claims.is_empty() || !self.sequencer.has_ready() || self.is_closed() {
+        if self.claims.is_empty() || self.sequencer.ready() == 0 || self.is_closed() {
             return;
         }
-        let tokens: Vec<Vec<LeaseToken>> = self.claims.iter().map(|claim| new_tokens(claim.max)).collect();
-        let hashed = |tokens: &Vec<LeaseToken>| tokens.iter().map(LeaseToken::hash).collect();
-        let claims = self.claims.iter().zip(&tokens);
-        let claims = claims.map(|(claim, tokens)| Claim { session: claim.session, tokens: hashed(tokens) }).collect();
+        let ready = self.sequencer.ready();
+        let claims = self.claims.iter_mut().map(|claim| claim.for_ready(ready)).collect();
         let grants = self.sequencer.deal(&mut gathered.batch, claims, now);
         let waiting = std::mem::take(&mut self.claims);
-        for ((claim, grants), tokens) in waiting.into_iter().zip(grants).zip(tokens) {
+        for (claim, grants) in waiting.into_iter().zip(grants) {
             if grants.is_empty() {
                 self.claims.push_back(claim);
                 continue;
             }
-            let granted = grants.into_iter().zip(tokens);
-            let granted = granted.map(|(grant, token)| Granted { job: grant.job, attempt: grant.attempt, token });
+            let granted = grants.into_iter().zip(claim.tokens);
+            let granted = granted.map(|(grant, (token, _))| Granted { job: grant.job, attempt: grant.attempt, token });
             let granted = granted.collect();
             gathered.replies.push(Reply::Grants { reply: claim.reply, granted, shared: self.shared.clone() });
         }
@@ -268,10 +266,6 @@ impl Gathered {
             || self.batch.bytes >= BATCH_BYTES_MAX
             || self.messages >= BATCH_MESSAGES_MAX
     }
-}
-
-fn new_tokens(count: usize) -> Vec<LeaseToken> {
-    (0..count).map(|_| LeaseToken::new(uuid::Uuid::new_v4().simple().to_string())).collect()
 }
 
 struct FromViews<'a>(&'a Views);

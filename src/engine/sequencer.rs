@@ -140,9 +140,9 @@ impl Sequencer {
         }
     }
 
-    /// Whether some job waits for a worker.
-    pub fn has_ready(&self) -> bool {
-        !self.state.indexes().ready().is_empty()
+    /// How many jobs wait for a worker.
+    pub fn ready(&self) -> usize {
+        self.state.indexes().ready().len() as usize
     }
 
     fn complete_command(&self, finished: &dyn FinishedJobs, command: &mut Command) -> Result<(), String> {

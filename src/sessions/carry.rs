@@ -74,7 +74,7 @@ impl Session {
         if ends.is_empty() {
             return Vec::new();
         }
-        let jobs: Vec<JobId> = ends.iter().map(|(lease, _)| lease.job_id).collect();
+        let leases: Vec<LeaseRef> = ends.iter().map(|(lease, _)| lease.clone()).collect();
         let were_held: Vec<bool> = {
             let mut desk = self.desk.lock();
             ends.iter().map(|(lease, _)| desk.holdings.is_ending(lease.job_id, &lease.token)).collect()
@@ -85,11 +85,13 @@ impl Session {
             let end = self.keep_within_limits(lease.job_id, was_held, end).await;
             commands.push(self.ending(&lease, end));
         }
-        self.sync_logs(jobs.clone()).await;
+        self.sync_logs(leases.iter().map(|lease| lease.job_id).collect()).await;
+        // The worker has room from now on: its next jobs start in the commit that ends these.
+        self.make_room();
         let answers = join_all(commands.into_iter().map(|command| self.ask(command))).await;
-        for ((job, was_held), answer) in jobs.into_iter().zip(were_held).zip(&answers) {
+        for ((lease, was_held), answer) in leases.iter().zip(were_held).zip(&answers) {
             if was_held {
-                self.after_end(job, answer);
+                self.after_end(lease, answer);
             }
         }
         answers
@@ -141,11 +143,11 @@ impl Session {
         }
     }
 
-    fn after_end(&self, job: JobId, answer: &Result<Receipt, SubmitError>) {
+    fn after_end(&self, lease: &LeaseRef, answer: &Result<Receipt, SubmitError>) {
         match answer {
             Ok(_) | Err(SubmitError::Refused(_)) => {
                 self.note_ended_run();
-                self.let_go(job);
+                self.let_go_of(lease);
             }
             Err(
                 SubmitError::Overloaded
@@ -154,8 +156,8 @@ impl Session {
                 | SubmitError::Unreadable { .. }
                 | SubmitError::Stopping,
             ) => {
-                self.desk.lock().holdings.is_held_on(job);
-                self.look_at(job);
+                self.hold_on(lease);
+                self.look_at(lease.job_id);
             }
         }
     }

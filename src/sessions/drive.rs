@@ -6,6 +6,8 @@
 use std::future::Future;
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::{Fuse, FusedFuture};
 use tokio::sync::mpsc;
 
 use crate::domain::job::JobError;
@@ -47,15 +49,24 @@ pub enum DriveEnd {
 
 /// Drives a session until its worker says nothing more, or takes nothing any more. Dropping the future is safe but for
 /// the answers to what was just carried out.
+///
+/// What was heard is carried out, and made durable, while jobs are handed over and news are told: a worker with free
+/// slots does not wait for the commit of what it said of another job.
 pub async fn drive(session: &Session, source: &mut impl Source, outbox: &Outbox) -> DriveEnd {
     // The claim stands while other things happen, so that the session keeps its turn.
     let mut claim = std::pin::pin!(session.next_jobs());
-    loop {
-        let end = tokio::select! {
-            heard = source.next(session) => match heard {
-                Some(heard) => take_in(session, heard, outbox).await,
+    let mut carrying = std::pin::pin!(Fuse::terminated());
+    let end = loop {
+        let done = tokio::select! {
+            // Nothing more is read meanwhile, so that what a worker says is carried out in order.
+            heard = source.next(session), if carrying.is_terminated() => match heard {
+                Some(heard) => {
+                    carrying.set(take_in(session, heard, outbox).fuse());
+                    Ok(())
+                }
                 None => Err(DriveEnd::Silent),
             },
+            carried = &mut carrying, if !carrying.is_terminated() => carried,
             () = session.news() => tell(session, outbox).await,
             granted = &mut claim => {
                 claim.set(session.next_jobs());
@@ -65,10 +76,15 @@ pub async fn drive(session: &Session, source: &mut impl Source, outbox: &Outbox)
                 }
             }
         };
-        if let Err(end) = end {
-            return end;
+        if let Err(end) = done {
+            break end;
         }
+    };
+    if !carrying.is_terminated() {
+        // What the worker said was heard, however the talk ends.
+        let _ = carrying.await;
     }
+    end
 }
 
 /// Carries out what was heard and sends the answers.

@@ -91,6 +91,11 @@ impl Holdings {
         self.jobs.len()
     }
 
+    /// How many of its slots the worker does not have for other jobs: it has done with those whose ends are on their way.
+    pub fn occupied(&self) -> usize {
+        self.jobs.values().filter(|held| held.standing != Standing::Ending).count()
+    }
+
     /// Whether no job is held.
     pub fn is_empty(&self) -> bool {
         self.jobs.is_empty()
@@ -153,8 +158,8 @@ impl Holdings {
     }
 
     /// The attempt to end a job did not reach the core: the job is held as before.
-    pub fn is_held_on(&mut self, job: JobId) {
-        if let Some(held) = self.jobs.get_mut(&job) {
+    pub fn is_held_on(&mut self, job: JobId, token: &LeaseToken) {
+        if let Some(held) = self.jobs.get_mut(&job).filter(|held| held.token == *token) {
             held.standing = Standing::Live;
         }
     }
@@ -387,9 +392,15 @@ mod tests {
     fn what_the_worker_ended_itself_is_no_news() {
         let mut holdings = Holdings::new(SESSION, false);
         holdings.insert(&granted(), Seq(2), Instant::now());
+        assert_eq!(holdings.occupied(), 1);
         assert!(holdings.is_ending(granted().job, &granted().token));
+        assert_eq!((holdings.len(), holdings.occupied()), (1, 0), "its worker has room for another");
         assert!(!holdings.observe(&ended(RunEnd::Completed), Instant::now()));
         assert_eq!(holdings.take_notices(), []);
+        holdings.is_held_on(granted().job, &LeaseToken::new("theirs"));
+        assert_eq!(holdings.occupied(), 0);
+        holdings.is_held_on(granted().job, &granted().token);
+        assert_eq!(holdings.occupied(), 1);
     }
 
     #[test]

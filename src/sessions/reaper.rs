@@ -80,6 +80,8 @@ struct Due {
 pub(crate) async fn watch_silence(sessions: Weak<Sessions>, alarm: Arc<Alarm>, mut parting: watch::Receiver<bool>) {
     loop {
         tokio::select! {
+            // A connection that the server's own stop has ended rings at the same moment.
+            biased;
             _ = parting.wait_for(|parting| *parting) => return,
             () = alarm.rings() => {}
         }

@@ -13,7 +13,7 @@ use crate::domain::id::{JobId, KindName, LeaseToken, QueueName, Seq, SessionId};
 use crate::domain::job::{Job, WorkerPlace};
 use crate::domain::time::{Millis, Timestamp};
 use crate::engine::{Granted, Receipt, SubmitError};
-use crate::sessions::frames::{CancelReason, ServerFrame};
+use crate::sessions::frames::{CancelReason, LeaseRef, ServerFrame};
 use crate::sessions::holdings::{Holdings, Notice};
 use crate::sessions::presence::Presence;
 use crate::sessions::registry::Sessions;
@@ -303,8 +303,29 @@ impl Session {
 
     /// The worker has let go of a job: nothing of its run goes on. It may be granted again.
     pub fn let_go(&self, job: JobId) {
+        self.let_go_if(job, |_| true);
+    }
+
+    /// The same, of one run: the job may have been granted to the same worker again.
+    pub(crate) fn let_go_of(&self, lease: &LeaseRef) {
+        self.let_go_if(lease.job_id, |holdings| holdings.attempt(lease.job_id, &lease.token).is_some());
+    }
+
+    /// The end of a run is on its way to the core: whoever waits for room need not wait for the answer.
+    pub(crate) fn make_room(&self) {
+        self.publish(&self.desk.lock());
+    }
+
+    /// The end of a run did not reach the core: the job is held as before.
+    pub(crate) fn hold_on(&self, lease: &LeaseRef) {
         let mut desk = self.desk.lock();
-        if !desk.holdings.remove(job) {
+        desk.holdings.is_held_on(lease.job_id, &lease.token);
+        self.publish(&desk);
+    }
+
+    fn let_go_if(&self, job: JobId, is_meant: impl FnOnce(&Holdings) -> bool) {
+        let mut desk = self.desk.lock();
+        if !is_meant(&desk.holdings) || !desk.holdings.remove(job) {
             return;
         }
         self.publish(&desk);
@@ -393,7 +414,7 @@ impl Session {
     fn publish(&self, desk: &Desk) {
         let held = desk.holdings.len();
         let free = match desk.mode {
-            WorkerState::Run => desk.slots.saturating_sub(held),
+            WorkerState::Run => desk.slots.saturating_sub(desk.holdings.occupied()),
             WorkerState::Quiet | WorkerState::Terminate => 0,
         };
         let goes = desk.mode == WorkerState::Terminate;

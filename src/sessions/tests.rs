@@ -21,6 +21,7 @@ use crate::sessions::session::{Joining, Session};
 use crate::sessions::testing::World;
 use crate::sessions::{End, calls::Call};
 
+mod flow;
 mod remote;
 
 async fn join(world: &World, place: WorkerPlace) -> Arc<Session> {

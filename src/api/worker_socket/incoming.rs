@@ -1,5 +1,6 @@
-//! What comes over a worker's connection: messages become frames, one message at a time. Nothing more is read while the
-//! last is carried out, so a worker that says too much waits in its own socket.
+//! What comes over a worker's connection: messages become frames. What comes while the last is carried out is gathered
+//! and carried out together, so that it shares a commit; beyond a limit a worker that says too much waits in its own
+//! socket.
 
 use std::sync::Arc;
 
@@ -17,6 +18,11 @@ use crate::sessions::frames::{FRAME_BYTES_MAX, WorkerFrame, parse_worker_frames,
 
 /// How much of a message that is too long is looked at, to learn whose result is lost with it.
 const BEGINNING_BYTES: usize = 64 * 1024;
+
+/// Nothing more is read when about so many bytes wait to be carried out.
+const GATHERED_BYTES_MAX: usize = 256 * 1024;
+/// What a message counts for beside its text: an empty one takes room too.
+const MESSAGE_BYTES: usize = 64;
 
 /// Why nothing more comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,20 +43,51 @@ pub type Ended = Arc<Mutex<Option<ReadEnd>>>;
 /// Reads until nothing more comes. When nobody wants it any more, what still comes is thrown away, so that the other side
 /// gets to read why.
 pub async fn read(mut stream: Stream, heard: mpsc::Sender<Vec<Heard>>, ended: Ended, meter: &Meter) {
-    let end = loop {
-        meter.set_busy(true);
-        let reserved = heard.reserve().await;
-        meter.set_busy(false);
-        let Ok(place) = reserved else { break None };
-        match understand(stream.next().await) {
-            Ok(frames) => place.send(frames),
-            Err(end) => break Some(end),
-        }
-    };
+    let end = gather(&mut stream, &heard, meter).await;
+    meter.set_busy(false);
     *ended.lock() = end;
     drop(heard);
     // To the end, because the answer to a close goes out while the rest is read.
     while let Some(Ok(_)) = stream.next().await {}
+}
+
+/// Hands on what comes, as much at once as came while the last was carried out. Ends with the reason why nothing more
+/// comes, when all that came before is handed on; with none when nobody wants it.
+async fn gather<S>(stream: &mut S, heard: &mpsc::Sender<Vec<Heard>>, meter: &Meter) -> Option<ReadEnd>
+where
+    S: futures::Stream<Item = Result<Message, Error>> + Unpin,
+{
+    let (mut gathered, mut bytes, mut end) = (Vec::new(), 0, None);
+    loop {
+        let reads = end.is_none() && bytes < GATHERED_BYTES_MAX;
+        meter.set_busy(!reads);
+        tokio::select! {
+            biased;
+            place = heard.reserve(), if !gathered.is_empty() => match place {
+                Ok(place) => {
+                    place.send(std::mem::take(&mut gathered));
+                    bytes = 0;
+                    if end.is_some() {
+                        return end;
+                    }
+                }
+                Err(_) => return None,
+            },
+            came = stream.next(), if reads => {
+                bytes += length(&came) + MESSAGE_BYTES;
+                match understand(came) {
+                    Ok(frames) => gathered.extend(frames),
+                    Err(_) if heard.is_closed() => return None,
+                    Err(why) if gathered.is_empty() => return Some(why),
+                    Err(why) => end = Some(why),
+                }
+            }
+        }
+    }
+}
+
+fn length(came: &Option<Result<Message, Error>>) -> usize {
+    came.as_ref().and_then(|came| came.as_ref().ok()).map_or(0, Message::len)
 }
 
 fn understand(came: Option<Result<Message, Error>>) -> Result<Vec<Heard>, ReadEnd> {
@@ -105,6 +142,45 @@ impl Source for Inbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn pong() -> Result<Message, Error> {
+        Ok(Message::text(r#"{"type":"pong"}"#))
+    }
+
+    #[tokio::test]
+    async fn what_comes_while_the_last_is_carried_out_is_carried_out_together_and_before_the_end() {
+        let (heard, mut inbox) = mpsc::channel(1);
+        heard.send(Vec::new()).await.expect("there is room");
+        let mut stream = futures::stream::iter([pong(), pong(), pong(), Ok(Message::Close(None)), pong()]);
+        let (meter, mut sizes) = (Meter::default(), Vec::new());
+        let reading = async { gather(&mut stream, &heard, &meter).await };
+        let carrying = async {
+            // The first is being carried out until everything else came.
+            tokio::task::yield_now().await;
+            while sizes.len() < 2 {
+                sizes.push(inbox.recv().await.expect("more comes").len());
+            }
+        };
+        let (end, ()) = tokio::join!(reading, carrying);
+        assert_eq!((end, sizes), (Some(ReadEnd::Closed), vec![0, 3]));
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_says_too_much_waits_in_its_socket() {
+        let (heard, mut inbox) = mpsc::channel(1);
+        heard.send(Vec::new()).await.expect("there is room");
+        let fit = GATHERED_BYTES_MAX / MESSAGE_BYTES;
+        let empty = || Ok(Message::Ping(bytes::Bytes::new()));
+        let mut stream = futures::stream::iter(std::iter::repeat_with(empty).take(fit + 1));
+        let meter = Meter::default();
+        let mut reading = std::pin::pin!(gather(&mut stream, &heard, &meter));
+        assert!(futures::poll!(&mut reading).is_pending() && meter.is_busy());
+        let carrying = async {
+            [inbox.recv().await, inbox.recv().await, inbox.recv().await].map(|came| came.map(|came| came.len()))
+        };
+        let (end, sizes) = tokio::join!(reading, carrying);
+        assert_eq!((end, sizes), (Some(ReadEnd::Broken), [Some(0), Some(fit), Some(1)]));
+    }
 
     #[test]
     fn what_is_no_json_ends_the_connection_and_other_mistakes_do_not() {
