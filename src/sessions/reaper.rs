@@ -194,8 +194,9 @@ impl Session {
             return;
         }
         let ends_at = desk.presence.ends_at(terms).map(|(at, _)| at);
+        let falls_silent_at = desk.presence.falls_silent_at(terms).filter(|_| !desk.is_silent);
         let deadline = desk.holdings.next_deadline(terms.lease);
-        if let Some(at) = ends_at.into_iter().chain(deadline).min() {
+        if let Some(at) = ends_at.into_iter().chain(falls_silent_at).chain(deadline).min() {
             self.sessions.alarm.set_for(at);
         }
     }
@@ -212,6 +213,9 @@ impl Session {
         if leave.is_some() {
             desk.leaving = Leaving::Yes;
             return Some(Due { leave, expired: Vec::new(), outstayed: Vec::new() });
+        }
+        if desk.presence.falls_silent_at(terms).is_some_and(|at| at <= now) {
+            self.begin_silence(&mut desk);
         }
         let (expired, outstayed) = (desk.holdings.expired(terms.lease, now), desk.holdings.outstayed(now));
         (!expired.is_empty() || !outstayed.is_empty()).then_some(Due { leave, expired, outstayed })

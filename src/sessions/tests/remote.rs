@@ -240,6 +240,30 @@ async fn a_worker_that_calls_no_more_is_lost_with_its_session() {
 }
 
 #[tokio::test]
+async fn a_worker_that_was_silent_for_a_lease_is_granted_nothing_until_it_is_heard_again() {
+    let world = world(Millis(400), LONG).await;
+    // Its connection stands, and nothing comes over it: it hangs, or was stopped.
+    let (Connected { session: silent, attachment: _stands, .. }, held) = holding(&world, 1).await;
+    until_lost(&world, held[0].job, LossCause::LeaseExpired).await;
+    silent.news().await;
+    assert_eq!(silent.notices(), [ServerFrame::Lost { job_id: held[0].job }]);
+    silent.emptied().await;
+    let other = world.sessions.join(Joining { name: "bob".into(), ..silent.joining.clone() }).await.unwrap();
+    other.set_slots(1);
+    let mut claim = std::pin::pin!(silent.next_jobs());
+    // The silent one was the first to ask.
+    let taken = tokio::select! {
+        biased;
+        granted = &mut claim => panic!("it would be lost again: {granted:?}"),
+        claimed = other.claim(1, Duration::from_secs(50)) => claimed.unwrap().expect("a job waits"),
+    };
+    assert_eq!(taken.granted()[0].job, held[0].job);
+    let next = world.submit(job(), unchanged).await;
+    silent.beat();
+    assert_eq!(claim.await.unwrap()[0].job, next);
+}
+
+#[tokio::test]
 async fn a_claim_that_is_open_keeps_its_session_alive() {
     let world = world(SHORT, LONG).await;
     let (session, _) = calling(&world, 0).await;
