@@ -73,6 +73,14 @@ impl Presence {
         }
     }
 
+    /// What was not heard until now is no silence, nor has a broken connection been away for long.
+    pub fn count_from(&mut self, now: Instant) {
+        self.heard(now);
+        if let Presence::Socket { detached_at: Some(at), .. } = self {
+            *at = now;
+        }
+    }
+
     /// Whether anything that is heard renews all leases.
     pub fn renews_all(&self) -> bool {
         matches!(self, Presence::Socket { .. })

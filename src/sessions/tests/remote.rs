@@ -390,6 +390,30 @@ async fn a_session_of_the_server_before_ends_as_soon_as_all_its_leases_were_take
 }
 
 #[tokio::test]
+async fn what_a_server_that_stood_still_did_not_hear_is_held_against_nobody() {
+    let world = world(Millis(400), Millis(400)).await;
+    let (cut, cut_held) = holding(&world, 1).await;
+    let (connected, held) = holding(&world, 1).await;
+    let (caller, called) = calling(&world, 1).await;
+    let session = cut.session.id();
+    drop(cut);
+    // Nothing of the server goes on in here but what has threads of its own.
+    let (_keep, never) = std::sync::mpsc::channel::<()>();
+    let _ = never.recv_timeout(Duration::from_millis(1200));
+    // Whoever looks for silence comes first, and what it asks of the core is done before the next job is taken.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    world.submit(job(), unchanged).await;
+    connected.session.end_run(&lease(&held[0]), End::Complete(None)).await.unwrap();
+    caller.end_run(&lease(&called[0]), End::Complete(None)).await.unwrap();
+    let back = connect(&world, resume(session, &[&cut_held[0]])).await;
+    assert_eq!((back.session.id(), back.lost), (session, vec![]));
+    // From then on silence counts as ever.
+    until_lost(&world, cut_held[0].job, LossCause::LeaseExpired).await;
+}
+
+#[tokio::test]
 async fn a_broken_connection_and_a_silent_lease_at_once_count_once() {
     let world = world(SHORT, SHORT).await;
     let (connected, held) = holding(&world, 1).await;
