@@ -10,13 +10,13 @@ mod support;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::server::{PATIENCE, Server, Start, echo_kind, verify};
+use crate::support::server::{PATIENCE, Server, Start, echo_kind, linger, verify};
 
 const SUBMITTERS: usize = 4;
 /// Each submitter stops after so many jobs a round, so that the last check stays short.
@@ -44,6 +44,7 @@ fn kill_and_check(rounds: usize) {
             .chain([spawn_client(&server, &ledger, &stop, watch_until_stopped)])
             .collect();
         let _ = ledger.news.lock().unwrap().1.recv_timeout(Duration::from_secs(10));
+        // A load test has nothing else to wait for.
         linger(Duration::from_millis(50 + 97 * (round as u64 % 7)));
         server.kill();
         stop.store(true, Ordering::SeqCst);
@@ -140,10 +141,4 @@ fn check(server: &Server, ledger: &Ledger) {
 
 fn get(url: &str, path: &str) -> Result<Value, ureq::Error> {
     ureq::get(format!("{url}{path}")).call()?.body_mut().read_json()
-}
-
-/// Lets the load run on for a random-looking while; a load test has nothing else to wait for.
-fn linger(span: Duration) {
-    let (_keep, never) = channel::<()>();
-    assert_eq!(never.recv_timeout(span), Err(RecvTimeoutError::Timeout));
 }
