@@ -10,10 +10,13 @@ use nix::unistd::Pid;
 use crate::fleet::Fleet;
 use crate::support::dice::Dice;
 use crate::support::proxy::Proxy;
-use crate::support::server::{Server, Start};
+use crate::support::server::{Server, Start, linger};
 
 /// How long a worker stands still: far within its lease of 2 s, or beyond it.
 const STOPS_MS: [u64; 2] = [500, 3000];
+
+/// How long a server stands still.
+pub const STANDS_STILL: Duration = Duration::from_secs(3);
 
 /// Who stands still.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +132,14 @@ impl<'a> Monkey<'a> {
         }
         self.server = Some(start(self.directory, &address));
         *self.deeds.entry(if in_order { "server stopped" } else { "server killed" }).or_default() += 1;
+    }
+
+    /// The server is stopped for longer than any lease, and goes on.
+    pub fn hold_server(&mut self) {
+        self.server().signal(Signal::SIGSTOP);
+        linger(STANDS_STILL);
+        self.server().signal(Signal::SIGCONT);
+        *self.deeds.entry("server held").or_default() += 1;
     }
 
     /// Leaves off: nothing is broken any more, and everybody goes on.

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use serde_json::{Value, json};
 
-use crate::monkey::start;
+use crate::monkey::{STANDS_STILL, start};
 use crate::support::dice::Dice;
 use crate::support::life::Life;
 use crate::support::proxy::Proxy;
@@ -55,7 +56,11 @@ impl Drop for Worker {
 
 /// A server with the configuration that everybody has, at an address of its own.
 fn server(directory: &Path) -> Server {
-    std::fs::write(directory.join("daybook.toml"), "").expect("writes");
+    configured(directory, "")
+}
+
+fn configured(directory: &Path, toml: &str) -> Server {
+    std::fs::write(directory.join("daybook.toml"), toml).expect("writes");
     start(directory, &quiet_address())
 }
 
@@ -102,4 +107,21 @@ fn a_restart_of_the_server_that_takes_three_seconds_does_not_cost_a_remote_worke
     worker.let_go();
     let life = completes_in_one_run(&server, &id, &before);
     assert_eq!(life.adopted, 1, "it took its lease along");
+}
+
+#[test]
+fn a_server_that_is_stopped_for_longer_than_a_lease_takes_no_job_from_a_worker_that_went_on() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = configured(directory.path(), "lease_s = 1.5\nreconnect_grace_s = 1\n");
+    let worker = Worker::start(directory.path(), server.address());
+    let id = server.submit("far", json!({}));
+    worker.holds_its_job();
+    let before = server.read(&format!("/api/jobs/{id}"));
+    server.signal(Signal::SIGSTOP);
+    linger(STANDS_STILL);
+    server.signal(Signal::SIGCONT);
+    // What it looks for first is found by now.
+    server.read("/api/workers");
+    worker.let_go();
+    completes_in_one_run(&server, &id, &before);
 }
