@@ -11,13 +11,13 @@ use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::server::{PATIENCE, Server, Start, echo_kind, verify};
+use crate::support::server::{PATIENCE, Server, Start, echo_kind, linger, verify};
 
 const SUBMITTERS: usize = 4;
 /// Each submitter stops after so many jobs a round, so that the last check stays short.
@@ -45,6 +45,7 @@ fn kill_and_check(rounds: usize) {
             .chain([spawn_client(&server, &ledger, &stop, watch_until_stopped)])
             .collect();
         let _ = ledger.news.lock().unwrap().1.recv_timeout(Duration::from_secs(10));
+        // A load test has nothing else to wait for.
         linger(a_while(round));
         server.kill();
         stop.store(true, Ordering::SeqCst);
@@ -148,10 +149,4 @@ fn a_while(round: usize) -> Duration {
     let span = Duration::from_micros(RandomState::new().hash_one(round) % 700_000);
     println!("round {round}: killed {span:?} after the first news");
     span
-}
-
-/// Lets the load run on for a while; a load test has nothing else to wait for.
-fn linger(span: Duration) {
-    let (_keep, never) = channel::<()>();
-    assert_eq!(never.recv_timeout(span), Err(RecvTimeoutError::Timeout));
 }

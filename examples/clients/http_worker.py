@@ -1,12 +1,13 @@
 """A worker over plain HTTP, with the standard library alone: http_worker.py http://127.0.0.1:7878 KIND"""
+import http.client
 import json
 import sys
 import threading
-import urllib.error
 import urllib.request
-
 SERVER, KIND = sys.argv[1], sys.argv[2]
-held, stopped = {}, set()  # the tokens of the jobs that are worked on, and the jobs that shall stop
+AWAY = (OSError, http.client.HTTPException)  # no answer, half of one, or a problem, which has a code
+held, stopped, done = {}, set(), threading.Event()  # tokens by job; jobs that shall stop; an event that never comes
+me = {"session": None, "beat_s": 0.2}
 
 
 def ask(path, body, token=None):
@@ -16,44 +17,43 @@ def ask(path, body, token=None):
         return json.loads(answer.read() or "null")
 
 
-def register():
-    return ask("/api/workers", {"name": "python", "kinds": [KIND], "concurrency": 1})
-
-
 def beat():
-    while not done.wait(me["beat_s"]):  # name what is held, so that its leases go on
-        leases = [{"job_id": job, "token": token} for job, token in list(held.items())]
+    while not done.wait(me["beat_s"]):
         try:
-            answer = ask("/api/heartbeat", {"session": me["session"], "leases": leases})
-            stopped.update(answer["cancel"] + answer["lost"])
-        except urllib.error.HTTPError as error:
-            if error.code == 404:  # a new server, or away for too long: the next beat brings the leases along
-                me.update(register())
-        except OSError:
-            pass  # the server is away: the next beat may find it
+            if not me["session"]:
+                me.update(ask("/api/workers", {"name": "python", "kinds": [KIND], "concurrency": 1}) or {})
+            leases = [{"job_id": job, "token": token} for job, token in list(held.items())]
+            answer = ask("/api/heartbeat", {"session": me["session"], "leases": leases})  # what is named goes on
+            stopped.update(answer["cancel"] + answer["lost"] if answer else [])
+        except AWAY as error:
+            if getattr(error, "code", 0) == 404:  # a new server, or away for too long: register, and name the leases
+                me["session"] = None
+
+
+def insist(call, job, token, **fields):  # made again, a call gets the answer that it missed
+    while True:
+        try:
+            return ask(f"/api/jobs/{job['id']}/{call}", fields, token)
+        except AWAY as error:
+            if getattr(error, "code", 503) < 500:
+                return stopped.add(job["id"])  # 409 lease_lost: somebody else has the job now
+            done.wait(1)
 
 
 def run(job, token):
-    about = f"/api/jobs/{job['id']}/"
-    try:
-        for step in range(1, 5):
-            if job["id"] in stopped:
-                return ask(about + "release", {}, token)
-            ask(about + "progress", {"done": step, "total": 4}, token)
-        ask(about + "complete", {"result": {"echo": job["args"]}}, token)
-    except urllib.error.HTTPError as error:
-        print(error.read().decode(), file=sys.stderr)  # 409 lease_lost: somebody else has the job now
+    held[job["id"]] = token
+    stopped.discard(job["id"])  # it may have been here before
+    for step in range(1, 5):
+        if job["id"] not in stopped:
+            insist("progress", job, token, done=step, total=4)
+    insist("release", job, token) if job["id"] in stopped else insist("complete", job, token, result={"echo": job["args"]})
+    held.pop(job["id"])
 
-
-me, done = register(), threading.Event()
 threading.Thread(target=beat, daemon=True).start()
 while True:
     try:
         claimed = ask("/api/claim", {"session": me["session"], "wait_s": 50})
-    except OSError:
-        done.wait(1)  # away, or it does not know us any more: the next beat registers
-        continue
+    except AWAY:
+        claimed = done.wait(0.2)  # away, or it does not know us: the next beat registers
     for frame in claimed["jobs"] if claimed else []:
-        held[frame["job"]["id"]] = frame["lease"]["token"]
-        run(frame["job"], held[frame["job"]["id"]])
-        held.pop(frame["job"]["id"])
+        run(frame["job"], frame["lease"]["token"])

@@ -15,6 +15,8 @@ pub(crate) enum Presence {
         connection: u64,
         /// Since when it has none.
         detached_at: Option<Instant>,
+        /// When anything came over it last.
+        heard_at: Instant,
     },
     /// It calls now and then. A call renews the session, and those leases only that it names.
     Calls {
@@ -36,7 +38,7 @@ pub(crate) struct Terms {
 impl Presence {
     /// A worker whose first connection is about to be taken.
     pub fn socket(now: Instant) -> Presence {
-        Presence::Socket { connection: 0, detached_at: Some(now) }
+        Presence::Socket { connection: 0, detached_at: Some(now), heard_at: now }
     }
 
     /// A worker that has called just now.
@@ -53,10 +55,29 @@ impl Presence {
         }
     }
 
+    /// When a worker whose connection stands counts as silent if nothing is heard until then. It may hang, or be stopped:
+    /// what it were granted it would lose again.
+    pub fn falls_silent_at(&self, terms: Terms) -> Option<Instant> {
+        match *self {
+            Presence::Socket { detached_at: None, heard_at, .. } => Some(heard_at + terms.lease),
+            // Without a connection nothing is granted, and one that calls asks for what it is granted.
+            Presence::Socket { detached_at: Some(_), .. } | Presence::Child | Presence::Calls { .. } => None,
+        }
+    }
+
     /// Something was heard of the worker.
     pub fn heard(&mut self, now: Instant) {
-        if let Presence::Calls { heard_at, .. } = self {
-            *heard_at = now;
+        match self {
+            Presence::Child => {}
+            Presence::Socket { heard_at, .. } | Presence::Calls { heard_at, .. } => *heard_at = now,
+        }
+    }
+
+    /// What was not heard until now is no silence, nor has a broken connection been away for long.
+    pub fn count_from(&mut self, now: Instant) {
+        self.heard(now);
+        if let Presence::Socket { detached_at: Some(at), .. } = self {
+            *at = now;
         }
     }
 
@@ -80,11 +101,13 @@ mod tests {
     #[test]
     fn a_broken_connection_is_borne_for_the_grace_and_a_standing_one_for_ever() {
         let now = Instant::now();
-        let broken = Presence::Socket { connection: 1, detached_at: Some(now) };
+        let broken = Presence::Socket { connection: 1, detached_at: Some(now), heard_at: now };
         assert_eq!(broken.ends_at(TERMS), Some((now + TERMS.grace, WorkerLeftCause::ConnectionLost)));
         let at_once = Terms { grace: Duration::ZERO, ..TERMS };
         assert_eq!(broken.ends_at(at_once), Some((now, WorkerLeftCause::ConnectionLost)));
-        assert_eq!(Presence::Socket { connection: 1, detached_at: None }.ends_at(TERMS), None);
+        let standing = Presence::Socket { connection: 1, detached_at: None, heard_at: now };
+        assert_eq!(standing.ends_at(TERMS), None);
+        assert_eq!((standing.falls_silent_at(TERMS), broken.falls_silent_at(TERMS)), (Some(now + TERMS.lease), None));
     }
 
     #[test]

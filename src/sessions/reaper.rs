@@ -24,6 +24,9 @@ use crate::sessions::session::{Desk, Leaving, Session, now};
 /// How long after the core could not be asked it is asked again.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+/// A look that comes too late by this part of a lease tells that the server itself stood still: stopped, or starved.
+const STOOD_STILL_PART: u32 = 4;
+
 /// The nearest moment at which silence may be too long.
 #[derive(Default)]
 pub(crate) struct Alarm {
@@ -34,6 +37,8 @@ pub(crate) struct Alarm {
 impl Alarm {
     /// Rings at this moment, or before.
     pub fn set_for(&self, at: Instant) {
+        // What was due before it was known does not make the look late.
+        let at = at.max(now());
         let mut set = self.at.lock();
         if set.is_none_or(|set| at < set) {
             *set = Some(at);
@@ -41,8 +46,8 @@ impl Alarm {
         }
     }
 
-    /// Waits until it rings. It is not set then.
-    async fn rings(&self) {
+    /// Waits until it rings, and says by how much that was too late. It is not set then.
+    async fn rings(&self) -> Duration {
         loop {
             let at = *self.at.lock();
             let rung = async {
@@ -53,8 +58,8 @@ impl Alarm {
             };
             tokio::select! {
                 () = rung => {
-                    self.at.lock().take();
-                    return;
+                    let set_for = self.at.lock().take();
+                    return set_for.map_or(Duration::ZERO, |at| now().saturating_duration_since(at));
                 }
                 () = self.moved.notified() => {}
             }
@@ -79,13 +84,16 @@ struct Due {
 /// Watches until the registry is gone or the server stops: then silence is no sign any more.
 pub(crate) async fn watch_silence(sessions: Weak<Sessions>, alarm: Arc<Alarm>, mut parting: watch::Receiver<bool>) {
     loop {
-        tokio::select! {
+        let late = tokio::select! {
             // A connection that the server's own stop has ended rings at the same moment.
             biased;
             _ = parting.wait_for(|parting| *parting) => return,
-            () = alarm.rings() => {}
-        }
+            late = alarm.rings() => late,
+        };
         let Some(sessions) = sessions.upgrade() else { return };
+        if late >= sessions.terms().lease / STOOD_STILL_PART {
+            sessions.forgive_silence(late);
+        }
         sessions.end_the_silent().await;
     }
 }
@@ -104,6 +112,21 @@ impl Sessions {
     pub(crate) fn terms(&self) -> Terms {
         let millis = |millis: crate::domain::time::Millis| Duration::from_millis(millis.0);
         Terms { lease: millis(self.parts.settings.lease), grace: millis(self.parts.settings.grace) }
+    }
+
+    /// The server stood still, and what its workers said meanwhile may wait to be read: silence counts from now on.
+    fn forgive_silence(&self, late: Duration) {
+        let now = now();
+        let stood_still_s = late.as_secs_f64();
+        tracing::warn!(stood_still_s, "the server stood still: no worker is given up for what was not heard meanwhile");
+        let all: Vec<Arc<Session>> = self.live.lock().values().cloned().collect();
+        for session in all.iter().filter(|session| session.is_elsewhere()) {
+            let mut desk = session.desk.lock();
+            desk.presence.count_from(now);
+            desk.holdings.renew_all(now);
+        }
+        let mut orphans = self.orphans.lock();
+        orphans.until = orphans.until.map(|_| now + self.terms().lease);
     }
 
     async fn end_the_silent(&self) {
@@ -196,8 +219,9 @@ impl Session {
             return;
         }
         let ends_at = desk.presence.ends_at(terms).map(|(at, _)| at);
+        let falls_silent_at = desk.presence.falls_silent_at(terms).filter(|_| !desk.is_silent);
         let deadline = desk.holdings.next_deadline(terms.lease);
-        if let Some(at) = ends_at.into_iter().chain(deadline).min() {
+        if let Some(at) = ends_at.into_iter().chain(falls_silent_at).chain(deadline).min() {
             self.sessions.alarm.set_for(at);
         }
     }
@@ -214,6 +238,9 @@ impl Session {
         if leave.is_some() {
             desk.leaving = Leaving::Yes;
             return Some(Due { leave, expired: Vec::new(), outstayed: Vec::new() });
+        }
+        if desk.presence.falls_silent_at(terms).is_some_and(|at| at <= now) {
+            self.begin_silence(&mut desk);
         }
         let (expired, outstayed) = (desk.holdings.expired(terms.lease, now), desk.holdings.outstayed(now));
         (!expired.is_empty() || !outstayed.is_empty()).then_some(Due { leave, expired, outstayed })

@@ -49,7 +49,9 @@ impl Attachment {
                 *latest += 1;
                 number = *latest;
             });
-            desk.presence = Presence::Socket { connection: number, detached_at: None };
+            desk.presence = Presence::Socket { connection: number, detached_at: None, heard_at: now() };
+            session.end_silence(&mut desk);
+            session.set_alarm(&desk);
             number
         };
         session.sessions.connections.send_modify(|count| *count += 1);
@@ -77,7 +79,7 @@ struct Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         let mut desk = self.session.desk.lock();
-        if let Presence::Socket { connection, detached_at } = &mut desk.presence
+        if let Presence::Socket { connection, detached_at, .. } = &mut desk.presence
             && *connection == self.number
         {
             *detached_at = Some(now());

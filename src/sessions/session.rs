@@ -71,6 +71,8 @@ pub(crate) struct Desk {
     pub(crate) holdings: Holdings,
     pub(crate) presence: Presence,
     pub(crate) leaving: Leaving,
+    /// Whether nothing was heard of a standing connection for a lease: until something is, nothing is granted.
+    pub(crate) is_silent: bool,
     slots: usize,
     mode: WorkerState,
     pub(crate) told_mode: WorkerState,
@@ -113,6 +115,7 @@ impl Session {
             holdings: Holdings::new(id, matches!(presence, Presence::Calls { .. })),
             presence,
             leaving: Leaving::Yes,
+            is_silent: false,
             slots: 0,
             mode: WorkerState::Run,
             told_mode: WorkerState::Run,
@@ -166,6 +169,10 @@ impl Session {
         desk.presence.heard(now);
         if desk.presence.renews_all() {
             desk.holdings.renew_all(now);
+        }
+        if desk.is_silent {
+            self.end_silence(&mut desk);
+            self.set_alarm(&desk);
         }
         desk.heard_at = parts.clock.now();
         parts.engine.views().note_beat(self.id, desk.heard_at, desk.mode);
@@ -411,9 +418,22 @@ impl Session {
         self.desk.lock().runs_ended += 1;
     }
 
+    /// Nothing was heard of the worker for so long that it is granted nothing more.
+    pub(crate) fn begin_silence(&self, desk: &mut Desk) {
+        desk.is_silent = true;
+        self.publish(desk);
+    }
+
+    /// The worker was heard: it may be granted jobs again.
+    pub(crate) fn end_silence(&self, desk: &mut Desk) {
+        desk.is_silent = false;
+        self.publish(desk);
+    }
+
     fn publish(&self, desk: &Desk) {
         let held = desk.holdings.len();
         let free = match desk.mode {
+            WorkerState::Run if desk.is_silent => 0,
             WorkerState::Run => desk.slots.saturating_sub(desk.holdings.occupied()),
             WorkerState::Quiet | WorkerState::Terminate => 0,
         };

@@ -12,6 +12,8 @@ use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 use ureq::Agent;
 
 use crate::support::TestServer;
+use crate::support::dice::Dice;
+use crate::support::life::Life;
 
 const CONFIG: &str = "lease_s = 0.6\nreconnect_grace_s = 0.3\n[kinds.churn]\nmax_lost = 100000\n";
 
@@ -46,18 +48,6 @@ impl Shared {
 
     fn cut(&self) {
         self.cuts.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// Numbers from a seed.
-struct Dice(u64);
-
-impl Dice {
-    fn one_in(&mut self, count: u64) -> bool {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.is_multiple_of(count)
     }
 }
 
@@ -202,7 +192,7 @@ fn churn(jobs: usize, seed: u64) {
     shared.move_to(&server);
     let workers: Vec<_> = (1..=8)
         .map(|number| {
-            let (shared, dice) = (shared.clone(), Dice(seed * number));
+            let (shared, dice) = (shared.clone(), Dice::new(seed * number));
             std::thread::spawn(move || match number % 2 {
                 0 => over_socket(&shared, dice),
                 _ => over_calls(&shared, dice),
@@ -229,39 +219,11 @@ fn churn(jobs: usize, seed: u64) {
     }
     shared.is_over.store(true, Ordering::Relaxed);
     workers.into_iter().for_each(|worker| worker.join().expect("a worker does not panic"));
-    let lives: Vec<(usize, usize)> = ids.iter().map(|id| check_life(&server, id)).collect();
-    let (lost, adopted) = lives.iter().fold((0, 0), |sum, life| (sum.0 + life.0, sum.1 + life.1));
+    let lives: Vec<Life> =
+        ids.iter().map(|id| Life::of_completed(&server.get(&format!("/api/jobs/{id}/events")).ok(200))).collect();
+    let (again, adopted) = lives.iter().fold((0, 0), |sum, life| (sum.0 + life.again(), sum.1 + life.adopted));
     let cuts = shared.cuts.load(Ordering::Relaxed);
-    println!("seed {seed}: {jobs} jobs, {cuts} breaks, {lost} losses, {adopted} adoptions");
+    println!("seed {seed}: {jobs} jobs, {cuts} breaks, {again} further runs, {adopted} adoptions");
     assert!(shared.cuts.load(Ordering::Relaxed) > 10, "something broke");
     assert_eq!(server.get("/api/jobs?state=active").ok(200)["jobs"], json!([]));
-}
-
-/// A run begins only when the one before has ended, and the last one completes. Says how often it was lost and adopted.
-fn check_life(server: &TestServer, id: &str) -> (usize, usize) {
-    let events = server.get(&format!("/api/jobs/{id}/events")).ok(200);
-    let mut runs = false;
-    let mut completed = 0;
-    for event in events["events"].as_array().expect("a list") {
-        match event["type"].as_str().expect("a type") {
-            "job.started" => {
-                assert!(!runs, "a lease is never held twice: {events}");
-                runs = true;
-            }
-            "job.attempt_lost" | "job.queued" => {
-                assert!(runs && event["data"]["cause"].is_string(), "a run ends for a reason: {events}");
-                runs = false;
-            }
-            "job.completed" => {
-                assert!(runs, "what completes was running: {events}");
-                (runs, completed) = (false, completed + 1);
-            }
-            "job.adopted" => assert!(runs, "only what runs is adopted: {events}"),
-            "job.submitted" | "job.late_result" => {}
-            other => panic!("no {other} here: {events}"),
-        }
-    }
-    assert_eq!((runs, completed), (false, 1), "{events}");
-    let count = |name: &str| events["events"].as_array().into_iter().flatten().filter(|it| it["type"] == name).count();
-    (count("job.attempt_lost"), count("job.adopted"))
 }

@@ -1,19 +1,19 @@
 //! The two clients of README, as they stand there: each below sixty lines, each a whole worker.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Child;
 
 use serde_json::json;
 
 use crate::support::TestServer;
+use crate::support::clients::{CLIENTS, client, python_with_websockets, source};
 
 /// A running client, ended with the test.
 struct Client(Child);
 
 impl Client {
     fn start(python: &str, name: &str, address: &str) -> Client {
-        let mut command = Command::new(python);
-        command.arg(script(name)).arg(address).arg("far").stdin(Stdio::null()).env("PYTHONDONTWRITEBYTECODE", "1");
+        let mut command = client(python, name, address, "far");
         Client(command.spawn().expect("python3 is there"))
     }
 }
@@ -24,10 +24,6 @@ impl Drop for Client {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/clients").join(name)
 }
 
 fn serves(python: &str, name: &str, scheme: &str) {
@@ -49,12 +45,7 @@ fn the_client_of_the_standard_library_serves_jobs() {
 
 #[test]
 fn the_client_of_the_websockets_package_serves_jobs() {
-    // A package of the system belongs to the Python of the system, which need not be the first that is found.
-    let has_package = |python: &&str| {
-        let asked = Command::new(python).args(["-c", "import websockets"]).stderr(Stdio::null()).status();
-        asked.is_ok_and(|status| status.success())
-    };
-    let Some(python) = ["python3", "/usr/bin/python3"].into_iter().find(has_package) else {
+    let Some(python) = python_with_websockets() else {
         eprintln!("COULD NOT RUN: python3 lacks the package websockets (Debian: python3-websockets)");
         return;
     };
@@ -64,8 +55,8 @@ fn the_client_of_the_websockets_package_serves_jobs() {
 #[test]
 fn both_are_short_and_stand_in_the_readme_as_they_are() {
     let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("reads");
-    for name in ["http_worker.py", "websocket_worker.py"] {
-        let text = std::fs::read_to_string(script(name)).expect("reads");
+    for name in CLIENTS {
+        let text = std::fs::read_to_string(source(name)).expect("reads");
         assert!(text.lines().count() < 60, "{name} has {} lines", text.lines().count());
         assert!(readme.contains(&text), "README shows {name} as it is");
     }

@@ -1,7 +1,11 @@
 //! What the tests of the built binary share: a server as a child process, and one whose answers are held against
 //! `/api/openapi.json`. Each test program takes it in by its path.
 
+pub mod clients;
 mod description;
+pub mod dice;
+pub mod life;
+pub mod proxy;
 pub mod remote;
 pub mod server;
 pub mod shapes;

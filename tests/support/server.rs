@@ -1,8 +1,10 @@
 //! The built server as a child process, and a client that fails a test instead of hanging.
 
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -78,6 +80,21 @@ pub fn write_config(dir: &Path, top: &str, more: &str) -> PathBuf {
     let path = dir.join("daybook.toml");
     std::fs::write(&path, format!("{top}\n{}\n{more}\n", echo_kind(1))).unwrap();
     path
+}
+
+/// Lets things go on for a while; for what goes on by itself, never for what a test could wait for.
+pub fn linger(span: Duration) {
+    let (_keep, never) = channel::<()>();
+    assert_eq!(never.recv_timeout(span), Err(RecvTimeoutError::Timeout));
+}
+
+/// An address that stays free while nobody listens there: no connection begins at such a port by itself.
+pub fn quiet_address() -> String {
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    // Others may look for one at the same time, in this process and in the next.
+    let ports = || 20_000 + (std::process::id() * 16 + GIVEN.fetch_add(1, Ordering::Relaxed)) % 12_000;
+    let mut addresses = std::iter::repeat_with(|| format!("127.0.0.1:{}", ports()));
+    addresses.find(|address| TcpListener::bind(address).is_ok()).expect("a free port")
 }
 
 impl Start {

@@ -240,6 +240,30 @@ async fn a_worker_that_calls_no_more_is_lost_with_its_session() {
 }
 
 #[tokio::test]
+async fn a_worker_that_was_silent_for_a_lease_is_granted_nothing_until_it_is_heard_again() {
+    let world = world(Millis(400), LONG).await;
+    // Its connection stands, and nothing comes over it: it hangs, or was stopped.
+    let (Connected { session: silent, attachment: _stands, .. }, held) = holding(&world, 1).await;
+    until_lost(&world, held[0].job, LossCause::LeaseExpired).await;
+    silent.news().await;
+    assert_eq!(silent.notices(), [ServerFrame::Lost { job_id: held[0].job }]);
+    silent.emptied().await;
+    let other = world.sessions.join(Joining { name: "bob".into(), ..silent.joining.clone() }).await.unwrap();
+    other.set_slots(1);
+    let mut claim = std::pin::pin!(silent.next_jobs());
+    // The silent one was the first to ask.
+    let taken = tokio::select! {
+        biased;
+        granted = &mut claim => panic!("it would be lost again: {granted:?}"),
+        claimed = other.claim(1, Duration::from_secs(50)) => claimed.unwrap().expect("a job waits"),
+    };
+    assert_eq!(taken.granted()[0].job, held[0].job);
+    let next = world.submit(job(), unchanged).await;
+    silent.beat();
+    assert_eq!(claim.await.unwrap()[0].job, next);
+}
+
+#[tokio::test]
 async fn a_claim_that_is_open_keeps_its_session_alive() {
     let world = world(SHORT, LONG).await;
     let (session, _) = calling(&world, 0).await;
@@ -363,6 +387,30 @@ async fn a_session_of_the_server_before_ends_as_soon_as_all_its_leases_were_take
     assert!(world.handle.views().worker(former.id()).is_none());
     back.session.end_run(&lease(&held[0]), End::Complete(None)).await.unwrap();
     assert_eq!(world.until_ended(held[0].job).await.lost_count, 0);
+}
+
+#[tokio::test]
+async fn what_a_server_that_stood_still_did_not_hear_is_held_against_nobody() {
+    let world = world(Millis(400), Millis(400)).await;
+    let (cut, cut_held) = holding(&world, 1).await;
+    let (connected, held) = holding(&world, 1).await;
+    let (caller, called) = calling(&world, 1).await;
+    let session = cut.session.id();
+    drop(cut);
+    // Nothing of the server goes on in here but what has threads of its own.
+    let (_keep, never) = std::sync::mpsc::channel::<()>();
+    let _ = never.recv_timeout(Duration::from_millis(1200));
+    // Whoever looks for silence comes first, and what it asks of the core is done before the next job is taken.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    world.submit(job(), unchanged).await;
+    connected.session.end_run(&lease(&held[0]), End::Complete(None)).await.unwrap();
+    caller.end_run(&lease(&called[0]), End::Complete(None)).await.unwrap();
+    let back = connect(&world, resume(session, &[&cut_held[0]])).await;
+    assert_eq!((back.session.id(), back.lost), (session, vec![]));
+    // From then on silence counts as ever.
+    until_lost(&world, cut_held[0].job, LossCause::LeaseExpired).await;
 }
 
 #[tokio::test]
