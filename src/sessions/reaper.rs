@@ -194,7 +194,7 @@ impl Session {
             return;
         }
         let ends_at = desk.presence.ends_at(terms).map(|(at, _)| at);
-        let deadline = desk.holdings.next_deadline(terms.lease);
+        let deadline = desk.holdings.next_deadline(desk.presence.bears_leases_for(terms));
         if let Some(at) = ends_at.into_iter().chain(deadline).min() {
             self.sessions.alarm.set_for(at);
         }
@@ -213,7 +213,8 @@ impl Session {
             desk.leaving = Leaving::Yes;
             return Some(Due { leave, expired: Vec::new(), outstayed: Vec::new() });
         }
-        let (expired, outstayed) = (desk.holdings.expired(terms.lease, now), desk.holdings.outstayed(now));
+        let expired = desk.holdings.expired(desk.presence.bears_leases_for(terms), now);
+        let outstayed = desk.holdings.outstayed(now);
         (!expired.is_empty() || !outstayed.is_empty()).then_some(Due { leave, expired, outstayed })
     }
 
