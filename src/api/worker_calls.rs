@@ -21,6 +21,7 @@ use crate::sessions::calls::{
 };
 use crate::sessions::fields::Fields;
 use crate::sessions::frames::{ErrorFrame, FrameError, JobCall, LeaseRef, ServerFrame};
+use crate::sessions::polling::to_the_end;
 use crate::views::row::JobBody;
 
 const LEASE_HEADER: &[(&str, &str)] = &[("Lease-Token", "The token of the lease, as it came with the job.")];
@@ -113,8 +114,9 @@ async fn end(ctx: Arc<ApiContext>, mut request: Request, call: &'static str) -> 
         Call::Fail(error) => End::Fail(error),
         _ => End::Release(QueuedCause::Released),
     };
-    let receipt = ctx.sessions.speaker(&lease).end_run(&lease, end).await?;
-    let body = ctx.job_body(lease.job_id).await?;
+    let (speaker, job) = (ctx.sessions.speaker(&lease), lease.job_id);
+    let receipt = to_the_end(async move { speaker.end_run(&lease, end).await }).await?;
+    let body = ctx.job_body(job).await?;
     Ok(reply::read(receipt.seq, &body))
 }
 

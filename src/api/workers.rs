@@ -18,6 +18,7 @@ use crate::domain::id::{Epoch, JobId, Seq, SessionId};
 use crate::sessions::Session;
 use crate::sessions::drive::frame_of;
 use crate::sessions::frames::{JobFrame, ServerFrame};
+use crate::sessions::polling::to_the_end;
 use crate::sessions::troubles::Trouble;
 use crate::views::row::{WorkerRow, WorkerState};
 
@@ -160,7 +161,8 @@ async fn list(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiErr
 
 async fn register(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, ApiError> {
     let (joining, concurrency) = worker_requests::register(&request.json_or_empty().await?)?;
-    let session = ctx.sessions.join(joining).await?;
+    let sessions = ctx.sessions.clone();
+    let session = to_the_end(async move { sessions.join(joining).await }).await?;
     session.set_slots(concurrency);
     let settings = ctx.sessions.settings();
     let registered = Registered {
@@ -183,7 +185,8 @@ fn session_id(request: &Request) -> Result<SessionId, ApiError> {
 }
 
 async fn close(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
-    caller(&ctx, session_id(&request)?)?.leave(WorkerLeftCause::Closed).await?;
+    let session = caller(&ctx, session_id(&request)?)?;
+    to_the_end(async move { session.leave(WorkerLeftCause::Closed).await }).await?;
     Ok(reply::as_of(ctx.seq(), reply::nothing()))
 }
 
@@ -228,7 +231,7 @@ async fn heartbeat(ctx: Arc<ApiContext>, mut request: Request) -> Result<Respons
     let (id, leases) = worker_requests::heartbeat(&request.json().await?)?;
     let unknown = || ApiError::new("session_not_found", format!("there is no session {id}"));
     let session = ctx.sessions.get(id).filter(|session| session.is_elsewhere()).ok_or_else(unknown)?;
-    let beat = session.heartbeat(&leases).await?;
+    let beat = to_the_end(async move { session.heartbeat(&leases).await }).await?;
     let (extended, cancel, lost, worker) = (beat.extended, beat.cancel, beat.lost, beat.mode);
     Ok(reply::read(ctx.seq(), &Beaten { extended, cancel, lost, worker, epoch: ctx.identity.epoch }))
 }

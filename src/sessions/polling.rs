@@ -3,6 +3,7 @@
 //! Nothing is pushed to them. A call renews the session; a heartbeat renews the leases that it names and a call about a
 //! job renews that one: a lease whose token never reached its worker ends by itself.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,6 +69,12 @@ impl Drop for Claimed {
             }
         });
     }
+}
+
+/// Brings to its end what a worker asked for, also when it hangs up before the answer: left half done, a session or a
+/// lease would be on its way out for ever, and its job with it.
+pub async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    tokio::spawn(work).await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 /// A call that waits for its answer.

@@ -236,6 +236,59 @@ fn a_claim_whose_client_hangs_up_claims_nothing_any_more() {
     assert_eq!(job(&server, &id)["lost_count"], 0);
 }
 
+/// Sends a request and hangs up, as a worker does that is killed or whose patience is over.
+fn hang_up(server: &TestServer, method: &str, path: &str, token: Option<&str>, body: &Value) {
+    let body = body.to_string();
+    let token = token.map(|token| format!("Lease-Token: {token}\r\n")).unwrap_or_default();
+    let kind = "Content-Type: application/json";
+    let length = body.len();
+    let head =
+        format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{kind}\r\n{token}Content-Length: {length}\r\n\r\n");
+    let mut stream = std::net::TcpStream::connect(server.address()).expect("it listens");
+    stream.write_all((head + &body).as_bytes()).expect("it reads");
+}
+
+#[test]
+fn a_worker_that_hangs_up_in_the_middle_of_a_call_leaves_nothing_half_done() {
+    let server = TestServer::with_config("lease_s = 0.5\n");
+    for _ in 0..8 {
+        // In the middle of a completion: the job ends, or is lost with its lease, and the worker has room again.
+        let (caller, lease) = on_caller(&server);
+        lease.call(&server, "logs", &json!({"lines": [{"text": "not synced yet"}]}));
+        hang_up(&server, "POST", &format!("/api/jobs/{}/complete", lease.job), Some(&lease.token), &json!({}));
+        submit(&server);
+        let next = caller.job();
+        // In the middle of leaving, and of coming.
+        next.call(&server, "logs", &json!({"lines": [{"text": "not synced yet"}]}));
+        hang_up(&server, "DELETE", &format!("/api/workers/{}", caller.session), None, &Value::Null);
+        hang_up(&server, "POST", "/api/workers", None, &json!({"name": "hasty"}));
+        until(&server, &next.job, |job| job["state"] != "running");
+        for id in [lease.job, next.job] {
+            server.ask("POST", &format!("/api/jobs/{id}/cancel"), &[], b"");
+        }
+    }
+    while server.get("/api/workers").ok(200)["workers"] != json!([]) {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_broken_connection_costs_nothing_within_its_grace_also_when_a_lease_is_shorter() {
+    let server = TestServer::with_config("lease_s = 0.3\nreconnect_grace_s = 600\n");
+    let (socket, lease) = on_socket(&server);
+    let session = socket.session.clone();
+    socket.cut();
+    // By the time that a worker which calls has lost its job for its silence.
+    let (_, silent) = on_caller(&server);
+    until(&server, &silent.job, |job| job["lost_count"] == 1);
+    assert_eq!(status(&server, &session).0, 200, "a session is valid as long as its grace lasts");
+    let mut back = Socket::resume(&server, "far", &session, &[&lease]);
+    assert_eq!(back.session, session);
+    back.say(lease.frame("complete", json!({"result": 2})));
+    let job = server.finished(&lease.job);
+    assert_eq!((&job["attempt"], &job["lost_count"], &job["result"]), (&json!(1), &json!(0), &json!(2)));
+}
+
 #[test]
 fn a_worker_that_leaves_in_order_gives_its_jobs_back_without_a_loss() {
     let server = TestServer::start();
