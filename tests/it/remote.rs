@@ -454,6 +454,12 @@ fn a_body_that_is_wrong_is_refused_with_pointers_and_changes_nothing() {
     assert_eq!(wrong["errors"][0]["pointer"], "/percent");
     let wrong = lease.call(&server, "complete", &json!({"colour": 1})).refused(422, "invalid_request");
     assert_eq!(wrong["errors"][0]["pointer"], "/colour");
+    let wrong = lease.call(&server, "fail", &json!({"error": {"message": 7}})).refused(422, "invalid_request");
+    assert_eq!(wrong["errors"][0]["pointer"], "/error/message");
+    let headers = [("content-type", "application/json"), ("lease-token", lease.token.as_str())];
+    let path = format!("/api/jobs/{}/complete", lease.job);
+    let twice = server.ask("POST", &path, &headers, br#"{"result": 1, "result": 2}"#).refused(422, "invalid_request");
+    assert_eq!(twice["errors"][0]["pointer"], "/result");
     lease.call(&server, "items", &json!({})).refused(422, "invalid_request");
     lease.call(&server, "items", &json!({"items": [{"key": "x", "state": "failed"}]})).refused(422, "invalid_request");
     let headers = [("content-type", "application/json")];
