@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::value::RawValue;
 use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 
@@ -57,7 +58,7 @@ struct Registered {
 struct ClaimAnswer {
     /// At least one.
     #[schemars(with = "Vec<HandedJob>")]
-    jobs: Vec<ServerFrame>,
+    jobs: Vec<Box<RawValue>>,
 }
 
 /// A job to run, as over every transport.
@@ -85,6 +86,10 @@ struct Beaten {
     /// This run of the server.
     epoch: Epoch,
 }
+
+/// The most bytes of jobs in one answer to a claim, unless it is one job: args have up to 12 MiB each, and a claim may
+/// name a thousand jobs.
+const CLAIM_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 const SESSION_ERRORS: &[&str] = &[
     "invalid_json",
@@ -134,7 +139,7 @@ pub fn routes() -> Vec<Route> {
             .named("claim_jobs", "Takes jobs")
             .explained(
                 "Answered as soon as there is one; jobs go round-robin to those that wait. Who hangs up before the answer \
-                 gives back what was on its way.",
+                 gives back what was on its way. Jobs that would make the answer larger than 16 MiB are given back too.",
             )
             .body::<ClaimRequest>(true)
             .answers::<ClaimAnswer>(200, "Jobs, each with the token of its lease.")
@@ -216,15 +221,25 @@ async fn claim(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, A
         }
     };
     let Some(claimed) = claimed else { return Ok(reply::as_of(ctx.seq(), reply::nothing())) };
-    let mut jobs = Vec::new();
+    let (mut jobs, mut handed, mut bytes) = (Vec::new(), 0, 0);
     for grant in claimed.granted() {
-        jobs.extend(frame_of(&session, grant).await?);
+        let frame = frame_of(&session, grant).await?.as_ref().map(written);
+        bytes += frame.as_ref().map_or(0, |frame| frame.get().len());
+        if bytes > CLAIM_BYTES_MAX && !jobs.is_empty() {
+            break;
+        }
+        jobs.extend(frame);
+        handed += 1;
     }
-    claimed.hand_over();
+    claimed.hand_over_first(handed);
     if jobs.is_empty() {
         return Ok(reply::as_of(ctx.seq(), reply::nothing()));
     }
     Ok(reply::read(ctx.seq(), &ClaimAnswer { jobs }))
+}
+
+fn written(frame: &ServerFrame) -> Box<RawValue> {
+    serde_json::value::to_raw_value(frame).expect("a frame can be written as JSON")
 }
 
 async fn heartbeat(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, ApiError> {

@@ -48,8 +48,15 @@ impl Claimed {
     }
 
     /// The worker has them, as far as anybody can know.
-    pub fn hand_over(mut self) {
-        self.granted.clear();
+    #[cfg(test)]
+    pub(crate) fn hand_over(self) {
+        let all = self.granted.len();
+        self.hand_over_first(all);
+    }
+
+    /// The worker has the first so many, as far as anybody can know. The others are given back.
+    pub fn hand_over_first(mut self, count: usize) {
+        self.granted.drain(..count);
     }
 }
 

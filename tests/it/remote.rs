@@ -66,7 +66,19 @@ pub fn call_everything(server: &TestServer) {
     let id = server.submit(&json!({"kind": "far", "args": {}, "items": items}));
     let caller = Caller::register(server, "far", 2);
     assert_eq!(status(server, &caller.session).0, 200);
+    let nameless = server.get("/api/session/status");
+    assert_eq!((nameless.status, &nameless.json()["reason"]), (401, &json!("NO_SESSION_ID")));
     let lease = caller.job();
+    let row = || {
+        let workers = server.get("/api/workers").ok(200)["workers"].clone();
+        let row = workers.as_array().expect("a list").iter().find(|row| row["session"] == caller.session.as_str());
+        row.expect("it is listed").clone()
+    };
+    assert_eq!((&row()["jobs"], &row()["state"]), (&json!([id]), &json!("run")));
+    let before = row()["last_beat_at"].clone();
+    while row()["last_beat_at"] == before {
+        caller.beat(&[&lease]).ok(200);
+    }
     assert_eq!(lease.frame["items"].as_array().expect("items").len(), 2);
     for (call, body) in [
         ("progress", json!({"percent": 40, "stage": "upscale", "done": 4, "total": 10})),
@@ -210,6 +222,8 @@ fn a_worker_that_says_nothing_for_a_lease_loses_its_job() {
     let (caller, lease) = on_caller(&server);
     until(&server, &lease.job, |job| job["lost_count"] == 1);
     assert_eq!(data_of(&server, &lease.job, "job.attempt_lost")[0]["cause"], "lease_expired");
+    let line = server.until_said("a worker was lost");
+    assert!(line.contains("WARN") && line.contains("jobs=1") && line.contains("lease_expired"), "{line}");
     lease.call(&server, "complete", &json!({})).refused(409, "lease_lost");
     caller.beat(&[]).refused(404, "session_not_found");
     // Over a WebSocket as well, whose worker hangs and answers no ping.
@@ -290,6 +304,27 @@ fn a_broken_connection_costs_nothing_within_its_grace_also_when_a_lease_is_short
 }
 
 #[test]
+fn a_claim_is_not_answered_with_more_bytes_than_a_worker_would_read() {
+    let server = TestServer::start();
+    let text = "x".repeat(7 << 20);
+    let ids: Vec<String> =
+        (0..3).map(|_| server.submit(&json!({"kind": "far", "args": {"text": text}, "max_attempts": 1}))).collect();
+    let caller = Caller::register(&server, "far", 3);
+    let mut claimed = Vec::new();
+    while claimed.len() < ids.len() {
+        let jobs = caller.claim(3, 50.0).ok(200)["jobs"].as_array().expect("a list").clone();
+        assert!((1..=2).contains(&jobs.len()), "{} jobs of 7 MiB", jobs.len());
+        for lease in jobs.iter().map(Lease::of) {
+            let done = lease.call(&server, "complete", &json!({})).ok(200);
+            assert_eq!((&done["attempt"], &done["lost_count"]), (&json!(1), &json!(0)));
+            claimed.push(lease.job);
+        }
+    }
+    claimed.sort();
+    assert_eq!(claimed, ids);
+}
+
+#[test]
 fn a_worker_that_leaves_in_order_gives_its_jobs_back_without_a_loss() {
     let server = TestServer::start();
     let (socket, lease) = on_socket(&server);
@@ -347,6 +382,8 @@ fn a_worker_that_does_not_come_back_after_a_restart_loses_its_job_uncounted() {
     let server = server.kill_and_restart();
     let lost = until(&server, &lease.job, |job| job["state"] == "queued");
     assert_eq!((&lost["lost_count"], &lost["started_at"]), (&json!(0), &Value::Null));
+    let line = server.until_said("did not come back");
+    assert!(line.contains("WARN") && line.contains("workers=1") && line.contains("jobs=1"), "{line}");
     let expected = json!({"attempt": 1, "cause": "server_restarted", "counted": false});
     assert_eq!(data_of(&server, &lease.job, "job.attempt_lost"), [expected]);
     assert_eq!(server.get("/api/workers").ok(200)["workers"], json!([]));
