@@ -98,16 +98,6 @@ async fn a_session_that_is_quiet_takes_nothing_and_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_worker_that_was_told_to_go_is_not_asked_for_less() {
-    let world = World::start().await;
-    let session = remote(&world, 1).await;
-    session.set_mode(crate::views::row::WorkerState::Terminate);
-    session.set_mode(crate::views::row::WorkerState::Quiet);
-    assert_eq!(session.notices(), [ServerFrame::Terminate]);
-    assert_eq!(session.mode(), crate::views::row::WorkerState::Terminate);
-}
-
-#[tokio::test]
 async fn the_job_frame_has_all_that_a_worker_needs() {
     let world = World::start().await;
     let session = remote(&world, 1).await;

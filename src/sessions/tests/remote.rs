@@ -326,6 +326,16 @@ async fn a_heartbeat_tells_what_shall_stop_and_what_the_worker_shall_do() {
 }
 
 #[tokio::test]
+async fn a_worker_that_was_told_to_go_is_not_asked_for_less() {
+    let world = world(LONG, LONG).await;
+    let connected = connect(&world, None).await;
+    connected.session.set_mode(WorkerState::Terminate);
+    connected.session.set_mode(WorkerState::Quiet);
+    assert_eq!(connected.session.notices(), [ServerFrame::Terminate]);
+    assert_eq!(connected.session.mode(), WorkerState::Terminate);
+}
+
+#[tokio::test]
 async fn a_worker_that_registers_again_takes_its_leases_with_it() {
     let world = world(LONG, LONG).await;
     let (before, held) = calling(&world, 1).await;
