@@ -21,6 +21,7 @@ use crate::sessions::calls::{
 };
 use crate::sessions::fields::Fields;
 use crate::sessions::frames::{ErrorFrame, FrameError, JobCall, LeaseRef, ServerFrame};
+use crate::sessions::polling::to_the_end;
 use crate::views::row::JobBody;
 
 const LEASE_HEADER: &[(&str, &str)] = &[("Lease-Token", "The token of the lease, as it came with the job.")];
@@ -113,8 +114,9 @@ async fn end(ctx: Arc<ApiContext>, mut request: Request, call: &'static str) -> 
         Call::Fail(error) => End::Fail(error),
         _ => End::Release(QueuedCause::Released),
     };
-    let receipt = ctx.sessions.speaker(&lease).end_run(&lease, end).await?;
-    let body = ctx.job_body(lease.job_id).await?;
+    let (speaker, job) = (ctx.sessions.speaker(&lease), lease.job_id);
+    let receipt = to_the_end(async move { speaker.end_run(&lease, end).await }).await?;
+    let body = ctx.job_body(job).await?;
     Ok(reply::read(receipt.seq, &body))
 }
 
@@ -147,20 +149,17 @@ fn of_frames(errors: Vec<ErrorFrame>) -> ApiError {
         "views_unreadable" => "unreadable",
         "shutting_down" => "stopping",
         other => other,
-    };
+    }
+    .to_owned();
     let detail = first.detail.to_string();
-    let about_fields = code == "invalid_request";
-    let problems = errors.iter().filter(|_| about_fields).map(|error| (pointer_of(&error.detail), &error.detail));
-    ApiError::new(code, detail).about(problems)
-}
-
-/// The field that an error is about: it stands in backticks when it is unknown or missing, and after the name of the call
-/// when its value is wrong.
-fn pointer_of(detail: &str) -> String {
-    let quoted = detail.split('`').nth(1);
-    let named = detail.split(": ").nth(1);
-    let is_name = |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    quoted.filter(is_name).or(named.filter(is_name)).map(|name| format!("/{name}")).unwrap_or_default()
+    // What the core refuses has no place in the body.
+    let at = |error: ErrorFrame| match error.errors.is_empty() {
+        true => vec![(String::new(), error.detail.to_string())],
+        false => error.errors.into_iter().map(|problem| (problem.pointer, problem.message)).collect(),
+    };
+    let problems: Vec<(String, String)> =
+        if code == "invalid_request" { errors.into_iter().flat_map(at).collect() } else { Vec::new() };
+    ApiError::new(&code, detail).about(problems)
 }
 
 #[cfg(test)]
@@ -173,6 +172,8 @@ mod tests {
             ("progress", r#"{"percent": 101}"#, "/percent"),
             ("progress", r#"{"colour": "red"}"#, "/colour"),
             ("log", r#"{}"#, "/lines"),
+            ("log", r#"{"lines": [{"stream": "foo", "text": "x"}]}"#, "/lines/0/stream"),
+            ("fail", r#"{"error": {}}"#, "/error/message"),
             ("checkpoint", r#"{"data": 1, "more": 2}"#, "/more"),
         ] {
             let error = Fields::of(call, body).and_then(|fields| Call::read(fields, None)).expect_err(body);

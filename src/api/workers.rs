@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::value::RawValue;
 use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 
@@ -18,6 +19,7 @@ use crate::domain::id::{Epoch, JobId, Seq, SessionId};
 use crate::sessions::Session;
 use crate::sessions::drive::frame_of;
 use crate::sessions::frames::{JobFrame, ServerFrame};
+use crate::sessions::polling::to_the_end;
 use crate::sessions::troubles::Trouble;
 use crate::views::row::{WorkerRow, WorkerState};
 
@@ -56,7 +58,7 @@ struct Registered {
 struct ClaimAnswer {
     /// At least one.
     #[schemars(with = "Vec<HandedJob>")]
-    jobs: Vec<ServerFrame>,
+    jobs: Vec<Box<RawValue>>,
 }
 
 /// A job to run, as over every transport.
@@ -84,6 +86,10 @@ struct Beaten {
     /// This run of the server.
     epoch: Epoch,
 }
+
+/// The most bytes of jobs in one answer to a claim, unless it is one job: args have up to 12 MiB each, and a claim may
+/// name a thousand jobs.
+const CLAIM_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 const SESSION_ERRORS: &[&str] = &[
     "invalid_json",
@@ -133,7 +139,7 @@ pub fn routes() -> Vec<Route> {
             .named("claim_jobs", "Takes jobs")
             .explained(
                 "Answered as soon as there is one; jobs go round-robin to those that wait. Who hangs up before the answer \
-                 gives back what was on its way.",
+                 gives back what was on its way. Jobs that would make the answer larger than 16 MiB are given back too.",
             )
             .body::<ClaimRequest>(true)
             .answers::<ClaimAnswer>(200, "Jobs, each with the token of its lease.")
@@ -160,7 +166,8 @@ async fn list(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiErr
 
 async fn register(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, ApiError> {
     let (joining, concurrency) = worker_requests::register(&request.json_or_empty().await?)?;
-    let session = ctx.sessions.join(joining).await?;
+    let sessions = ctx.sessions.clone();
+    let session = to_the_end(async move { sessions.join(joining).await }).await?;
     session.set_slots(concurrency);
     let settings = ctx.sessions.settings();
     let registered = Registered {
@@ -183,7 +190,8 @@ fn session_id(request: &Request) -> Result<SessionId, ApiError> {
 }
 
 async fn close(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
-    caller(&ctx, session_id(&request)?)?.leave(WorkerLeftCause::Closed).await?;
+    let session = caller(&ctx, session_id(&request)?)?;
+    to_the_end(async move { session.leave(WorkerLeftCause::Closed).await }).await?;
     Ok(reply::as_of(ctx.seq(), reply::nothing()))
 }
 
@@ -213,22 +221,32 @@ async fn claim(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, A
         }
     };
     let Some(claimed) = claimed else { return Ok(reply::as_of(ctx.seq(), reply::nothing())) };
-    let mut jobs = Vec::new();
+    let (mut jobs, mut handed, mut bytes) = (Vec::new(), 0, 0);
     for grant in claimed.granted() {
-        jobs.extend(frame_of(&session, grant).await?);
+        let frame = frame_of(&session, grant).await?.as_ref().map(written);
+        bytes += frame.as_ref().map_or(0, |frame| frame.get().len());
+        if bytes > CLAIM_BYTES_MAX && !jobs.is_empty() {
+            break;
+        }
+        jobs.extend(frame);
+        handed += 1;
     }
-    claimed.hand_over();
+    claimed.hand_over_first(handed);
     if jobs.is_empty() {
         return Ok(reply::as_of(ctx.seq(), reply::nothing()));
     }
     Ok(reply::read(ctx.seq(), &ClaimAnswer { jobs }))
 }
 
+fn written(frame: &ServerFrame) -> Box<RawValue> {
+    serde_json::value::to_raw_value(frame).expect("a frame can be written as JSON")
+}
+
 async fn heartbeat(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, ApiError> {
     let (id, leases) = worker_requests::heartbeat(&request.json().await?)?;
     let unknown = || ApiError::new("session_not_found", format!("there is no session {id}"));
     let session = ctx.sessions.get(id).filter(|session| session.is_elsewhere()).ok_or_else(unknown)?;
-    let beat = session.heartbeat(&leases).await?;
+    let beat = to_the_end(async move { session.heartbeat(&leases).await }).await?;
     let (extended, cancel, lost, worker) = (beat.extended, beat.cancel, beat.lost, beat.mode);
     Ok(reply::read(ctx.seq(), &Beaten { extended, cancel, lost, worker, epoch: ctx.identity.epoch }))
 }

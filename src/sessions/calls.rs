@@ -12,6 +12,7 @@ use crate::domain::json::Json;
 use crate::domain::limits::{
     ERROR_CODE_BYTES_MAX, ERROR_MESSAGE_BYTES_MAX, ITEM_KEY_BYTES_MAX, ITEMS_MAX, MESSAGE_BYTES_MAX, STAGE_BYTES_MAX,
 };
+use crate::kinds::problem::below;
 use crate::kinds::request::{ARGS_BYTES_MAX, JobRequest};
 use crate::sessions::fields::Fields;
 use crate::sessions::frames::FrameError;
@@ -101,10 +102,10 @@ impl Call {
     }
 }
 
-fn limit(frame: &str, field: &str, length: usize, max: usize) -> Result<(), FrameError> {
+fn limit(frame: &str, pointer: &str, length: usize, max: usize) -> Result<(), FrameError> {
     let fits = length <= max;
-    fits.then_some(())
-        .ok_or_else(|| FrameError::invalid(format!("{frame}: {field}: it has {length} bytes; at most {max} are taken")))
+    let message = || format!("it has {length} bytes; at most {max} are taken");
+    fits.then_some(()).ok_or_else(|| FrameError::at(frame, pointer.to_owned(), message()))
 }
 
 /// How far a job has come. What is left out stays as it was.
@@ -135,10 +136,11 @@ pub struct ProgressFields {
 impl ProgressFields {
     fn understand(self) -> Result<ProgressCall, FrameError> {
         if let Some(percent) = self.percent.filter(|percent| !(0.0..=100.0).contains(percent)) {
-            return Err(FrameError::invalid(format!("progress: percent: {percent} is not between 0 and 100")));
+            let message = format!("{percent} is not between 0 and 100");
+            return Err(FrameError::at("progress", "/percent".to_owned(), message));
         }
-        limit("progress", "stage", self.stage.as_ref().map_or(0, |text| text.len()), STAGE_BYTES_MAX)?;
-        limit("progress", "message", self.message.as_ref().map_or(0, |text| text.len()), MESSAGE_BYTES_MAX)?;
+        limit("progress", "/stage", self.stage.as_ref().map_or(0, |text| text.len()), STAGE_BYTES_MAX)?;
+        limit("progress", "/message", self.message.as_ref().map_or(0, |text| text.len()), MESSAGE_BYTES_MAX)?;
         let preview = self.preview.as_deref().map(read_preview).transpose()?;
         let progress = Progress {
             percent: self.percent,
@@ -153,7 +155,8 @@ impl ProgressFields {
 }
 
 fn read_preview(url: &str) -> Result<Preview, FrameError> {
-    let shape = || FrameError::new("invalid_preview", "progress: preview: it is a data:image/…;base64,… URL");
+    let wrong = |message| FrameError { code: "invalid_preview".into(), ..preview_error(message) };
+    let shape = || wrong("it is a data:image/…;base64,… URL".to_owned());
     let (media_type, data) =
         url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,")).ok_or_else(shape)?;
     let subtype = media_type.strip_prefix("image/").ok_or_else(shape)?;
@@ -165,9 +168,7 @@ fn read_preview(url: &str) -> Result<Preview, FrameError> {
     if data.len() / 4 * 3 > PREVIEW_BYTES_MAX + 3 {
         return Err(too_large(data.len() / 4 * 3));
     }
-    let bytes = STANDARD
-        .decode(data)
-        .map_err(|error| FrameError::new("invalid_preview", format!("progress: preview: no base64: {error}")))?;
+    let bytes = STANDARD.decode(data).map_err(|error| wrong(format!("no base64: {error}")))?;
     if bytes.len() > PREVIEW_BYTES_MAX {
         return Err(too_large(bytes.len()));
     }
@@ -175,8 +176,12 @@ fn read_preview(url: &str) -> Result<Preview, FrameError> {
 }
 
 fn too_large(length: usize) -> FrameError {
-    let detail = format!("progress: preview: the picture has {length} bytes; at most {PREVIEW_BYTES_MAX} are taken");
-    FrameError::new("preview_too_large", detail)
+    let message = format!("the picture has {length} bytes; at most {PREVIEW_BYTES_MAX} are taken");
+    FrameError { code: "preview_too_large".into(), ..preview_error(message) }
+}
+
+fn preview_error(message: String) -> FrameError {
+    FrameError::at("progress", "/preview".to_owned(), message)
 }
 
 /// Log lines of the job.
@@ -189,7 +194,7 @@ pub struct LogFields {
 
 /// One log line. Longer ones than 64 KiB are cut and marked.
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct LineFields {
     /// Where it was printed.
     #[serde(default)]
@@ -216,8 +221,9 @@ impl CheckpointFields {
     fn understand(self) -> Result<Json, FrameError> {
         let length = self.data.as_str().len();
         if length > CHECKPOINT_BYTES_MAX {
-            let detail = format!("checkpoint: data: it has {length} bytes; at most {CHECKPOINT_BYTES_MAX} are taken");
-            return Err(FrameError::new("checkpoint_too_large", detail));
+            let message = format!("it has {length} bytes; at most {CHECKPOINT_BYTES_MAX} are taken");
+            let error = FrameError::at("checkpoint", "/data".to_owned(), message);
+            return Err(FrameError { code: "checkpoint_too_large".into(), ..error });
         }
         Ok(self.data)
     }
@@ -225,7 +231,7 @@ impl CheckpointFields {
 
 /// What became of one item.
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct ItemFields {
     /// What names the item within its job.
     #[schemars(length(min = 1, max = ITEM_KEY_BYTES_MAX))]
@@ -280,7 +286,7 @@ pub struct AddItemsFields {
 
 /// One more item.
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct NewItemFields {
     /// What names the item within its job.
     #[schemars(length(min = 1, max = ITEM_KEY_BYTES_MAX))]
@@ -291,18 +297,24 @@ pub struct NewItemFields {
 
 impl AddItemsFields {
     fn understand(self) -> Result<Vec<NewItem>, FrameError> {
-        if self.items.len() > ITEMS_MAX {
-            return Err(FrameError::invalid(format!("add_items: a job has at most {ITEMS_MAX} items")));
-        }
-        let understand = |item: NewItemFields| {
-            if item.key.is_empty() {
-                return Err(FrameError::invalid("add_items: key: it is empty"));
-            }
-            limit("add_items", "key", item.key.len(), ITEM_KEY_BYTES_MAX)?;
-            Ok(NewItem { key: item.key, args: item.args })
-        };
-        self.items.into_iter().map(understand).collect()
+        new_items("add_items", "/items", self.items)
     }
+}
+
+/// Understands items that stand in a frame at `base`.
+fn new_items(frame: &str, base: &str, items: Vec<NewItemFields>) -> Result<Vec<NewItem>, FrameError> {
+    if items.len() > ITEMS_MAX {
+        return Err(FrameError::at(frame, base.to_owned(), format!("a job has at most {ITEMS_MAX} items")));
+    }
+    let understand = |(place, item): (usize, NewItemFields)| {
+        let pointer = below(&below(base, place), "key");
+        if item.key.is_empty() {
+            return Err(FrameError::at(frame, pointer, "it is empty"));
+        }
+        limit(frame, &pointer, item.key.len(), ITEM_KEY_BYTES_MAX)?;
+        Ok(NewItem { key: item.key, args: item.args })
+    };
+    items.into_iter().enumerate().map(understand).collect()
 }
 
 /// What became of items, or more of them: one of the two.
@@ -324,7 +336,7 @@ impl ItemsFields {
         if items.is_none() && add.is_none() {
             return Err(FrameError::invalid("items: send `items` that have ended, or `add` for more of them"));
         }
-        let added = add.map(|items| AddItemsFields { items }.understand()).transpose()?;
+        let added = add.map(|items| new_items("items", "/add", items)).transpose()?;
         let reports =
             items.unwrap_or_default().into_iter().map(ItemFields::understand).collect::<Result<Vec<_>, _>>()?;
         let added = added.map(|items| Call::AddItems(vec![items]));
@@ -343,7 +355,7 @@ pub struct SubmitFields {
 }
 
 fn submit(reference: Option<Arc<str>>, request: Json) -> Result<Call, FrameError> {
-    limit("submit", "ref", reference.as_ref().map_or(0, |text| text.len()), REF_BYTES_MAX)?;
+    limit("submit", "/ref", reference.as_ref().map_or(0, |text| text.len()), REF_BYTES_MAX)?;
     Ok(Call::Submit { reference, request })
 }
 
@@ -370,7 +382,7 @@ pub struct FailFields {
 
 /// What went wrong.
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct ErrorFields {
     /// For programs: a word of the worker's own.
     #[serde(default = "failed")]

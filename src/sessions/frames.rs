@@ -64,7 +64,7 @@ pub struct Hello {
 
 /// What a worker still holds of a former session.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Resume {
     /// The session that it had.
     pub session: SessionId,
@@ -75,7 +75,7 @@ pub struct Resume {
 
 /// A job and the secret that proves its lease.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct LeaseRef {
     /// The job.
     pub job_id: JobId,
@@ -243,6 +243,14 @@ impl FrameError {
         FrameError::new("invalid_frame", detail)
     }
 
+    /// A frame with a field that is wrong, at this pointer.
+    pub(crate) fn at(frame: &str, pointer: String, message: impl Into<String>) -> FrameError {
+        let message = message.into();
+        let place = if pointer.is_empty() { String::new() } else { format!("{pointer}: ") };
+        let detail = format!("{frame}: {place}{message}");
+        FrameError { errors: vec![Problem { pointer, message }], ..FrameError::invalid(detail) }
+    }
+
     /// A frame of a type that there is not.
     pub(crate) fn unknown(type_name: &str) -> FrameError {
         let types = Call::TYPES.join(", ");
@@ -261,7 +269,7 @@ impl ErrorFrame {
     /// What stands in the log of the job: few programs read their answers.
     pub fn log_line(&self) -> LogLine {
         let mut text = format!("a frame was not carried out: {}: {}", self.code, self.detail);
-        for problem in &self.errors {
+        for problem in self.errors.iter().filter(|problem| !self.detail.contains(&problem.message)) {
             text.push_str(&format!("; {}: {}", problem.pointer, problem.message));
         }
         LogLine::system(&text)

@@ -205,8 +205,9 @@ impl Holdings {
         self.all_renewed_at = Some(now);
     }
 
-    /// The jobs whose leases were not renewed for the length of a lease.
-    pub fn expired(&self, lease: Duration, now: Instant) -> Vec<JobId> {
+    /// The jobs whose leases were not renewed for the length of a lease; none if they are borne without one.
+    pub fn expired(&self, lease: Option<Duration>, now: Instant) -> Vec<JobId> {
+        let Some(lease) = lease else { return Vec::new() };
         let live = self.jobs.iter().filter(|(_, held)| held.standing == Standing::Live);
         live.filter(|(_, held)| self.renewed_at(held) + lease <= now).map(|(&job, _)| job).collect()
     }
@@ -218,9 +219,9 @@ impl Holdings {
     }
 
     /// The first moment at which a lease expires or a job is outstayed, if nothing is heard until then.
-    pub fn next_deadline(&self, lease: Duration) -> Option<Instant> {
+    pub fn next_deadline(&self, lease: Option<Duration>) -> Option<Instant> {
         let deadline = |held: &Holding| match held.standing {
-            Standing::Live => Some(self.renewed_at(held) + lease),
+            Standing::Live => lease.map(|lease| self.renewed_at(held) + lease),
             Standing::Over if self.knows(held) => held.must_end_by,
             Standing::Over | Standing::Ending => None,
         };
@@ -448,11 +449,12 @@ mod tests {
         let later = now + Duration::from_secs(20);
         assert!(holdings.renew(other.job, &other.token, later));
         assert!(!holdings.renew(other.job, &LeaseToken::new("theirs"), later));
-        assert_eq!(holdings.next_deadline(lease), Some(now + lease));
-        assert_eq!(holdings.expired(lease, now + lease), [granted().job]);
+        assert_eq!(holdings.next_deadline(Some(lease)), Some(now + lease));
+        assert_eq!(holdings.expired(Some(lease), now + lease), [granted().job]);
+        assert_eq!((holdings.next_deadline(None), holdings.expired(None, now + lease)), (None, vec![]));
         holdings.renew_all(later);
-        assert_eq!(holdings.expired(lease, now + lease), []);
-        assert_eq!(holdings.next_deadline(lease), Some(later + lease));
+        assert_eq!(holdings.expired(Some(lease), now + lease), []);
+        assert_eq!(holdings.next_deadline(Some(lease)), Some(later + lease));
     }
 
     #[test]
@@ -485,7 +487,7 @@ mod tests {
         assert_eq!(holdings.outstayed(now + Duration::from_secs(3)), [], "its worker was not told yet");
         holdings.take_notices();
         let by = now + Duration::from_secs(3);
-        assert_eq!(holdings.next_deadline(Duration::from_secs(30)), Some(by));
+        assert_eq!(holdings.next_deadline(Some(Duration::from_secs(30))), Some(by));
         assert_eq!((holdings.outstayed(now), holdings.outstayed(by)), (vec![], vec![granted().job]));
     }
 }

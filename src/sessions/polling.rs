@@ -3,6 +3,7 @@
 //! Nothing is pushed to them. A call renews the session; a heartbeat renews the leases that it names and a call about a
 //! job renews that one: a lease whose token never reached its worker ends by itself.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,8 +48,15 @@ impl Claimed {
     }
 
     /// The worker has them, as far as anybody can know.
-    pub fn hand_over(mut self) {
-        self.granted.clear();
+    #[cfg(test)]
+    pub(crate) fn hand_over(self) {
+        let all = self.granted.len();
+        self.hand_over_first(all);
+    }
+
+    /// The worker has the first so many, as far as anybody can know. The others are given back.
+    pub fn hand_over_first(mut self, count: usize) {
+        self.granted.drain(..count);
     }
 }
 
@@ -68,6 +76,12 @@ impl Drop for Claimed {
             }
         });
     }
+}
+
+/// Brings to its end what a worker asked for, also when it hangs up before the answer: left half done, a session or a
+/// lease would be on its way out for ever, and its job with it.
+pub async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    tokio::spawn(work).await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 /// A call that waits for its answer.

@@ -65,6 +65,15 @@ impl Presence {
         }
     }
 
+    /// How long a lease is borne that nothing renews. While a broken connection is borne, so are the leases that it held:
+    /// they end with the session.
+    pub fn bears_leases_for(&self, terms: Terms) -> Option<Duration> {
+        match self {
+            Presence::Socket { detached_at: Some(_), .. } => None,
+            Presence::Child | Presence::Socket { detached_at: None, .. } | Presence::Calls { .. } => Some(terms.lease),
+        }
+    }
+
     /// Something was heard of the worker.
     pub fn heard(&mut self, now: Instant) {
         match self {
@@ -108,6 +117,18 @@ mod tests {
         let standing = Presence::Socket { connection: 1, detached_at: None, heard_at: now };
         assert_eq!(standing.ends_at(TERMS), None);
         assert_eq!((standing.falls_silent_at(TERMS), broken.falls_silent_at(TERMS)), (Some(now + TERMS.lease), None));
+    }
+
+    #[test]
+    fn a_lease_is_borne_for_its_length_and_with_a_broken_connection_as_long_as_that() {
+        let now = Instant::now();
+        for there in [Presence::calls(now), Presence::Socket { connection: 1, detached_at: None, heard_at: now }] {
+            assert_eq!(there.bears_leases_for(TERMS), Some(TERMS.lease));
+        }
+        assert_eq!(
+            Presence::Socket { connection: 1, detached_at: Some(now), heard_at: now }.bears_leases_for(TERMS),
+            None
+        );
     }
 
     #[test]

@@ -220,7 +220,7 @@ impl Session {
         }
         let ends_at = desk.presence.ends_at(terms).map(|(at, _)| at);
         let falls_silent_at = desk.presence.falls_silent_at(terms).filter(|_| !desk.is_silent);
-        let deadline = desk.holdings.next_deadline(terms.lease);
+        let deadline = desk.holdings.next_deadline(desk.presence.bears_leases_for(terms));
         if let Some(at) = ends_at.into_iter().chain(falls_silent_at).chain(deadline).min() {
             self.sessions.alarm.set_for(at);
         }
@@ -242,7 +242,8 @@ impl Session {
         if desk.presence.falls_silent_at(terms).is_some_and(|at| at <= now) {
             self.begin_silence(&mut desk);
         }
-        let (expired, outstayed) = (desk.holdings.expired(terms.lease, now), desk.holdings.outstayed(now));
+        let expired = desk.holdings.expired(desk.presence.bears_leases_for(terms), now);
+        let outstayed = desk.holdings.outstayed(now);
         (!expired.is_empty() || !outstayed.is_empty()).then_some(Due { leave, expired, outstayed })
     }
 

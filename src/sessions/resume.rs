@@ -160,6 +160,7 @@ impl Session {
         let mut desk = self.desk.lock();
         desk.holdings.tell_again(now());
         desk.told_mode = WorkerState::Run;
+        self.set_alarm(&desk);
         self.news.notify_one();
         Ok(lost)
     }

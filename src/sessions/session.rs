@@ -185,13 +185,15 @@ impl Session {
         self.publish(&desk);
     }
 
-    /// Lets the worker run, rest or go.
+    /// Lets the worker run, rest or go. One that was told to go goes.
     pub fn set_mode(&self, mode: WorkerState) {
         let mut desk = self.desk.lock();
-        desk.mode = mode;
+        if desk.mode != WorkerState::Terminate {
+            desk.mode = mode;
+        }
         self.publish(&desk);
         self.news.notify_one();
-        self.sessions.parts.engine.views().note_beat(self.id, desk.heard_at, mode);
+        self.sessions.parts.engine.views().note_beat(self.id, desk.heard_at, desk.mode);
     }
 
     /// What the worker may do.

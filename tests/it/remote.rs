@@ -66,7 +66,19 @@ pub fn call_everything(server: &TestServer) {
     let id = server.submit(&json!({"kind": "far", "args": {}, "items": items}));
     let caller = Caller::register(server, "far", 2);
     assert_eq!(status(server, &caller.session).0, 200);
+    let nameless = server.get("/api/session/status");
+    assert_eq!((nameless.status, &nameless.json()["reason"]), (401, &json!("NO_SESSION_ID")));
     let lease = caller.job();
+    let row = || {
+        let workers = server.get("/api/workers").ok(200)["workers"].clone();
+        let row = workers.as_array().expect("a list").iter().find(|row| row["session"] == caller.session.as_str());
+        row.expect("it is listed").clone()
+    };
+    assert_eq!((&row()["jobs"], &row()["state"]), (&json!([id]), &json!("run")));
+    let before = row()["last_beat_at"].clone();
+    while row()["last_beat_at"] == before {
+        caller.beat(&[&lease]).ok(200);
+    }
     assert_eq!(lease.frame["items"].as_array().expect("items").len(), 2);
     for (call, body) in [
         ("progress", json!({"percent": 40, "stage": "upscale", "done": 4, "total": 10})),
@@ -210,6 +222,8 @@ fn a_worker_that_says_nothing_for_a_lease_loses_its_job() {
     let (caller, lease) = on_caller(&server);
     until(&server, &lease.job, |job| job["lost_count"] == 1);
     assert_eq!(data_of(&server, &lease.job, "job.attempt_lost")[0]["cause"], "lease_expired");
+    let line = server.until_said("a worker was lost");
+    assert!(line.contains("WARN") && line.contains("jobs=1") && line.contains("lease_expired"), "{line}");
     lease.call(&server, "complete", &json!({})).refused(409, "lease_lost");
     caller.beat(&[]).refused(404, "session_not_found");
     // Over a WebSocket as well, whose worker hangs and answers no ping.
@@ -234,6 +248,80 @@ fn a_claim_whose_client_hangs_up_claims_nothing_any_more() {
     let id = submit(&server);
     assert_eq!(Caller::register(&server, "far", 1).job().job, id);
     assert_eq!(job(&server, &id)["lost_count"], 0);
+}
+
+/// Sends a request and hangs up, as a worker does that is killed or whose patience is over.
+fn hang_up(server: &TestServer, method: &str, path: &str, token: Option<&str>, body: &Value) {
+    let body = body.to_string();
+    let token = token.map(|token| format!("Lease-Token: {token}\r\n")).unwrap_or_default();
+    let kind = "Content-Type: application/json";
+    let length = body.len();
+    let head =
+        format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{kind}\r\n{token}Content-Length: {length}\r\n\r\n");
+    let mut stream = std::net::TcpStream::connect(server.address()).expect("it listens");
+    stream.write_all((head + &body).as_bytes()).expect("it reads");
+}
+
+#[test]
+fn a_worker_that_hangs_up_in_the_middle_of_a_call_leaves_nothing_half_done() {
+    let server = TestServer::with_config("lease_s = 0.5\n");
+    for _ in 0..8 {
+        // In the middle of a completion: the job ends, or is lost with its lease, and the worker has room again.
+        let (caller, lease) = on_caller(&server);
+        lease.call(&server, "logs", &json!({"lines": [{"text": "not synced yet"}]}));
+        hang_up(&server, "POST", &format!("/api/jobs/{}/complete", lease.job), Some(&lease.token), &json!({}));
+        submit(&server);
+        let next = caller.job();
+        // In the middle of leaving, and of coming.
+        next.call(&server, "logs", &json!({"lines": [{"text": "not synced yet"}]}));
+        hang_up(&server, "DELETE", &format!("/api/workers/{}", caller.session), None, &Value::Null);
+        hang_up(&server, "POST", "/api/workers", None, &json!({"name": "hasty"}));
+        until(&server, &next.job, |job| job["state"] != "running");
+        for id in [lease.job, next.job] {
+            server.ask("POST", &format!("/api/jobs/{id}/cancel"), &[], b"");
+        }
+    }
+    while server.get("/api/workers").ok(200)["workers"] != json!([]) {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_broken_connection_costs_nothing_within_its_grace_also_when_a_lease_is_shorter() {
+    let server = TestServer::with_config("lease_s = 0.3\nreconnect_grace_s = 600\n");
+    let (socket, lease) = on_socket(&server);
+    let session = socket.session.clone();
+    socket.cut();
+    // By the time that a worker which calls has lost its job for its silence.
+    let (_, silent) = on_caller(&server);
+    until(&server, &silent.job, |job| job["lost_count"] == 1);
+    assert_eq!(status(&server, &session).0, 200, "a session is valid as long as its grace lasts");
+    let mut back = Socket::resume(&server, "far", &session, &[&lease]);
+    assert_eq!(back.session, session);
+    back.say(lease.frame("complete", json!({"result": 2})));
+    let job = server.finished(&lease.job);
+    assert_eq!((&job["attempt"], &job["lost_count"], &job["result"]), (&json!(1), &json!(0), &json!(2)));
+}
+
+#[test]
+fn a_claim_is_not_answered_with_more_bytes_than_a_worker_would_read() {
+    let server = TestServer::start();
+    let text = "x".repeat(7 << 20);
+    let ids: Vec<String> =
+        (0..3).map(|_| server.submit(&json!({"kind": "far", "args": {"text": text}, "max_attempts": 1}))).collect();
+    let caller = Caller::register(&server, "far", 3);
+    let mut claimed = Vec::new();
+    while claimed.len() < ids.len() {
+        let jobs = caller.claim(3, 50.0).ok(200)["jobs"].as_array().expect("a list").clone();
+        assert!((1..=2).contains(&jobs.len()), "{} jobs of 7 MiB", jobs.len());
+        for lease in jobs.iter().map(Lease::of) {
+            let done = lease.call(&server, "complete", &json!({})).ok(200);
+            assert_eq!((&done["attempt"], &done["lost_count"]), (&json!(1), &json!(0)));
+            claimed.push(lease.job);
+        }
+    }
+    claimed.sort();
+    assert_eq!(claimed, ids);
 }
 
 #[test]
@@ -294,6 +382,8 @@ fn a_worker_that_does_not_come_back_after_a_restart_loses_its_job_uncounted() {
     let server = server.kill_and_restart();
     let lost = until(&server, &lease.job, |job| job["state"] == "queued");
     assert_eq!((&lost["lost_count"], &lost["started_at"]), (&json!(0), &Value::Null));
+    let line = server.until_said("did not come back");
+    assert!(line.contains("WARN") && line.contains("workers=1") && line.contains("jobs=1"), "{line}");
     let expected = json!({"attempt": 1, "cause": "server_restarted", "counted": false});
     assert_eq!(data_of(&server, &lease.job, "job.attempt_lost"), [expected]);
     assert_eq!(server.get("/api/workers").ok(200)["workers"], json!([]));
@@ -401,6 +491,12 @@ fn a_body_that_is_wrong_is_refused_with_pointers_and_changes_nothing() {
     assert_eq!(wrong["errors"][0]["pointer"], "/percent");
     let wrong = lease.call(&server, "complete", &json!({"colour": 1})).refused(422, "invalid_request");
     assert_eq!(wrong["errors"][0]["pointer"], "/colour");
+    let wrong = lease.call(&server, "fail", &json!({"error": {"message": 7}})).refused(422, "invalid_request");
+    assert_eq!(wrong["errors"][0]["pointer"], "/error/message");
+    let headers = [("content-type", "application/json"), ("lease-token", lease.token.as_str())];
+    let path = format!("/api/jobs/{}/complete", lease.job);
+    let twice = server.ask("POST", &path, &headers, br#"{"result": 1, "result": 2}"#).refused(422, "invalid_request");
+    assert_eq!(twice["errors"][0]["pointer"], "/result");
     lease.call(&server, "items", &json!({})).refused(422, "invalid_request");
     lease.call(&server, "items", &json!({"items": [{"key": "x", "state": "failed"}]})).refused(422, "invalid_request");
     let headers = [("content-type", "application/json")];

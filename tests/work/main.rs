@@ -316,6 +316,16 @@ async fn a_server_that_is_away_is_waited_for_and_that_is_said_once() {
 }
 
 #[tokio::test]
+async fn a_program_that_is_killed_costs_an_attempt() {
+    let scene = Scene::set().await;
+    let _worker = scene.worker("", "kill -KILL $$");
+    let mut line = scene.fake.welcomed(1).await;
+    line.give(0).await;
+    let error = line.expect("fail").await["error"].clone();
+    assert_eq!((&error["code"], &error["retryable"]), (&json!("process_died"), &json!(true)));
+}
+
+#[tokio::test]
 async fn a_program_that_cannot_be_started_pauses_the_worker() {
     let scene = Scene::set().await;
     let _worker = Worker::running(&scene.fake.address, scene.directory.path(), "", &["no-such-program-at-all"]);

@@ -137,7 +137,7 @@ fn a_frame_that_is_wrong_is_answered_with_what_is_wrong() {
         ("rubbish".to_owned(), "invalid_json", "JSON object"),
         ("17".to_owned(), "invalid_json", "JSON object"),
         (r#"{"slots":1}"#.to_owned(), "invalid_frame", "`type`"),
-        (r#"{"type":"ready"}"#.to_owned(), "invalid_frame", "ready: missing field `slots`"),
+        (r#"{"type":"ready"}"#.to_owned(), "invalid_frame", "ready: /slots: missing field `slots`"),
         (r#"{"type":"ready","slots":1001}"#.to_owned(), "invalid_frame", "at most 1000"),
         (r#"{"type":"hello","kinds":["a/b"]}"#.to_owned(), "invalid_frame", "\"a/b\" is no name"),
         (r#"{"type":"release","job_id":"x","token":"t"}"#.to_owned(), "invalid_frame", "job_id"),
@@ -153,6 +153,29 @@ fn a_frame_that_is_wrong_is_answered_with_what_is_wrong() {
     for (text, code, part) in cases {
         let error = refused(&text);
         assert!(&*error.code == code && error.detail.contains(part), "{text} gives {error:?}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_field_is_told_at_its_place() {
+    for (call, pointer) in [
+        (r#""type":"progress","percent":"x""#, "/percent"),
+        (r#""type":"progress","stage":"a","stage":"b""#, "/stage"),
+        (r#""type":"log","lines":[{"text":"a"},{"stream":"foo","text":"b"}]"#, "/lines/1/stream"),
+        (r#""type":"log","lines":[7]"#, "/lines/0"),
+        (r#""type":"add_items","items":[{"key":"a"},{"key":""}]"#, "/items/1/key"),
+        (r#""type":"item","key":"a","state":"failed","error":{"massage":"m"}"#, "/error/massage"),
+        (r#""type":"complete","results":1"#, "/results"),
+        (r#""type":"complete","result":1,"result":2"#, "/result"),
+        (r#""type":"fail","error":"x""#, "/error"),
+        (r#""type":"fail","error":{}"#, "/error/message"),
+        (r#""type":"fail","error":{"message":"m","retryable":"no"}"#, "/error/retryable"),
+    ] {
+        let heard = parse_worker_frames(&format!(r#"{{"job_id":"{JOB}","token":"t",{call}}}"#));
+        let error = heard[0].as_ref().expect_err(call);
+        let pointers: Vec<&str> = error.errors.iter().map(|problem| problem.pointer.as_str()).collect();
+        assert_eq!((&*error.code, pointers), ("invalid_frame", vec![pointer]), "{error:?}");
+        assert!(!error.detail.contains("struct"), "{}", error.detail);
     }
 }
 

@@ -108,6 +108,22 @@ async fn without_a_grace_they_are_lost_at_once() {
 }
 
 #[tokio::test]
+async fn a_grace_that_is_longer_than_a_lease_is_borne_to_its_end() {
+    let world = world(SHORT, LONG).await;
+    let (connected, held) = holding(&world, 1).await;
+    let session = connected.session.id();
+    drop(connected);
+    let (calling, others) = calling(&world, 1).await;
+    // By now a lease that nobody bore would have ended.
+    until_lost(&world, others[0].job, LossCause::LeaseExpired).await;
+    drop(calling);
+    let back = connect(&world, resume(session, &[&held[0]])).await;
+    assert_eq!((back.session.id(), back.lost), (session, vec![]));
+    // With a connection its silence counts again.
+    until_lost(&world, held[0].job, LossCause::LeaseExpired).await;
+}
+
+#[tokio::test]
 async fn a_worker_that_comes_back_in_time_goes_on_in_its_session() {
     let world = world(LONG, LONG).await;
     let (connected, held) = holding(&world, 2).await;
@@ -331,6 +347,16 @@ async fn a_heartbeat_tells_what_shall_stop_and_what_the_worker_shall_do() {
         let expected = (vec![held[0].job], vec![held[0].job], WorkerState::Terminate);
         assert_eq!((beat.extended, beat.cancel, beat.mode), expected);
     }
+}
+
+#[tokio::test]
+async fn a_worker_that_was_told_to_go_is_not_asked_for_less() {
+    let world = world(LONG, LONG).await;
+    let connected = connect(&world, None).await;
+    connected.session.set_mode(WorkerState::Terminate);
+    connected.session.set_mode(WorkerState::Quiet);
+    assert_eq!(connected.session.notices(), [ServerFrame::Terminate]);
+    assert_eq!(connected.session.mode(), WorkerState::Terminate);
 }
 
 #[tokio::test]
