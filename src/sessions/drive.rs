@@ -4,23 +4,17 @@
 //! reads only when what was read before is carried out: a worker that says too much waits in its own pipe.
 
 use std::future::Future;
-use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{Fuse, FusedFuture};
-use tokio::sync::mpsc;
 
 use crate::domain::job::JobError;
 use crate::engine::{Granted, SubmitError};
 use crate::sessions::carry::End;
 use crate::sessions::frames::{ErrorFrame, FrameError, JobCall, LeaseRef, ServerFrame, WorkerFrame};
+use crate::sessions::outbox::{Outbox, STALL_MAX, Unsent};
 use crate::sessions::ports::LogLine;
 use crate::sessions::session::Session;
-
-/// How many frames may wait for a worker that does not read.
-pub const OUTBOX_FRAMES_MAX: usize = 1024;
-/// How long a worker with a full outbox may go on without reading.
-pub const STALL_MAX: Duration = Duration::from_secs(30);
 
 /// Where a worker's frames come from.
 pub trait Source: Send {
@@ -30,9 +24,6 @@ pub trait Source: Send {
 
 /// What was heard: a frame, or what is wrong with it.
 pub type Heard = Result<WorkerFrame, Box<ErrorFrame>>;
-
-/// The frames on their way to a worker.
-pub type Outbox = mpsc::Sender<ServerFrame>;
 
 /// Why a session's drive ended.
 #[derive(Debug, thiserror::Error)]
@@ -151,11 +142,10 @@ async fn tell(session: &Session, outbox: &Outbox) -> Result<(), DriveEnd> {
 
 async fn send(outbox: &Outbox, frames: Vec<ServerFrame>) -> Result<(), DriveEnd> {
     for frame in frames {
-        match outbox.send_timeout(frame, STALL_MAX).await {
-            Ok(()) => {}
-            Err(mpsc::error::SendTimeoutError::Timeout(_)) => return Err(DriveEnd::Stalled),
-            Err(mpsc::error::SendTimeoutError::Closed(_)) => return Err(DriveEnd::Deaf),
-        }
+        outbox.send(frame).await.map_err(|unsent| match unsent {
+            Unsent::Stalled => DriveEnd::Stalled,
+            Unsent::Deaf => DriveEnd::Deaf,
+        })?;
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ pub mod frames;
 mod handover;
 pub mod holdings;
 mod items;
+pub mod outbox;
 pub mod polling;
 pub mod ports;
 pub(crate) mod presence;

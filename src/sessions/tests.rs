@@ -517,7 +517,7 @@ async fn a_frame_that_is_wrong_stands_in_the_log_of_its_job() {
     let id = world.submit(job(), unchanged).await;
     let granted = one(&session).await;
     let text = json!({"type": "checkpoint", "job_id": id, "token": granted.token.reveal(), "data": "x".repeat(65536)});
-    let (outbox, mut told) = tokio::sync::mpsc::channel(8);
+    let (outbox, mut told) = crate::sessions::outbox::outbox();
     take_in(&session, parse_worker_frames(&text.to_string()), &outbox).await.unwrap();
     let Some(ServerFrame::Error(error)) = told.recv().await else { panic!("it is told") };
     assert_eq!((&*error.code, error.job_id), ("checkpoint_too_large", Some(id)));
@@ -539,7 +539,7 @@ async fn a_frame_that_is_wrong_stands_in_the_log_also_when_the_job_ends_with_the
         frame
     };
     let burst = json!([about(json!({"type": "progress", "percent": 101})), about(json!({"type": "complete"}))]);
-    let (outbox, _told) = tokio::sync::mpsc::channel(8);
+    let (outbox, _told) = crate::sessions::outbox::outbox();
     take_in(&session, parse_worker_frames(&burst.to_string()), &outbox).await.unwrap();
     assert_eq!(world.until_ended(id).await.state_name(), StateName::Completed);
     assert!(world.logs.texts(id)[0].contains("101 is not between 0 and 100"), "{:?}", world.logs.texts(id));
@@ -559,7 +559,7 @@ async fn a_frame_that_should_end_a_job_and_is_wrong_fails_the_attempt_instead_of
         let granted = one(&session).await;
         frame["job_id"] = json!(id);
         frame["token"] = json!(granted.token.reveal());
-        let (outbox, mut told) = tokio::sync::mpsc::channel(8);
+        let (outbox, mut told) = crate::sessions::outbox::outbox();
         take_in(&session, parse_worker_frames(&frame.to_string()), &outbox).await.unwrap();
         let Some(ServerFrame::Error(error)) = told.recv().await else { panic!("it is told") };
         assert_eq!((&*error.code, error.job_id), ("invalid_frame", Some(id)), "{frame}");
@@ -578,7 +578,7 @@ async fn a_wrong_end_with_a_token_that_does_not_hold_ends_nothing() {
     let id = world.submit(job(), unchanged).await;
     let granted = one(&session).await;
     let frame = json!({"type": "complete", "job_id": id, "token": "another", "note": 1});
-    let (outbox, _told) = tokio::sync::mpsc::channel(8);
+    let (outbox, _told) = crate::sessions::outbox::outbox();
     take_in(&session, parse_worker_frames(&frame.to_string()), &outbox).await.unwrap();
     assert!(session.holds(id), "the run goes on");
     say(&session, &granted, json!({"type": "complete"})).await;

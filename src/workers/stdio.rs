@@ -4,11 +4,11 @@ use std::io;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::sessions::drive::{OUTBOX_FRAMES_MAX, Outbox};
 use crate::sessions::frames::{FRAME_BYTES_MAX, ServerFrame};
+use crate::sessions::outbox::{Outbox, outbox};
 use crate::sessions::ports::{LOG_LINE_BYTES_MAX, LogLine, LogStream};
 use crate::workers::lines::{Line, LineLimits, LineReader};
 use crate::workers::process::{Input, Output};
@@ -126,7 +126,7 @@ pub struct Stdin {
 /// Writes frames to a child as JSON lines, on a task of its own: a child that does not read holds up nobody. Frames for
 /// a child that reads no more are thrown away. The task ends, and the pipe with it, when the outbox is dropped.
 pub fn write_frames(mut stdin: Input) -> Stdin {
-    let (outbox, mut frames) = mpsc::channel::<ServerFrame>(OUTBOX_FRAMES_MAX);
+    let (outbox, mut frames) = outbox();
     let (broken, is_broken) = watch::channel(false);
     tokio::spawn(async move {
         let mut is_broken = false;

@@ -22,8 +22,9 @@ use crate::api::worker_socket::outgoing::{Close, Outgoing, WriteEnd, write};
 use crate::domain::event::WorkerLeftCause;
 use crate::engine::SubmitError;
 use crate::sessions::Session;
-use crate::sessions::drive::{DriveEnd, Heard, OUTBOX_FRAMES_MAX, Outbox, drive, take_in};
+use crate::sessions::drive::{DriveEnd, Heard, drive, take_in};
 use crate::sessions::frames::{FRAME_BYTES_MAX, FrameError, Hello, ServerFrame, WorkerFrame};
+use crate::sessions::outbox::{Outbox, outbox};
 use crate::sessions::resume::Connected;
 
 /// A worker's connection.
@@ -55,7 +56,7 @@ pub async fn serve(ctx: Arc<ApiContext>, io: TokioIo<Upgraded>, place: Option<Se
     let io = Metered::new(io, meter.clone());
     let (sink, stream) = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await.split();
     let (said, heard) = mpsc::channel(1);
-    let (outbox, frames) = mpsc::channel(OUTBOX_FRAMES_MAX);
+    let (outbox, frames) = outbox();
     let (closing, close) = watch::channel(None);
     let (over, is_over) = watch::channel(false);
     let ended = Ended::default();

@@ -4,18 +4,20 @@
 use std::time::Duration;
 
 use futures::SinkExt;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use crate::api::worker_socket::connection::Sink;
 use crate::api::worker_socket::meter::Meter;
-use crate::sessions::drive::STALL_MAX;
 use crate::sessions::frames::ServerFrame;
+use crate::sessions::outbox::{self, STALL_MAX};
 
 /// Frames are joined until a message has about so many bytes.
 const JOINED_BYTES_MAX: usize = 1024 * 1024;
+/// How often a message that takes long is looked at: whether it still moves.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long after a ping something must have come.
 const PONG_WITHIN: Duration = Duration::from_secs(5);
 
@@ -57,7 +59,7 @@ pub enum WriteEnd {
 
 /// What goes out, and the sign to close.
 pub struct Outgoing<'a> {
-    pub frames: mpsc::Receiver<ServerFrame>,
+    pub frames: outbox::Outgoing,
     pub close: watch::Receiver<Option<Close>>,
     pub ping_every: Duration,
     pub meter: &'a Meter,
@@ -76,24 +78,24 @@ pub async fn write(mut sink: Sink, mut outgoing: Outgoing<'_>) -> WriteEnd {
                 Some(frame) => {
                     has_spoken = true;
                     let text = joined(frame, &mut outgoing.frames);
-                    if let Err(end) = send(&mut sink, Message::text(text), outgoing.meter).await {
+                    if let Err(end) = send(&mut sink, Message::text(text), &outgoing).await {
                         return end;
                     }
                 }
             },
             close = asked(&mut outgoing.close) => {
-                return close_with(&mut sink, close, outgoing.meter).await;
+                return close_with(&mut sink, close, &outgoing).await;
             }
             () = sleep_until(pings.next), if has_spoken => {
                 let text = written(&ServerFrame::Ping);
-                if let Err(end) = send(&mut sink, Message::text(text), outgoing.meter).await {
+                if let Err(end) = send(&mut sink, Message::text(text), &outgoing).await {
                     return end;
                 }
                 pings.sent(outgoing.meter);
             }
             () = sleep_until(pings.answer_by()), if pings.is_waiting() => {
                 if !pings.was_answered(outgoing.meter) {
-                    close_with(&mut sink, Some(Close::NO_PONG), outgoing.meter).await;
+                    close_with(&mut sink, Some(Close::NO_PONG), &outgoing).await;
                     return WriteEnd::NoPong;
                 }
             }
@@ -106,33 +108,39 @@ async fn asked(close: &mut watch::Receiver<Option<Close>>) -> Option<Close> {
     close.wait_for(Option::is_some).await.ok().and_then(|close| *close)
 }
 
-async fn close_with(sink: &mut Sink, close: Option<Close>, meter: &Meter) -> WriteEnd {
+async fn close_with(sink: &mut Sink, close: Option<Close>, outgoing: &Outgoing<'_>) -> WriteEnd {
     let frame = close.map(|close| CloseFrame { code: close.code.into(), reason: close.reason.into() });
-    match send(sink, Message::Close(frame), meter).await {
+    match send(sink, Message::Close(frame), outgoing).await {
         Ok(()) => WriteEnd::Closed,
         Err(end) => end,
     }
 }
 
-async fn send(sink: &mut Sink, message: Message, meter: &Meter) -> Result<(), WriteEnd> {
+/// Sends a message. Slow is not dead: as long as bytes move it is waited for, and those who wait for room are told.
+async fn send(sink: &mut Sink, message: Message, outgoing: &Outgoing<'_>) -> Result<(), WriteEnd> {
     let mut sending = std::pin::pin!(sink.send(message));
+    let mut moved_at = Instant::now();
     loop {
-        let before = meter.written();
-        match timeout(STALL_MAX, &mut sending).await {
+        let before = outgoing.meter.written();
+        match timeout(LOOK_EVERY, &mut sending).await {
             Ok(sent) => return sent.map_err(|_| WriteEnd::Broken),
-            Err(_) if meter.written() == before => return Err(WriteEnd::Stalled),
+            Err(_) if outgoing.meter.written() != before => {
+                moved_at = Instant::now();
+                outgoing.frames.note_moving();
+            }
+            Err(_) if moved_at.elapsed() >= STALL_MAX => return Err(WriteEnd::Stalled),
             Err(_) => {}
         }
     }
 }
 
 /// One frame, or an array of all that wait.
-fn joined(first: ServerFrame, frames: &mut mpsc::Receiver<ServerFrame>) -> String {
+fn joined(first: ServerFrame, frames: &mut outbox::Outgoing) -> String {
     let first = written(&first);
     let mut bytes = first.len();
     let mut texts = vec![first];
     while bytes < JOINED_BYTES_MAX {
-        let Ok(frame) = frames.try_recv() else { break };
+        let Some(frame) = frames.try_recv() else { break };
         let text = written(&frame);
         bytes += text.len();
         texts.push(text);
@@ -191,7 +199,7 @@ mod tests {
 
     #[tokio::test]
     async fn frames_that_wait_together_go_as_one_message_and_one_alone_as_itself() {
-        let (outbox, mut frames) = mpsc::channel(8);
+        let (outbox, mut frames) = outbox::outbox();
         assert_eq!(joined(ServerFrame::Ping, &mut frames), r#"{"type":"ping"}"#);
         outbox.send(ServerFrame::Quiet).await.expect("there is room");
         assert_eq!(joined(ServerFrame::Ping, &mut frames), r#"[{"type":"ping"},{"type":"quiet"}]"#);

@@ -67,7 +67,7 @@ async fn a_worker_is_told_what_it_must_know_while_what_it_said_is_made_durable()
     let session = tests::remote(&world, 2).await;
     world.submit(tests::job(), |job| job.policy.grace = Millis(7)).await;
     let granted = tests::one(&session).await;
-    let ((say, said), (outbox, mut told)) = (mpsc::channel(1), mpsc::channel(8));
+    let ((say, said), (outbox, mut told)) = (mpsc::channel(1), crate::sessions::outbox::outbox());
     let mut source = Said(said);
     let driven = async { drive(&session, &mut source, &outbox).await };
     let scene = async {

@@ -223,7 +223,7 @@ next_frame()
     let id = works.submit(json!({})).await;
     works.world.until_ended(id).await;
     assert_eq!(works.world.result_of(id), json!(["unknown_frame", "invalid_frame", "invalid_frame"]));
-    let told = |line: &String| line.starts_with("a frame was not carried out: invalid_frame: progress: percent");
+    let told = |line: &String| line.starts_with("a frame was not carried out: invalid_frame: progress: /percent");
     assert!(works.logged(id).iter().any(told), "{:?}", works.logged(id));
 }
 
