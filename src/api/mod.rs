@@ -10,6 +10,7 @@ pub mod context;
 mod cursor;
 pub mod door;
 pub mod error;
+mod event_stream;
 pub mod events;
 mod examples;
 pub mod files;
@@ -20,6 +21,7 @@ pub mod jobs;
 pub mod kinds;
 mod lease;
 pub mod listener;
+mod live_socket;
 pub mod logs;
 pub mod openapi;
 mod pages;
@@ -36,6 +38,7 @@ pub mod schedules;
 pub mod system;
 #[cfg(test)]
 mod tests;
+pub mod websocket;
 pub mod why;
 pub mod worker_calls;
 mod worker_requests;
@@ -58,6 +61,8 @@ fn routes() -> Vec<Route> {
         ("jobs", jobs::routes()),
         ("batches", batches::routes()),
         ("events", events::routes()),
+        ("events", event_stream::routes()),
+        ("events", live_socket::routes()),
         ("logs", logs::routes()),
         ("files", files::routes()),
         ("queues", queues::routes()),

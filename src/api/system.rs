@@ -98,7 +98,8 @@ pub fn routes() -> Vec<Route> {
         Route::always("/api/session/status", session_status)
             .named("get_session_status", "Says whether a session is live")
             .explained(
-                "For a worker that has lost its connection: whether its session, and so its leases, are still there.",
+                "For a worker that has lost its connection: whether its session, and so its leases, are still there. A \
+                 live session is there as long as its connection.",
             )
             .reads(SESSION_HEADER)
             .answers::<SessionStatus>(200, "The session is live.")
@@ -157,12 +158,15 @@ fn session_status(door: &Door, request: &Request) -> Response {
         return invalid("NO_SESSION_ID", "send the session in the header X-Session-Id");
     };
     let session = given.parse::<SessionId>().ok();
-    let is_live = session.is_some_and(|session| ctx.sessions.get(session).is_some());
-    if !is_live {
+    let kind = session.and_then(|session| match ctx.sessions.get(session) {
+        Some(_) => Some("worker"),
+        None => ctx.live.knows(session).then_some("live"),
+    });
+    if kind.is_none() {
         return invalid("SESSION_NOT_FOUND", "the server does not know this session; it may have been restarted");
     }
     let epoch = Some(door.identity().epoch);
-    let status = SessionStatus { valid: true, epoch, kind: Some("worker"), ..SessionStatus::default() };
+    let status = SessionStatus { valid: true, epoch, kind, ..SessionStatus::default() };
     reply::read(ctx.seq(), &status)
 }
 

@@ -3,57 +3,17 @@
 
 use std::time::Duration;
 
-use futures::SinkExt;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::sleep_until;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-use crate::api::worker_socket::connection::Sink;
-use crate::api::worker_socket::meter::Meter;
-use crate::sessions::drive::STALL_MAX;
+use crate::api::websocket::Sink;
+use crate::api::websocket::meter::Meter;
+use crate::api::websocket::sending::{Close, Pings, WriteEnd, close_with, send};
 use crate::sessions::frames::ServerFrame;
 
 /// Frames are joined until a message has about so many bytes.
 const JOINED_BYTES_MAX: usize = 1024 * 1024;
-/// How long after a ping something must have come.
-const PONG_WITHIN: Duration = Duration::from_secs(5);
-
-/// Why a connection is closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Close {
-    pub code: u16,
-    pub reason: &'static str,
-}
-
-impl Close {
-    pub const SHUTDOWN: Close = Close::new(4001, "shutdown: come back with your leases");
-    pub const INTERNAL: Close = Close::new(4004, "internal: the server could not go on");
-    pub const STALLED: Close = Close::new(4008, "stalled: nothing was read for 30 s");
-    pub const NO_PONG: Close = Close::new(4012, "no pong in 5 s");
-    pub const NOT_JSON: Close = Close::new(4500, "a message is a JSON object or an array of them");
-    pub const NO_HELLO: Close = Close::new(4502, "no hello in 5 s");
-    pub const TOO_MANY: Close = Close::new(4504, "too many connections");
-    pub const REPLACED: Close = Close::new(4506, "replaced: the session was resumed over another connection");
-    pub const TOO_LARGE: Close = Close::new(1009, "a message has at most 16 MiB");
-
-    const fn new(code: u16, reason: &'static str) -> Close {
-        Close { code, reason }
-    }
-}
-
-/// Why nothing more can be sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WriteEnd {
-    /// It was closed as asked.
-    Closed,
-    /// The worker gave no sign of life.
-    NoPong,
-    /// The worker does not read.
-    Stalled,
-    /// The connection broke.
-    Broken,
-}
 
 /// What goes out, and the sign to close.
 pub struct Outgoing<'a> {
@@ -106,26 +66,6 @@ async fn asked(close: &mut watch::Receiver<Option<Close>>) -> Option<Close> {
     close.wait_for(Option::is_some).await.ok().and_then(|close| *close)
 }
 
-async fn close_with(sink: &mut Sink, close: Option<Close>, meter: &Meter) -> WriteEnd {
-    let frame = close.map(|close| CloseFrame { code: close.code.into(), reason: close.reason.into() });
-    match send(sink, Message::Close(frame), meter).await {
-        Ok(()) => WriteEnd::Closed,
-        Err(end) => end,
-    }
-}
-
-async fn send(sink: &mut Sink, message: Message, meter: &Meter) -> Result<(), WriteEnd> {
-    let mut sending = std::pin::pin!(sink.send(message));
-    loop {
-        let before = meter.written();
-        match timeout(STALL_MAX, &mut sending).await {
-            Ok(sent) => return sent.map_err(|_| WriteEnd::Broken),
-            Err(_) if meter.written() == before => return Err(WriteEnd::Stalled),
-            Err(_) => {}
-        }
-    }
-}
-
 /// One frame, or an array of all that wait.
 fn joined(first: ServerFrame, frames: &mut mpsc::Receiver<ServerFrame>) -> String {
     let first = written(&first);
@@ -145,44 +85,6 @@ fn joined(first: ServerFrame, frames: &mut mpsc::Receiver<ServerFrame>) -> Strin
 
 fn written(frame: &ServerFrame) -> String {
     serde_json::to_string(frame).expect("a frame can be written as JSON")
-}
-
-/// When the next ping is due, and whether the last was answered: by anything that came.
-struct Pings {
-    every: Duration,
-    next: Instant,
-    asked: Option<(Instant, u64)>,
-}
-
-impl Pings {
-    fn new(every: Duration) -> Pings {
-        Pings { every, next: Instant::now() + every, asked: None }
-    }
-
-    fn sent(&mut self, meter: &Meter) {
-        let now = Instant::now();
-        self.next = now + self.every;
-        self.asked = self.asked.filter(|(_, read)| *read == meter.read()).or(Some((now + PONG_WITHIN, meter.read())));
-    }
-
-    fn is_waiting(&self) -> bool {
-        self.asked.is_some()
-    }
-
-    fn answer_by(&self) -> Instant {
-        self.asked.map_or(self.next, |(by, _)| by)
-    }
-
-    /// Whether something came. While it is we who do not read, nothing can.
-    fn was_answered(&mut self, meter: &Meter) -> bool {
-        match self.asked {
-            Some((_, read)) if read == meter.read() && !meter.is_busy() => false,
-            _ => {
-                self.asked = None;
-                true
-            }
-        }
-    }
 }
 
 #[cfg(test)]
