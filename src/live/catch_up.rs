@@ -17,7 +17,7 @@ use crate::domain::job::Job;
 use crate::feed::published::PublishedEvent;
 use crate::live::Live;
 use crate::live::board::{Following, Member};
-use crate::live::frames::{ErrorFrame, Mode, Rows, ServerFrame};
+use crate::live::frames::{ErrorFrame, Mode, ServerFrame};
 use crate::live::outbox::Outbox;
 use crate::live::position::{Lost, Position};
 use crate::live::table::TableKind;
@@ -181,7 +181,14 @@ impl Feeder<'_> {
             Some(_) => Stage::Snapshot { before: next, rows_left, from },
             None => Stage::Missed { read: from, says_caught_up: false },
         };
-        self.send(&ServerFrame::Snapshot { id: self.id(), seq: from, rows: Rows::Jobs(jobs), more: next.is_some() });
+        self.send(&ServerFrame::Snapshot {
+            id: self.id(),
+            seq: from,
+            jobs: Some(jobs),
+            queues: None,
+            workers: None,
+            more: next.is_some(),
+        });
         Ok(())
     }
 
@@ -285,7 +292,15 @@ impl Feeder<'_> {
         }
         if !rows.is_empty() || !left.is_empty() {
             let prev = self.subscription.sent;
-            self.send(&ServerFrame::Changes { id: self.id(), prev, seq, rows: Rows::Jobs(rows), left });
+            self.send(&ServerFrame::Changes {
+                id: self.id(),
+                prev,
+                seq,
+                jobs: Some(rows),
+                queues: None,
+                workers: None,
+                left,
+            });
             self.subscription.sent = seq;
         }
         Ok(())

@@ -137,8 +137,15 @@ pub enum ServerFrame {
         id: Arc<str>,
         /// The position after it.
         seq: Seq,
-        #[serde(flatten)]
-        rows: Rows,
+        /// On topic jobs: keep the one with the higher `seq`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        jobs: Option<Vec<JobRow>>,
+        /// On topic queues.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        queues: Option<Vec<QueueRow>>,
+        /// On topic workers.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        workers: Option<Vec<WorkerRow>>,
         /// Whether another page follows.
         more: bool,
     },
@@ -150,8 +157,15 @@ pub enum ServerFrame {
         prev: Seq,
         /// The position after.
         seq: Seq,
-        #[serde(flatten)]
-        rows: Rows,
+        /// On topic jobs: keep the one with the higher `seq`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        jobs: Option<Vec<JobRow>>,
+        /// On topic queues.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        queues: Option<Vec<QueueRow>>,
+        /// On topic workers.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        workers: Option<Vec<WorkerRow>>,
         /// What no longer matches, or is gone: ids of jobs, names of queues, sessions of workers.
         left: Vec<Arc<str>>,
     },
@@ -216,18 +230,6 @@ pub enum ServerFrame {
         /// How long to wait before coming back, in milliseconds: another time for each, so that not all come at once.
         retry_after_ms: u64,
     },
-}
-
-/// The rows of a topic.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Rows {
-    /// Jobs: keep the one with the higher `seq`.
-    Jobs(Vec<JobRow>),
-    /// Queues.
-    Queues(Vec<QueueRow>),
-    /// Sessions of workers.
-    Workers(Vec<WorkerRow>),
 }
 
 /// How far a job is.
@@ -404,7 +406,9 @@ mod tests {
             id: "a \"b\"".into(),
             prev: Seq(3),
             seq: Seq(9),
-            rows: Rows::Jobs(Vec::new()),
+            jobs: Some(Vec::new()),
+            queues: None,
+            workers: None,
             left: vec!["x".into()],
         };
         let put = head("changes", "a \"b\"", Seq(3)) + "\"seq\":9,\"jobs\":[],\"left\":[\"x\"]}";

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -85,6 +86,14 @@ impl Client {
         self.frames.remove(0)
     }
 
+    /// Sends what is to be sent before it is told with the others.
+    async fn settle(&mut self) {
+        while self.subscriber.stirred().now_or_never().is_some() {
+            let frames = self.subscriber.burst().await.expect("it can be read");
+            self.frames.extend(frames);
+        }
+    }
+
     async fn next(&mut self) -> Value {
         serde_json::from_slice(&self.bytes().await).expect("JSON")
     }
@@ -140,6 +149,7 @@ async fn what_no_longer_matches_has_left_and_what_never_did_is_not_told() {
     client.subscribe(&live, "jobs", json!({"state": "queued", "kind": "k"}), None).await;
     client.hear("subscribed").await;
     client.hear("snapshot").await;
+    client.settle().await;
     submit(&world, "other").await;
     let job = submit(&world, "k").await;
     let came = client.hear("changes").await;

@@ -5,6 +5,7 @@ mod churn;
 mod clients;
 mod edges;
 mod jobs;
+mod live;
 mod queues;
 mod remote;
 mod restart;

@@ -2,6 +2,7 @@
 //! `/api/openapi.json`. Each test program takes it in by its path.
 
 mod description;
+pub mod live;
 pub mod remote;
 pub mod server;
 pub mod shapes;
