@@ -192,12 +192,11 @@ impl Door {
         verdict: Verdict,
     ) -> Result<Response, ApiError> {
         let query = Query::parse(&arrived.query, route.parameters)?;
-        let request =
-            Request {
-                upgrade: arrived.upgrade,
-                is_foreign: verdict == Verdict::Foreign,
-                ..Request::new(params, query, arrived.headers, arrived.body)
-            };
+        let request = Request {
+            upgrade: arrived.upgrade,
+            is_foreign: verdict == Verdict::Foreign,
+            ..Request::new(params, query, arrived.headers, arrived.body)
+        };
         let handler = match &route.handler {
             Handler::Always(handler) => return Ok(handler(self, &request)),
             Handler::Ready(handler) => handler,

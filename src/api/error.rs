@@ -92,7 +92,12 @@ pub const TABLE: &[Meaning] = &[
         "send the header Content-Type: application/json",
     ),
     plain("range_not_satisfiable", 416, "the file does not have this range"),
-    hinted("upgrade_required", 426, "this path speaks WebSocket", "connect with the scheme ws and a WebSocket client: /api/live, or /api/worker"),
+    hinted(
+        "upgrade_required",
+        426,
+        "this path speaks WebSocket",
+        "connect with the scheme ws and a WebSocket client: /api/live, or /api/worker",
+    ),
     plain("invalid_request", 422, "a field is wrong, missing or unknown"),
     plain("invalid_args", 422, "the args do not fit the schema of the kind"),
     hinted("unknown_kind", 422, "this server does not take this kind", "GET /api/kinds lists the kinds"),

@@ -4,6 +4,7 @@
 //! means in `kinds`, what a list shows in `views`. [`door::Door`] is the way of every request, [`route`] the table of
 //! routes, [`error`] the table of errors; the areas have their routes beside their handlers.
 
+pub mod asyncapi;
 pub mod batches;
 mod canonical;
 pub mod context;

@@ -12,7 +12,7 @@ use crate::api::error::{ApiError, RETRY_AFTER_S};
 use crate::api::gauges::Standing;
 use crate::api::request::Request;
 use crate::api::route::{Content, Route};
-use crate::api::{gauges, openapi, reply};
+use crate::api::{asyncapi, gauges, openapi, reply};
 use crate::domain::id::{Epoch, Seq, SessionId};
 use crate::domain::time::Timestamp;
 use crate::engine::Condition;
@@ -119,6 +119,10 @@ pub fn routes() -> Vec<Route> {
             .named("get_openapi", "Describes this interface: OpenAPI 3.1")
             .explained("This very document, true to this very server.")
             .answers::<serde_json::Map<String, serde_json::Value>>(200, "The description."),
+        Route::always("/api/asyncapi.json", socket_description)
+            .named("get_asyncapi", "Describes the WebSockets: AsyncAPI 3.0")
+            .explained("Live pages at `/api/live` and workers at `/api/worker`: every frame that is said or heard.")
+            .answers::<serde_json::Map<String, serde_json::Value>>(200, "The description."),
     ]
 }
 
@@ -194,4 +198,8 @@ async fn prometheus(ctx: Arc<ApiContext>, _: Request) -> Result<Response, ApiErr
 fn description(door: &Door, _: &Request) -> Response {
     let document = openapi::describe(door.table(), door.identity().version);
     reply::json(StatusCode::OK, &document)
+}
+
+fn socket_description(door: &Door, _: &Request) -> Response {
+    reply::json(StatusCode::OK, &asyncapi::describe(door.identity().version))
 }

@@ -250,11 +250,7 @@ impl Running {
             clock: clock.clone(),
             catalog: catalog.clone(),
             epoch: identity.epoch,
-            settings: Settings {
-                lease: config.lease,
-                ping,
-                grace: config.reconnect_grace,
-            },
+            settings: Settings { lease: config.lease, ping, grace: config.reconnect_grace },
         });
         sessions.expect_back(before.may_come_back);
         let chores =

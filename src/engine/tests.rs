@@ -399,7 +399,8 @@ async fn a_page_tells_what_each_job_was_before_it() {
     let (before, now) = page.changes().next().unwrap();
     assert_eq!(before.unwrap().state, StateName::Queued);
     assert_eq!((now.state_name(), &before.unwrap().queue), (StateName::Cancelled, &now.queue));
-    let retry = crate::domain::command::Retry { job, only_failed_items: false, dependents: false, finished: Vec::new() };
+    let retry =
+        crate::domain::command::Retry { job, only_failed_items: false, dependents: false, finished: Vec::new() };
     world.handle().submit(Command::Retry(retry), Actor::CLIENT).await.unwrap();
     let page = pages.recv().await.unwrap();
     let (before, now) = page.changes().next().unwrap();

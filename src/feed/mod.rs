@@ -40,9 +40,7 @@ impl Before {
     /// What is known of a job before something happens to it.
     pub fn of(slot: &Slot) -> Before {
         match slot {
-            Slot::Active(job) => {
-                Before { state: job.state_name(), queue: job.queue.clone(), tags: job.tags.clone() }
-            }
+            Slot::Active(job) => Before { state: job.state_name(), queue: job.queue.clone(), tags: job.tags.clone() },
             Slot::Finished(stub) => Before { state: stub.state, queue: stub.queue.clone(), tags: stub.tags.clone() },
         }
     }

@@ -152,7 +152,11 @@ impl Board {
         let mut found = Vec::new();
         let mut look = |facet: Facet| {
             let groups = self.facets.get(&facet).into_iter().flatten();
-            groups.for_each(|group| if !found.contains(group) { found.push(*group) });
+            groups.for_each(|group| {
+                if !found.contains(group) {
+                    found.push(*group)
+                }
+            });
         };
         look(Facet::All);
         if self.facets.len() == 1 && self.facets.contains_key(&Facet::All) {
@@ -187,7 +191,9 @@ impl Board {
         for id in jobs {
             // A job that cannot be read now is told with its next change.
             let Ok(Some(job)) = views.job(id) else { continue };
-            let Some(progress) = job.run().and_then(|_| views.row_of(&Head::of(job.clone())).progress) else { continue };
+            let Some(progress) = job.run().and_then(|_| views.row_of(&Head::of(job.clone())).progress) else {
+                continue;
+            };
             for number in self.concerned(None, &job) {
                 if matches!(&self.groups[&number].following, Following::Jobs(which) if which.matches(&job)) {
                     moved.entry(number).or_default().push(Moved { id, progress: progress.clone() });
@@ -206,7 +212,8 @@ impl Board {
             let is_behind = group.members.values().any(|placed| placed.prev < self.seq);
             is_numbered && is_behind && now.duration_since(group.told_at) >= BOOKMARK_AFTER
         };
-        let due: Vec<usize> = self.groups.iter().filter(|(_, group)| is_due(group)).map(|(&number, _)| number).collect();
+        let due: Vec<usize> =
+            self.groups.iter().filter(|(_, group)| is_due(group)).map(|(&number, _)| number).collect();
         let tail = format!("\"seq\":{}}}", self.seq.0);
         due.into_iter().for_each(|number| self.send(number, "bookmark", &tail, now));
     }

@@ -386,10 +386,8 @@ impl Feeder<'_> {
         let id = serde_json::to_string(&self.subscription.id).expect("a text can be written as JSON");
         let rows = table.text();
         let name = kind.as_str();
-        let text = format!(
-            "{{\"type\":\"snapshot\",\"id\":{id},\"seq\":{},\"{name}\":[{rows}],\"more\":false}}",
-            seq.0
-        );
+        let text =
+            format!("{{\"type\":\"snapshot\",\"id\":{id},\"seq\":{},\"{name}\":[{rows}],\"more\":false}}", seq.0);
         self.frames.push(text.into_bytes().into());
         self.subscription.sent = seq;
         self.subscription.stage = Stage::Live;

@@ -387,7 +387,11 @@ mod tests {
             (r#"{"type":"subscribe","topic":"jobs"}"#, "invalid_frame", "/id"),
             (r#"{"type":"subscribe","id":"a"}"#, "invalid_frame", "/topic"),
             (r#"{"type":"subscribe","id":"a","topic":"all"}"#, "invalid_frame", "/topic"),
-            (r#"{"type":"subscribe","id":"a","topic":"jobs","filter":{"kind":"a/b"}}"#, "invalid_frame", "/filter/kind"),
+            (
+                r#"{"type":"subscribe","id":"a","topic":"jobs","filter":{"kind":"a/b"}}"#,
+                "invalid_frame",
+                "/filter/kind",
+            ),
             (r#"{"type":"subscribe","id":"a","topic":"jobs","since":{"seq":-1}}"#, "invalid_frame", "/since/epoch"),
             (r#"{"type":"subscribe","id":"a","topic":"jobs","sinc":null}"#, "invalid_frame", "/sinc"),
             (r#"{"type":"unsubscribe","id":7}"#, "invalid_frame", "/id"),

@@ -92,11 +92,7 @@ impl Subscriber {
         Ok(None)
     }
 
-    fn update(
-        &mut self,
-        id: Arc<str>,
-        filter: Option<&serde_json::value::RawValue>,
-    ) -> Result<Option<Bytes>, TooMany> {
+    fn update(&mut self, id: Arc<str>, filter: Option<&serde_json::value::RawValue>) -> Result<Option<Bytes>, TooMany> {
         let Some(topic) = self.names.get(&id).map(|number| self.subscriptions[number].topic.name()) else {
             return Ok(Some(unknown(id)));
         };

@@ -65,9 +65,7 @@ impl Table {
         let changed = joined(changed);
         let left: Vec<&Arc<str>> = before.rows.keys().filter(|name| !self.rows.contains_key(*name)).collect();
         let differs = !changed.is_empty() || !left.is_empty();
-        differs.then(|| {
-            format!("\"seq\":{},\"{}\":[{changed}],\"left\":{}}}", seq.0, kind.as_str(), written(&left))
-        })
+        differs.then(|| format!("\"seq\":{},\"{}\":[{changed}],\"left\":{}}}", seq.0, kind.as_str(), written(&left)))
     }
 }
 

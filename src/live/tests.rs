@@ -339,7 +339,8 @@ async fn a_connection_has_so_many_subscriptions_and_leaves_nothing_behind() {
     let mut client = Client::connect(&live);
     let session = client.subscriber.session();
     assert!(live.knows(session));
-    let subscribe = |number: usize| match parse(&format!(r#"{{"type":"subscribe","id":"{number}","topic":"events"}}"#)) {
+    let subscribe = |number: usize| match parse(&format!(r#"{{"type":"subscribe","id":"{number}","topic":"events"}}"#))
+    {
         Ok(frame @ ClientFrame::Subscribe { .. }) => frame,
         Ok(_) | Err(Mistake::NotJson | Mistake::Told(_)) => panic!("it fits"),
     };

@@ -241,7 +241,11 @@ fn mistakes_are_told_and_what_is_no_object_closes() {
     for (text, code, pointer) in [
         ("{}", "invalid_frame", "/type"),
         (r#"{"type": "publish"}"#, "unknown_frame", ""),
-        (r#"{"type": "subscribe", "id": "a", "topic": "jobs", "filter": {"kin": "x"}}"#, "invalid_frame", "/filter/kin"),
+        (
+            r#"{"type": "subscribe", "id": "a", "topic": "jobs", "filter": {"kin": "x"}}"#,
+            "invalid_frame",
+            "/filter/kin",
+        ),
         (r#"{"type": "update", "id": "a"}"#, "unknown_subscription", ""),
     ] {
         page.say_text(text);
@@ -379,7 +383,10 @@ fn a_stream_of_events_goes_on_where_a_browser_left_it_also_after_a_kill() {
     let server = server.kill_and_restart();
     let mut again = stream(&server, &format!("Last-Event-ID: {}\r\n", last.0));
     let missed = next_event(&mut again);
-    assert_eq!((&missed.1["job_id"], missed.1["seq"].as_u64()), (&json!(next), last.1["seq"].as_u64().map(|seq| seq + 1)));
+    assert_eq!(
+        (&missed.1["job_id"], missed.1["seq"].as_u64()),
+        (&json!(next), last.1["seq"].as_u64().map(|seq| seq + 1))
+    );
     let foreign = "01990000-0000-7000-8000-0000000000ee:1";
     let headers = [("accept", "text/event-stream"), ("last-event-id", foreign)];
     server.ask("GET", "/api/events", &headers, b"").refused(410, "position_lost");

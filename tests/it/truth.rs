@@ -64,7 +64,15 @@ fn every_operation_answers_as_it_is_described() {
         let session = worker["session"].as_str().expect("an id");
         server.ask("GET", "/api/session/status", &[("x-session-id", session)], b"").ok(200);
     }
-    for path in ["/health", "/api/kinds", "/api/kinds/typed", "/api/stats", "/api/openapi.json", "/api/events"] {
+    for path in [
+        "/health",
+        "/api/kinds",
+        "/api/kinds/typed",
+        "/api/stats",
+        "/api/openapi.json",
+        "/api/events",
+        "/api/asyncapi.json",
+    ] {
         server.get(path).ok(200);
     }
     assert_eq!(server.get("/metrics").status, 200);

@@ -202,7 +202,8 @@ impl Talk<'_> {
 
     /// Sends frames as they are: what is shared by thousands of connections is neither copied nor looked at again.
     async fn send(&mut self, frames: impl IntoIterator<Item = Bytes>) -> Result<(), WriteEnd> {
-        let messages = frames.into_iter().map(|bytes| Message::Frame(Frame::message(bytes, OpCode::Data(Data::Text), true)));
+        let messages =
+            frames.into_iter().map(|bytes| Message::Frame(Frame::message(bytes, OpCode::Data(Data::Text), true)));
         send_all(self.sink, messages, self.meter).await
     }
 }

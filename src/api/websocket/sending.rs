@@ -85,10 +85,7 @@ pub async fn send_all(
     while_bytes_move(sink.flush(), meter).await
 }
 
-async fn while_bytes_move(
-    sending: impl Future<Output = Result<(), Error>>,
-    meter: &Meter,
-) -> Result<(), WriteEnd> {
+async fn while_bytes_move(sending: impl Future<Output = Result<(), Error>>, meter: &Meter) -> Result<(), WriteEnd> {
     let mut sending = std::pin::pin!(sending);
     loop {
         let before = meter.written();

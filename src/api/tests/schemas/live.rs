@@ -108,7 +108,12 @@ const CLIENT: &[Shape] = &[
         fields::<Subscribe>,
         r#"{"id": "a", "topic": "jobs", "filter": {"state": ["queued", "running"], "limit": 100}, "since": null}"#,
     ),
-    ("update", "Another filter for a subscription. It begins anew.", fields::<Update>, r#"{"id": "a", "filter": {"kind": "resize"}}"#),
+    (
+        "update",
+        "Another filter for a subscription. It begins anew.",
+        fields::<Update>,
+        r#"{"id": "a", "filter": {"kind": "resize"}}"#,
+    ),
     ("unsubscribe", "Follow it no more.", fields::<Unsubscribe>, r#"{"id": "a"}"#),
     ("pong", "The answer to `ping`; any other frame is one too.", fields::<Pong>, "{}"),
     ("hello", "Who it is, where a token is needed.", fields::<Hello>, r#"{"token": null}"#),
@@ -212,8 +217,12 @@ fn server_frames() -> Vec<ServerFrame> {
         total: Some(10),
         preview: None,
     };
-    let problem = Problem { pointer: "/filter/kin".into(), message: "is no known field; did you mean \"kind\"?".into() };
-    let error = ErrorFrame { errors: vec![problem], ..ErrorFrame::new(Some(id()), "invalid_frame", "a field is wrong, missing or unknown") };
+    let problem =
+        Problem { pointer: "/filter/kin".into(), message: "is no known field; did you mean \"kind\"?".into() };
+    let error = ErrorFrame {
+        errors: vec![problem],
+        ..ErrorFrame::new(Some(id()), "invalid_frame", "a field is wrong, missing or unknown")
+    };
     let (prev, seq) = (Seq(1040), Seq(1042));
     vec![
         ServerFrame::Status {
@@ -227,7 +236,14 @@ fn server_frames() -> Vec<ServerFrame> {
         },
         ServerFrame::Subscribed { id: id(), recovered: true, mode: Mode::Resume, seq },
         ServerFrame::Reset { id: id(), reason: Lost::UnknownEpoch, seq },
-        ServerFrame::Snapshot { id: id(), seq, jobs: Some(vec![row.clone()]), queues: None, workers: None, more: false },
+        ServerFrame::Snapshot {
+            id: id(),
+            seq,
+            jobs: Some(vec![row.clone()]),
+            queues: None,
+            workers: None,
+            more: false,
+        },
         ServerFrame::Changes {
             id: id(),
             prev,
@@ -270,6 +286,7 @@ fn the_filter_has_what_the_list_of_jobs_has() {
     let mut generator = SchemaSettings::draft2020_12().for_deserialize().into_generator();
     let (list, live) = (fields::<FilterShape>(&mut generator), fields::<LiveFilter>(&mut generator));
     let names = list["properties"].as_object().expect("fields").keys();
-    let missing: Vec<&String> = names.filter(|name| *name != "q" && live["properties"].get(name.as_str()).is_none()).collect();
+    let missing: Vec<&String> =
+        names.filter(|name| *name != "q" && live["properties"].get(name.as_str()).is_none()).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
