@@ -3,6 +3,7 @@
 //!
 //! The last piece is read after joining, so that no commit falls between: what is told meanwhile waits in the outbox.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::sync::Arc;
@@ -344,10 +345,11 @@ impl Feeder<'_> {
         if *which == (Selection { id: Some(id), ..Selection::default() }) {
             return Ok(true);
         }
-        if !seen.contains_key(&id) {
-            seen.insert(id, self.live.parts.engine.views().job(id)?);
-        }
-        Ok(seen[&id].as_ref().is_some_and(|job| which.matches(job)))
+        let job = match seen.entry(id) {
+            Entry::Occupied(place) => place.into_mut(),
+            Entry::Vacant(place) => place.insert(self.live.parts.engine.views().job(id)?),
+        };
+        Ok(job.as_ref().is_some_and(|job| which.matches(job)))
     }
 
     fn begin_lines(&mut self, job: JobId, after: u64) -> Result<(), FeedError> {

@@ -279,6 +279,31 @@ fn one_subscription_too_many_closes_and_harms_nobody() {
 }
 
 #[test]
+fn a_page_that_stops_reading_holds_up_nobody_and_misses_nothing() {
+    let server = TestServer::start();
+    let mut slow = Page::connect(&server);
+    slow.subscribe("a", "events", json!({}), Value::Null);
+    let subscribed = slow.hear("subscribed");
+    let (mut other, _) = following(&server, "far");
+    let text = "x".repeat(512 * 1024);
+    let count = 48;
+    for _ in 0..count {
+        let id = server.submit(&json!({"kind": "far", "args": {"text": text}}));
+        assert_eq!(ids(&other.await_frame("changes")["jobs"]), [id.as_str()]);
+    }
+    let mut mirror = Mirror::default();
+    let epoch = slow.epoch().clone();
+    mirror.take(&epoch, &subscribed);
+    while mirror.seqs.len() < count || !(mirror.is_live || mirror.fell_behind == 0) {
+        let frame = slow.next();
+        mirror.take(&epoch, &frame);
+    }
+    assert!(mirror.fell_behind > 0, "more waited for it than a buffer holds");
+    let first = mirror.seqs[0];
+    assert_eq!(mirror.seqs, (first..first + count as u64).collect::<Vec<u64>>(), "every event once, in order");
+}
+
+#[test]
 fn a_page_of_another_origin_is_let_in_to_learn_that_it_is_not_wanted() {
     let server = TestServer::start();
     let mut foreign = Page::try_connect(server.address(), &[("origin", "http://evil.example")]);

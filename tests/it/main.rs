@@ -6,6 +6,7 @@ mod clients;
 mod edges;
 mod jobs;
 mod live;
+mod live_churn;
 mod queues;
 mod remote;
 mod restart;

@@ -47,6 +47,23 @@ impl Page {
         page
     }
 
+    /// Connects and hears the status; none if the server is not there, or goes at this very moment.
+    pub fn open(address: &str) -> Option<Page> {
+        let stream = TcpStream::connect(address).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        let (socket, _) = tungstenite::client(format!("ws://{address}/api/live"), stream).ok()?;
+        let mut page = Page { socket, kept: VecDeque::new(), status: Value::Null };
+        page.status = page.receive().ok().filter(|frame| frame["type"] == "status")?;
+        Some(page)
+    }
+
+    /// Subscribes, if the connection is still there.
+    pub fn try_subscribe(&mut self, id: &str, topic: &str, filter: Value, since: Value) -> Result<(), ()> {
+        let frame = json!({"type": "subscribe", "id": id, "topic": topic, "filter": filter, "since": since});
+        Shapes::of_live().check("client-to-server.json", &frame);
+        self.socket.send(Message::text(frame.to_string())).map_err(|_| ())
+    }
+
     pub fn epoch(&self) -> &Value {
         &self.status["epoch"]
     }
@@ -82,7 +99,9 @@ impl Page {
                     if frame["type"] != "ping" {
                         return Ok(frame);
                     }
-                    self.say(json!({"type": "pong"}));
+                    if self.socket.send(Message::text("{\"type\":\"pong\"}")).is_err() {
+                        return Err(1006);
+                    }
                 }
                 Ok(Message::Close(close)) => return Err(close.map_or(1005, |close| close.code.into())),
                 Ok(_) => {}
