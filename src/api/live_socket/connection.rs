@@ -9,7 +9,7 @@ use futures::StreamExt;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::sync::mpsc;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -22,6 +22,7 @@ use crate::api::websocket::{Sink, Stream};
 use crate::live::frames::{CLIENT_FRAME_BYTES_MAX, ClientFrame, GoodbyeReason, Mistake, ServerFrame, parse};
 use crate::live::subscriber::{Subscriber, TooMany};
 use crate::live::{Live, SUBSCRIPTIONS_MAX};
+use crate::sessions::drive::STALL_MAX;
 
 /// The buffer of what is read: subscribers say little, and there may be thousands of them.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
@@ -29,6 +30,8 @@ const READ_BUFFER_BYTES: usize = 4 * 1024;
 const WRITE_BUFFER_BYTES: usize = 32 * 1024;
 /// How long the other side may take to close.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+/// A write that takes so long waits for its reader.
+const SLOW_WRITE: Duration = Duration::from_millis(100);
 
 const SHUTDOWN: Close = Close::new(4001, "shutdown: come back with the same positions");
 const NOT_JSON: Close = Close::new(4500, "a message is one JSON object");
@@ -123,7 +126,7 @@ async fn talk(
         return Some(FOREIGN);
     }
     let Some(subscriber) = Subscriber::new(live) else { return Some(Close::TOO_MANY) };
-    let mut talk = Talk { live, sink, subscriber, meter };
+    let mut talk = Talk { live, sink, subscriber, meter, waited_at: None };
     match talk.hold(heard).await {
         Ok(close) => close,
         Err(end @ (WriteEnd::Stalled | WriteEnd::NoPong)) => {
@@ -139,6 +142,8 @@ struct Talk<'a> {
     sink: &'a mut Sink,
     subscriber: Subscriber,
     meter: &'a Meter,
+    /// When it was waited for the reader last.
+    waited_at: Option<Instant>,
 }
 
 impl Talk<'_> {
@@ -163,7 +168,10 @@ impl Talk<'_> {
                 }
                 () = sleep_until(pings.answer_by()), if pings.is_waiting() => {
                     if !pings.was_answered(self.meter) {
-                        return Err(WriteEnd::NoPong);
+                        if !self.is_slow() {
+                            return Err(WriteEnd::NoPong);
+                        }
+                        pings.forgive();
                     }
                 }
                 () = self.subscriber.stirred() => match self.subscriber.burst().await {
@@ -204,6 +212,17 @@ impl Talk<'_> {
     async fn send(&mut self, frames: impl IntoIterator<Item = Bytes>) -> Result<(), WriteEnd> {
         let messages =
             frames.into_iter().map(|bytes| Message::Frame(Frame::message(bytes, OpCode::Data(Data::Text), true)));
-        send_all(self.sink, messages, self.meter).await
+        let began = Instant::now();
+        let sent = send_all(self.sink, messages, self.meter).await;
+        let now = Instant::now();
+        if now.duration_since(began) >= SLOW_WRITE {
+            self.waited_at = Some(now);
+        }
+        sent
+    }
+
+    /// Whether the reader is one who has much to read: then a ping stands behind all of it, and its answer may take long.
+    fn is_slow(&self) -> bool {
+        self.waited_at.is_some_and(|at| at.elapsed() < STALL_MAX)
     }
 }

@@ -133,4 +133,9 @@ impl Pings {
             }
         }
     }
+
+    /// Asks no more for the answer that is missing: it may come, but nothing can be made of its absence.
+    pub fn forgive(&mut self) {
+        self.asked = None;
+    }
 }
