@@ -379,3 +379,41 @@ async fn a_bookmark_moves_a_position_after_five_silent_seconds_and_only_then() {
     board.tell_bookmarks(later + 2 * BOOKMARK_AFTER);
     assert!(frames(&outbox).is_empty());
 }
+
+#[tokio::test]
+async fn a_hole_between_two_pages_sends_everybody_back_to_the_log() {
+    let world = World::start().await;
+    let mut pages = world.handle.feed().subscribe();
+    let before = world.handle.views().position();
+    submit(&world, "k").await;
+    submit(&world, "k").await;
+    let (_missed, page) = (pages.recv().await.expect("a page"), pages.recv().await.expect("a page"));
+    let mut board = Board::new(before);
+    let outbox = Arc::new(Outbox::default());
+    let member = Member { number: 1, id: "a".into(), outbox: outbox.clone() };
+    board.join(Following::Events(Selection::default()), member);
+    board.publish(&page, world.handle.views(), Instant::now());
+    assert!(matches!(outbox.take(1), Taken::Overflowed) && board.is_empty());
+    assert_eq!(board.seq(), page.records.last().expect("a record").seq);
+    board.publish(&page, world.handle.views(), Instant::now());
+    assert_eq!(board.seq(), page.records.last().expect("a record").seq, "a page is told once");
+}
+
+#[tokio::test]
+async fn everybody_hears_the_page_that_follows_the_one_at_which_he_joined() {
+    let world = World::start().await;
+    let mut pages = world.handle.feed().subscribe();
+    let before = world.handle.views().position();
+    let mut board = Board::new(before);
+    let outboxes = [Arc::new(Outbox::default()), Arc::new(Outbox::default())];
+    let member = |place: usize| Member { number: place as u64, id: "a".into(), outbox: outboxes[place].clone() };
+    board.join(Following::Events(Selection::default()), member(0));
+    submit(&world, "k").await;
+    board.publish(&*pages.recv().await.expect("a page"), world.handle.views(), Instant::now());
+    let joined = board.join(Following::Events(Selection::default()), member(1));
+    submit(&world, "k").await;
+    board.publish(&*pages.recv().await.expect("a page"), world.handle.views(), Instant::now());
+    let prevs = |place: usize| frames(&outboxes[place]).iter().map(|it| it["prev"].clone()).collect::<Vec<Value>>();
+    assert_eq!(prevs(0), [json!(before), json!(joined)]);
+    assert_eq!(prevs(1), [json!(joined)]);
+}
