@@ -111,6 +111,10 @@ impl Feeder<'_> {
     }
 
     fn begin(&mut self, since: Option<Position>) -> Result<(), FeedError> {
+        // What was answered for before is no news to whoever subscribes after.
+        if !self.live.wait_until_published(self.live.extent().head) {
+            return Err(FeedError::Unpublished);
+        }
         let settings = self.live.settings();
         let behind_max = match &self.subscription.topic {
             Topic::Jobs { .. } => settings.jobs_behind_max,

@@ -7,19 +7,21 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt;
 use serde_json::{Value, json};
+use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use crate::clock::SystemClock;
 use crate::domain::id::{JobId, Seq};
 use crate::domain::state::EpochSpan;
 use crate::domain::time::Timestamp;
+use crate::feed::Page;
 use crate::live::board::{BOOKMARK_AFTER, Board, Following, Member};
 use crate::live::frames::{ClientFrame, Mistake, parse};
 use crate::live::outbox::{OUTBOX_BYTES_MAX, Outbox, Taken};
 use crate::live::position::Epochs;
 use crate::live::subscriber::{Subscriber, TooMany};
 use crate::live::topic::Selection;
-use crate::live::{Live, Parts, SUBSCRIPTIONS_MAX, Settings};
+use crate::live::{CONNECTIONS_MAX, Live, Parts, SUBSCRIPTIONS_MAX, Settings};
 use crate::sessions::reading::{JobLogReader, KeptLine};
 use crate::sessions::testing::{EPOCH, PATIENCE, World};
 
@@ -65,11 +67,7 @@ impl Client {
         answer.map(|bytes| serde_json::from_slice(&bytes).expect("JSON"))
     }
 
-    /// Subscribes once everybody was told what is durable.
-    async fn subscribe(&mut self, live: &Live, topic: &str, filter: Value, since: Option<u64>) {
-        while live.board.lock().seq() < live.extent().head {
-            tokio::task::yield_now().await;
-        }
+    fn subscribe(&mut self, topic: &str, filter: Value, since: Option<u64>) {
         let since = since.map(|seq| json!({"epoch": EPOCH, "seq": seq}));
         self.say(json!({"type": "subscribe", "id": "a", "topic": topic, "filter": filter, "since": since}));
     }
@@ -123,7 +121,7 @@ async fn a_snapshot_has_the_newest_first_and_changes_follow_without_a_hole() {
     let live = live(&world);
     let (one, two) = (submit(&world, "k").await, submit(&world, "k").await);
     let mut client = Client::connect(&live);
-    client.subscribe(&live, "jobs", json!({"kind": "k"}), None).await;
+    client.subscribe("jobs", json!({"kind": "k"}), None);
     let subscribed = client.hear("subscribed").await;
     assert_eq!((&subscribed["mode"], &subscribed["recovered"]), (&json!("snapshot"), &json!(false)));
     let snapshot = client.hear("snapshot").await;
@@ -146,7 +144,7 @@ async fn what_no_longer_matches_has_left_and_what_never_did_is_not_told() {
     let world = World::start().await;
     let live = live(&world);
     let mut client = Client::connect(&live);
-    client.subscribe(&live, "jobs", json!({"state": "queued", "kind": "k"}), None).await;
+    client.subscribe("jobs", json!({"state": "queued", "kind": "k"}), None);
     client.hear("subscribed").await;
     client.hear("snapshot").await;
     client.settle().await;
@@ -166,7 +164,7 @@ async fn all_of_a_filter_are_sent_the_very_same_bytes() {
     let live = live(&world);
     let mut clients = [Client::connect(&live), Client::connect(&live)];
     for client in &mut clients {
-        client.subscribe(&live, "events", json!({"kind": "k"}), None).await;
+        client.subscribe("events", json!({"kind": "k"}), None);
         client.hear("subscribed").await;
     }
     submit(&world, "k").await;
@@ -184,10 +182,10 @@ async fn a_filter_that_matches_nothing_costs_nothing() {
     let world = World::start().await;
     let live = live(&world);
     let mut client = Client::connect(&live);
-    client.subscribe(&live, "events", json!({"queue": "elsewhere"}), None).await;
+    client.subscribe("events", json!({"queue": "elsewhere"}), None);
     client.hear("subscribed").await;
     let mut other = Client::connect(&live);
-    other.subscribe(&live, "events", json!({}), None).await;
+    other.subscribe("events", json!({}), None);
     other.hear("subscribed").await;
     let job = world.job(submit(&world, "k").await);
     other.hear("events").await;
@@ -201,7 +199,7 @@ async fn a_reader_that_is_too_slow_is_told_so_and_misses_nothing() {
     let live = live(&world);
     let (mut slow, mut quick) = (Client::connect(&live), Client::connect(&live));
     for client in [&mut slow, &mut quick] {
-        client.subscribe(&live, "events", json!({}), None).await;
+        client.subscribe("events", json!({}), None);
         client.hear("subscribed").await;
     }
     let text = "x".repeat(64 * 1024);
@@ -242,7 +240,7 @@ async fn a_resume_gives_exactly_what_was_missed() {
     let jobs = [submit(&world, "k").await, submit(&world, "k").await];
     world.cancel(jobs[0]).await;
     let mut events = Client::connect(&live);
-    events.subscribe(&live, "events", json!({}), Some(seq)).await;
+    events.subscribe("events", json!({}), Some(seq));
     let subscribed = events.hear("subscribed").await;
     assert_eq!((&subscribed["mode"], &subscribed["recovered"]), (&json!("resume"), &json!(true)));
     let missed = events.hear("events").await;
@@ -251,7 +249,7 @@ async fn a_resume_gives_exactly_what_was_missed() {
     assert_eq!(missed["prev"], seq);
     assert_eq!(events.hear("caught_up").await["seq"], missed["seq"]);
     let mut mirror = Client::connect(&live);
-    mirror.subscribe(&live, "jobs", json!({"state": "queued"}), Some(seq)).await;
+    mirror.subscribe("jobs", json!({"state": "queued"}), Some(seq));
     mirror.hear("subscribed").await;
     let changes = mirror.hear("changes").await;
     assert_eq!((ids(&changes["jobs"]), &changes["left"]), (vec![jobs[1].to_string()], &json!([jobs[0]])));
@@ -287,7 +285,7 @@ async fn a_snapshot_is_held_to_its_limit_and_comes_in_pages() {
     let live = live(&world);
     futures::future::join_all((0..600).map(|_| submit(&world, "k"))).await;
     let mut client = Client::connect(&live);
-    client.subscribe(&live, "jobs", json!({"limit": 501}), None).await;
+    client.subscribe("jobs", json!({"limit": 501}), None);
     client.hear("subscribed").await;
     let (mut rows, mut more) = (0, true);
     while more {
@@ -304,7 +302,7 @@ async fn queues_are_a_snapshot_and_then_what_differs() {
     let live = live(&world);
     submit(&world, "k").await;
     let mut client = Client::connect(&live);
-    client.subscribe(&live, "queues", json!({}), None).await;
+    client.subscribe("queues", json!({}), None);
     client.hear("subscribed").await;
     let snapshot = client.hear("snapshot").await;
     assert_eq!(snapshot["queues"][0]["depth"]["queued"], 1);
@@ -319,7 +317,7 @@ async fn another_filter_takes_the_place_of_the_first_and_an_end_is_an_end() {
     let world = World::start().await;
     let live = live(&world);
     let mut client = Client::connect(&live);
-    client.subscribe(&live, "jobs", json!({"kind": "k"}), None).await;
+    client.subscribe("jobs", json!({"kind": "k"}), None);
     client.hear("subscribed").await;
     client.hear("snapshot").await;
     let job = submit(&world, "other").await;
@@ -380,6 +378,16 @@ async fn a_bookmark_moves_a_position_after_five_silent_seconds_and_only_then() {
     assert!(frames(&outbox).is_empty());
 }
 
+/// The next page whose events are later than a seq: the one before it may be published after it was answered for.
+async fn page_after(pages: &mut broadcast::Receiver<Arc<Page>>, seq: Seq) -> Arc<Page> {
+    loop {
+        let page = pages.recv().await.expect("a page");
+        if page.records[0].seq > seq {
+            return page;
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_hole_between_two_pages_sends_everybody_back_to_the_log() {
     let world = World::start().await;
@@ -387,7 +395,8 @@ async fn a_hole_between_two_pages_sends_everybody_back_to_the_log() {
     let before = world.handle.views().position();
     submit(&world, "k").await;
     submit(&world, "k").await;
-    let (_missed, page) = (pages.recv().await.expect("a page"), pages.recv().await.expect("a page"));
+    let _missed = page_after(&mut pages, before).await;
+    let page = page_after(&mut pages, before).await;
     let mut board = Board::new(before);
     let outbox = Arc::new(Outbox::default());
     let member = Member { number: 1, id: "a".into(), outbox: outbox.clone() };
@@ -409,11 +418,48 @@ async fn everybody_hears_the_page_that_follows_the_one_at_which_he_joined() {
     let member = |place: usize| Member { number: place as u64, id: "a".into(), outbox: outboxes[place].clone() };
     board.join(Following::Events(Selection::default()), member(0));
     submit(&world, "k").await;
-    board.publish(&*pages.recv().await.expect("a page"), world.handle.views(), Instant::now());
+    board.publish(&*page_after(&mut pages, before).await, world.handle.views(), Instant::now());
     let joined = board.join(Following::Events(Selection::default()), member(1));
     submit(&world, "k").await;
-    board.publish(&*pages.recv().await.expect("a page"), world.handle.views(), Instant::now());
+    board.publish(&*page_after(&mut pages, before).await, world.handle.views(), Instant::now());
     let prevs = |place: usize| frames(&outboxes[place]).iter().map(|it| it["prev"].clone()).collect::<Vec<Value>>();
     assert_eq!(prevs(0), [json!(before), json!(joined)]);
     assert_eq!(prevs(1), [json!(joined)]);
+}
+
+#[tokio::test]
+async fn whoever_the_publisher_lost_is_fed_from_the_log_and_the_tables() {
+    let world = World::start().await;
+    let live = live(&world);
+    let mut client = Client::connect(&live);
+    client.subscribe("events", json!({}), None);
+    client.say(json!({"type": "subscribe", "id": "q", "topic": "queues"}));
+    client.hear("subscribed").await;
+    client.hear("subscribed").await;
+    client.hear("snapshot").await;
+    client.settle().await;
+    // As if pages had been missed.
+    live.board.lock().seq = Seq::ZERO;
+    let job = submit(&world, "k").await;
+    let (mut seen, mut types) = (Vec::new(), Vec::new());
+    while types.iter().filter(|it| **it == "caught_up").count() < 2 {
+        let frame = client.next().await;
+        let events = frame["events"].as_array().cloned().unwrap_or_default();
+        seen.extend(events.iter().map(|event| event["job_id"].clone()));
+        types.push(frame["type"].as_str().expect("a type").to_owned());
+    }
+    types.sort();
+    assert_eq!(types, ["caught_up", "caught_up", "events", "fell_behind", "fell_behind", "snapshot"]);
+    assert_eq!(seen, [json!(job)]);
+}
+
+#[tokio::test]
+async fn there_are_so_many_connections_and_a_closed_one_makes_room() {
+    let world = World::start().await;
+    let live = live(&world);
+    let mut all: Vec<Subscriber> =
+        (0..CONNECTIONS_MAX).map(|_| Subscriber::new(&live).expect("there is room")).collect();
+    assert!(Subscriber::new(&live).is_none());
+    all.pop();
+    assert!(Subscriber::new(&live).is_some());
 }
