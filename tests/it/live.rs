@@ -416,3 +416,17 @@ fn a_stream_of_events_goes_on_where_a_browser_left_it_also_after_a_kill() {
     let headers = [("accept", "text/event-stream"), ("last-event-id", foreign)];
     server.ask("GET", "/api/events", &headers, b"").refused(410, "position_lost");
 }
+
+#[test]
+fn a_browser_that_repeats_the_address_of_a_log_stream_goes_on_where_it_was() {
+    let server = TestServer::start();
+    let id = submit(&server, "far");
+    let mut worker = Socket::ready(&server, "far", 1);
+    let lease = worker.job();
+    worker.say(lease.frame("log", json!({"lines": [{"text": "one"}, {"text": "two"}, {"text": "three"}]})));
+    worker.say(lease.frame("complete", json!({"result": null})));
+    let path = format!("/api/jobs/{id}/logs?follow&after=0");
+    let streamed = server.ask("GET", &path, &[("last-event-id", "2")], b"");
+    let text = String::from_utf8(streamed.bytes).expect("text");
+    assert!(text.contains("three") && !text.contains("two") && text.contains("event:end"), "{text}");
+}
