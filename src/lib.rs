@@ -12,6 +12,7 @@ pub mod views;
 pub mod engine;
 
 pub mod kinds;
+pub mod live;
 pub mod schedules;
 pub mod sessions;
 

@@ -20,7 +20,7 @@ const FILE_LINES_MAX: usize = 600;
 const INNER: [&str; 10] =
     ["domain", "log", "views", "feed", "engine", "kinds", "schedules", "clock", "metrics", "shutdown"];
 /// What an adapter may import: the rooms further in, never another adapter.
-const ADAPTER: [&str; 13] = [
+const ADAPTER: [&str; 14] = [
     "domain",
     "log",
     "views",
@@ -32,11 +32,14 @@ const ADAPTER: [&str; 13] = [
     "metrics",
     "shutdown",
     "sessions",
+    "live",
     "auth",
     "config",
 ];
+/// Subscriptions read the lines of jobs by the port of sessions.
+const LIVE: [&str; 9] = ["domain", "log", "views", "feed", "engine", "kinds", "clock", "metrics", "sessions"];
 /// What the composition root may import: all but those who call it.
-const APP: [&str; 18] = [
+const APP: [&str; 19] = [
     "domain",
     "log",
     "views",
@@ -48,6 +51,7 @@ const APP: [&str; 18] = [
     "metrics",
     "shutdown",
     "sessions",
+    "live",
     "auth",
     "config",
     "telemetry",
@@ -58,7 +62,7 @@ const APP: [&str; 18] = [
 ];
 
 /// Each room and the rooms that it may import. ARCHITECTURE shows the same as a drawing.
-const ROOMS: [(&str, &[&str]); 22] = [
+const ROOMS: [(&str, &[&str]); 23] = [
     ("domain", &[]),
     ("clock", &["domain"]),
     ("metrics", &[]),
@@ -73,6 +77,7 @@ const ROOMS: [(&str, &[&str]); 22] = [
     ("schedules", &["domain", "kinds"]),
     ("config", &["domain", "kinds", "schedules", "auth"]),
     ("sessions", &INNER),
+    ("live", &LIVE),
     ("storage", &ADAPTER),
     ("workers", &ADAPTER),
     ("maintenance", &ADAPTER),

@@ -10,7 +10,6 @@ use warp::reply::Response;
 
 use crate::api::context::ApiContext;
 use crate::api::error::ApiError;
-use crate::api::filter::active_states;
 use crate::api::jobs::{SUBMIT_ERRORS, SUBMIT_HEADERS, bodies, parent, submitted, understood};
 use crate::api::query::{Parameter, invalid};
 use crate::api::request::Request;
@@ -25,6 +24,7 @@ use crate::domain::job::StateName;
 use crate::domain::json::Json;
 use crate::engine::{Handle, SubmitError};
 use crate::kinds::request::{BulkRequest, parse_bulk};
+use crate::kinds::states::active_states;
 use crate::views::query::{JobQuery, LIMIT_MAX};
 use crate::views::row::{ItemRow, JobBody, JobRow};
 

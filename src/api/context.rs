@@ -13,6 +13,7 @@ use crate::domain::queue::Limits;
 use crate::domain::time::Timestamp;
 use crate::engine::Handle;
 use crate::kinds::Catalog;
+use crate::live::Live;
 use crate::sessions::Sessions;
 use crate::sessions::reading::{JobFileStore, JobLogReader};
 use crate::views::row::JobBody;
@@ -30,6 +31,7 @@ pub struct ApiContext {
     pub identity: Identity,
     pub handle: Handle,
     pub sessions: Arc<Sessions>,
+    pub live: Arc<Live>,
     pub clock: Arc<dyn Clock>,
     pub logs: Arc<dyn JobLogReader>,
     pub files: Arc<dyn JobFileStore>,

@@ -170,11 +170,13 @@ impl Door {
         let reads = arrived.method == Method::GET || arrived.method == Method::HEAD;
         // Over a connection that is made into another, anything may be asked.
         let changes = !preflight && (!reads || arrived.headers.contains_key(UPGRADE));
-        if (changes || preflight) && verdict == Verdict::Foreign {
+        let found = self.table.find(&arrived.method, &arrived.path);
+        let is_judged_there = matches!(&found, Match::Found { route, .. } if route.judges_origins);
+        if (changes || preflight) && verdict == Verdict::Foreign && !is_judged_there {
             return (NO_ROUTE, Err(forbidden(&arrived.headers)));
         }
-        match self.table.find(&arrived.method, &arrived.path) {
-            Match::Found { route, params } => (route.path, self.run(route, params, arrived).await),
+        match found {
+            Match::Found { route, params } => (route.path, self.run(route, params, arrived, verdict).await),
             Match::OtherMethods(allow) if preflight => (NO_ROUTE, Ok(preflight_answer(&allow))),
             Match::OtherMethods(allow) => (NO_ROUTE, Err(ApiError::method_not_allowed(arrived.method.as_str(), allow))),
             Match::Unreadable => (NO_ROUTE, Err(unreadable_path(&arrived.path))),
@@ -187,10 +189,14 @@ impl Door {
         route: &Route,
         params: Vec<(&'static str, String)>,
         arrived: Arrived,
+        verdict: Verdict,
     ) -> Result<Response, ApiError> {
         let query = Query::parse(&arrived.query, route.parameters)?;
-        let request =
-            Request { upgrade: arrived.upgrade, ..Request::new(params, query, arrived.headers, arrived.body) };
+        let request = Request {
+            upgrade: arrived.upgrade,
+            is_foreign: verdict == Verdict::Foreign,
+            ..Request::new(params, query, arrived.headers, arrived.body)
+        };
         let handler = match &route.handler {
             Handler::Always(handler) => return Ok(handler(self, &request)),
             Handler::Ready(handler) => handler,

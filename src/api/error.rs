@@ -78,6 +78,12 @@ pub const TABLE: &[Meaning] = &[
     ),
     plain("schedule_moved_on", 409, "the schedule has another next time by now"),
     hinted("too_many_schedules", 409, "there are as many schedules as there may be", "drop one that is not needed"),
+    hinted(
+        "position_lost",
+        410,
+        "the log cannot go on from this position",
+        "drop what you hold, read it anew, and go on from the seq of that answer",
+    ),
     plain("body_too_large", 413, "the body is too large"),
     hinted(
         "unsupported_media_type",
@@ -86,7 +92,12 @@ pub const TABLE: &[Meaning] = &[
         "send the header Content-Type: application/json",
     ),
     plain("range_not_satisfiable", 416, "the file does not have this range"),
-    hinted("upgrade_required", 426, "this path speaks WebSocket", "connect to it as ws://…/api/worker"),
+    hinted(
+        "upgrade_required",
+        426,
+        "this path speaks WebSocket",
+        "connect with the scheme ws and a WebSocket client: /api/live, or /api/worker",
+    ),
     plain("invalid_request", 422, "a field is wrong, missing or unknown"),
     plain("invalid_args", 422, "the args do not fit the schema of the kind"),
     hinted("unknown_kind", 422, "this server does not take this kind", "GET /api/kinds lists the kinds"),

@@ -5,21 +5,15 @@ use serde_json::value::RawValue;
 use crate::api::error::ApiError;
 use crate::api::query::{Parameter, Query, invalid};
 use crate::domain::id::{JobId, KindName, QueueName};
-use crate::domain::job::StateName;
 use crate::domain::limits::NAME_BYTES_MAX;
 use crate::kinds::fields::Fields;
 use crate::kinds::problem::Problems;
 use crate::kinds::request::TAG_BYTES_MAX;
+use crate::kinds::states::{OneOrMore, STATES, join, parse_states, read_states};
 use crate::views::query::JobFilter;
 
 /// The most bytes of a search text.
 const SEARCH_BYTES_MAX: usize = 1024;
-/// The states of which a job may still be moved.
-const ACTIVE: &str = "active";
-/// What `state` may be.
-const STATES: &[&str] =
-    &["active", "scheduled", "queued", "blocked", "running", "retryable", "completed", "failed", "cancelled"];
-
 /// The parameters of a filter.
 pub const STATE: Parameter =
     Parameter::text("state", "A state, or `active` for all that are not terminal. May be repeated.")
@@ -51,14 +45,6 @@ pub struct FilterShape {
     /// A text in id, kind, tags, error or the first 4 KiB of the args; case does not matter.
     #[schemars(length(min = 1, max = SEARCH_BYTES_MAX))]
     pub q: Option<String>,
-}
-
-/// A state, or several of them; `active` stands for all that are not terminal.
-#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
-#[serde(untagged)]
-pub enum OneOrMore {
-    One(#[schemars(extend("enum" = STATES))] String),
-    More(#[schemars(extend("items" = { "enum": STATES, "type": "string" }))] Vec<String>),
 }
 
 /// Reads filters.
@@ -95,51 +81,6 @@ impl FilterParts {
         fields.finish();
         filter
     }
-}
-
-/// The states in which a job may still be moved by others than a retry by hand.
-pub fn active_states() -> impl Iterator<Item = StateName> {
-    StateName::ALL.into_iter().filter(|state| !state.is_terminal())
-}
-
-fn read_states(fields: &mut Fields) -> Vec<StateName> {
-    let Some(raw) = fields.raw("state") else { return Vec::new() };
-    let texts = match serde_json::from_str(raw.get()) {
-        Ok(OneOrMore::One(text)) => vec![text],
-        Ok(OneOrMore::More(texts)) => texts,
-        Err(_) => {
-            fields.problem("state", "must be a state or an array of states");
-            return Vec::new();
-        }
-    };
-    let mut states = Vec::new();
-    for text in texts {
-        match parse_states(&text) {
-            Ok(named) => join(&mut states, named),
-            Err(message) => fields.problem("state", message),
-        }
-    }
-    states
-}
-
-/// Adds what is not there yet: a list of states is never longer than there are states, however often they are named.
-fn join(states: &mut Vec<StateName>, named: Vec<StateName>) {
-    for state in named {
-        if !states.contains(&state) {
-            states.push(state);
-        }
-    }
-}
-
-fn parse_states(text: &str) -> Result<Vec<StateName>, String> {
-    if text == ACTIVE {
-        return Ok(active_states().collect());
-    }
-    let known = StateName::ALL.into_iter().find(|state| state.as_str() == text);
-    known.map(|state| vec![state]).ok_or_else(|| {
-        let names = StateName::ALL.map(StateName::as_str).join(", ");
-        format!("{text:?} is no state; the states are {names}, and {ACTIVE} for all that are not terminal")
-    })
 }
 
 fn bounded<'q>(query: &'q Query, name: &str, bytes_max: usize) -> Result<Option<&'q str>, ApiError> {

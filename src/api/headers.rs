@@ -61,7 +61,7 @@ pub fn references<'a>(names: impl Iterator<Item = &'a &'static str>) -> Map<Stri
 pub fn of_request(name: &str) -> Value {
     match name {
         "Idempotency-Key" => json!({"type": "string", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_BYTES_MAX}),
-        "Last-Event-ID" => json!({"type": "string", "pattern": "^[0-9]+$"}),
+        "Last-Event-ID" => json!({"type": "string", "pattern": "^([0-9a-fA-F-]{36}:)?[0-9]+$"}),
         _ => json!({"type": "string"}),
     }
 }

@@ -35,7 +35,7 @@ const AFTER: Parameter = Parameter::integer("after", "Lines after the one with t
 const FOLLOW: Parameter = Parameter::flag("follow", "Stream lines until the job has ended.");
 const LIMIT: Parameter = Parameter::integer("limit", "Lines of a page.").within(1, LINES_MAX).or(LINES_MAX);
 const RESUME_HEADER: &[(&str, &str)] =
-    &[("Last-Event-ID", "The number of the last line that was seen, as a browser sends it; `after` wins.")];
+    &[("Last-Event-ID", "The number of the last line that was seen, as a browser sends it. It wins over `after`.")];
 
 /// A page of log lines.
 #[derive(serde::Serialize, schemars::JsonSchema)]
@@ -74,7 +74,9 @@ pub fn routes() -> Vec<Route> {
 async fn logs(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
     let id = request.job_id()?;
     let resumed = request.header("last-event-id").and_then(|text| text.parse().ok());
-    let after = request.query.integer("after", 0..=u64::MAX)?.or(resumed).unwrap_or(0);
+    let after = request.query.integer("after", 0..=u64::MAX)?;
+    // A browser repeats the address with which it began, and says beside it how far it came.
+    let after = resumed.or(after).unwrap_or(0);
     let limit = request.query.integer("limit", 1..=LINES_MAX)?.unwrap_or(LINES_MAX) as usize;
     let follow = request.query.flag("follow")?;
     ctx.handle.views().job(id)?.ok_or_else(|| ApiError::job_not_found(id))?;

@@ -4,12 +4,14 @@
 //! means in `kinds`, what a list shows in `views`. [`door::Door`] is the way of every request, [`route`] the table of
 //! routes, [`error`] the table of errors; the areas have their routes beside their handlers.
 
+pub mod asyncapi;
 pub mod batches;
 mod canonical;
 pub mod context;
 mod cursor;
 pub mod door;
 pub mod error;
+mod event_stream;
 pub mod events;
 mod examples;
 pub mod files;
@@ -20,6 +22,7 @@ pub mod jobs;
 pub mod kinds;
 mod lease;
 pub mod listener;
+mod live_socket;
 pub mod logs;
 pub mod openapi;
 mod pages;
@@ -36,6 +39,7 @@ pub mod schedules;
 pub mod system;
 #[cfg(test)]
 mod tests;
+pub mod websocket;
 pub mod why;
 pub mod worker_calls;
 mod worker_requests;
@@ -58,6 +62,8 @@ fn routes() -> Vec<Route> {
         ("jobs", jobs::routes()),
         ("batches", batches::routes()),
         ("events", events::routes()),
+        ("events", event_stream::routes()),
+        ("events", live_socket::routes()),
         ("logs", logs::routes()),
         ("files", files::routes()),
         ("queues", queues::routes()),

@@ -38,6 +38,8 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The connection itself, for who makes another of it.
     pub upgrade: Option<OnUpgrade>,
+    /// Whether a page of another origin asks, which may see nothing but what everybody may.
+    pub is_foreign: bool,
     pub(in crate::api) body: Body,
 }
 
@@ -70,7 +72,7 @@ impl Body {
 impl Request {
     /// Puts a request together.
     pub fn new(params: Vec<(&'static str, String)>, query: Query, headers: HeaderMap, body: Body) -> Request {
-        Request { params, query, headers, upgrade: None, body }
+        Request { params, query, headers, upgrade: None, is_foreign: false, body }
     }
 
     /// A part of the path.

@@ -83,6 +83,8 @@ pub struct Route {
     pub errors: &'static [&'static str],
     /// None for what streams.
     pub time_max: Option<Duration>,
+    /// Whether it answers pages of other origins itself, when they want a connection of another sort.
+    pub judges_origins: bool,
     pub handler: Handler,
 }
 
@@ -116,6 +118,7 @@ impl Route {
             answers: Vec::new(),
             errors: &[],
             time_max: Some(REQUEST_TIME_MAX),
+            judges_origins: false,
             handler,
         }
     }
@@ -183,6 +186,11 @@ impl Route {
     /// Takes the limit of time away.
     pub fn streams(self) -> Route {
         Route { time_max: None, ..self }
+    }
+
+    /// Lets pages of other origins in: a browser does not tell them the status of a refused upgrade.
+    pub fn judging_origins(self) -> Route {
+        Route { judges_origins: true, ..self }
     }
 
     /// The parts of the path that vary, if this path fits and each of them is text.

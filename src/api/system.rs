@@ -12,7 +12,7 @@ use crate::api::error::{ApiError, RETRY_AFTER_S};
 use crate::api::gauges::Standing;
 use crate::api::request::Request;
 use crate::api::route::{Content, Route};
-use crate::api::{gauges, openapi, reply};
+use crate::api::{asyncapi, gauges, openapi, reply};
 use crate::domain::id::{Epoch, Seq, SessionId};
 use crate::domain::time::Timestamp;
 use crate::engine::Condition;
@@ -98,7 +98,8 @@ pub fn routes() -> Vec<Route> {
         Route::always("/api/session/status", session_status)
             .named("get_session_status", "Says whether a session is live")
             .explained(
-                "For a worker that has lost its connection: whether its session, and so its leases, are still there.",
+                "For a worker that has lost its connection: whether its session, and so its leases, are still there. A \
+                 live session is there as long as its connection.",
             )
             .reads(SESSION_HEADER)
             .answers::<SessionStatus>(200, "The session is live.")
@@ -117,6 +118,10 @@ pub fn routes() -> Vec<Route> {
         Route::always("/api/openapi.json", description)
             .named("get_openapi", "Describes this interface: OpenAPI 3.1")
             .explained("This very document, true to this very server.")
+            .answers::<serde_json::Map<String, serde_json::Value>>(200, "The description."),
+        Route::always("/api/asyncapi.json", socket_description)
+            .named("get_asyncapi", "Describes the WebSockets: AsyncAPI 3.0")
+            .explained("Live pages at `/api/live` and workers at `/api/worker`: every frame that is said or heard.")
             .answers::<serde_json::Map<String, serde_json::Value>>(200, "The description."),
     ]
 }
@@ -157,12 +162,15 @@ fn session_status(door: &Door, request: &Request) -> Response {
         return invalid("NO_SESSION_ID", "send the session in the header X-Session-Id");
     };
     let session = given.parse::<SessionId>().ok();
-    let is_live = session.is_some_and(|session| ctx.sessions.get(session).is_some());
-    if !is_live {
+    let kind = session.and_then(|session| match ctx.sessions.get(session) {
+        Some(_) => Some("worker"),
+        None => ctx.live.knows(session).then_some("live"),
+    });
+    if kind.is_none() {
         return invalid("SESSION_NOT_FOUND", "the server does not know this session; it may have been restarted");
     }
     let epoch = Some(door.identity().epoch);
-    let status = SessionStatus { valid: true, epoch, kind: Some("worker"), ..SessionStatus::default() };
+    let status = SessionStatus { valid: true, epoch, kind, ..SessionStatus::default() };
     reply::read(ctx.seq(), &status)
 }
 
@@ -190,4 +198,8 @@ async fn prometheus(ctx: Arc<ApiContext>, _: Request) -> Result<Response, ApiErr
 fn description(door: &Door, _: &Request) -> Response {
     let document = openapi::describe(door.table(), door.identity().version);
     reply::json(StatusCode::OK, &document)
+}
+
+fn socket_description(door: &Door, _: &Request) -> Response {
+    reply::json(StatusCode::OK, &asyncapi::describe(door.identity().version))
 }

@@ -34,8 +34,10 @@ use crate::domain::event::{Actor, WorkerLeftCause};
 use crate::domain::id::{Epoch, SessionId};
 use crate::domain::job::WorkerPlace;
 use crate::domain::state::State;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Millis, Timestamp};
 use crate::engine::{self, Engine, Handle, SubmitError};
+use crate::live::position::Epochs;
+use crate::live::{self, Live};
 use crate::log::AppendError;
 use crate::maintenance::scheduler;
 use crate::metrics;
@@ -201,6 +203,7 @@ struct Running {
     engine: Engine,
     supervisor: Supervisor,
     sessions: Arc<Sessions>,
+    live: Arc<Live>,
     chores: Chores,
     rules: reload::Rules,
 }
@@ -216,6 +219,7 @@ impl Running {
     ) -> Result<Running, ServeError> {
         let metrics = metrics::install().map_err(ServeError::Metrics)?;
         let before = Before::of(&data.state);
+        let epochs = Epochs::new(data.state.epochs(), data.state.seq(), identity.epoch);
         let parts = engine::Parts {
             log: data.log,
             state: data.state,
@@ -230,17 +234,23 @@ impl Running {
         begin_epoch(&handle, start, before.gone).await.map_err(ServeError::Begin)?;
         scheduler::set_configured(&handle, &*clock, &config.schedules).await.map_err(ServeError::Begin)?;
         let (rules, catalog, limits) = reload::Rules::new(&config);
+        let ping = Millis(config.lease.0 / 3);
+        let live = Live::start(live::Parts {
+            engine: handle.clone(),
+            logs: data.job_logs.clone(),
+            clock: clock.clone(),
+            epochs,
+            started_at: identity.started_at,
+            version: identity.version,
+            settings: live::Settings { ping, ..live::Settings::default() },
+        });
         let sessions = Sessions::start(sessions::Parts {
             engine: handle.clone(),
             logs: data.job_logs.clone(),
             clock: clock.clone(),
             catalog: catalog.clone(),
             epoch: identity.epoch,
-            settings: Settings {
-                lease: config.lease,
-                ping: crate::domain::time::Millis(config.lease.0 / 3),
-                grace: config.reconnect_grace,
-            },
+            settings: Settings { lease: config.lease, ping, grace: config.reconnect_grace },
         });
         sessions.expect_back(before.may_come_back);
         let chores =
@@ -260,6 +270,7 @@ impl Running {
             identity,
             handle: handle.clone(),
             sessions: sessions.clone(),
+            live: live.clone(),
             clock: clock.clone(),
             logs: data.job_logs,
             files: data.job_files,
@@ -267,7 +278,7 @@ impl Running {
             catalog,
             limits,
         }));
-        Ok(Running { config, clock, handle, engine, supervisor, sessions, chores, rules })
+        Ok(Running { config, clock, handle, engine, supervisor, sessions, live, chores, rules })
     }
 
     async fn until_stopped(mut self, mut signals: Signals) -> Result<(), ServeError> {
@@ -281,8 +292,9 @@ impl Running {
         tracing::info!("stopping: children are told to end");
         self.handle.begin_stopping();
         // Workers elsewhere keep their leases and come back; first, because nothing may count as silence from now on.
-        if tokio::time::timeout(PART_WITHIN, self.sessions.part()).await.is_err() {
-            tracing::warn!("some connections of workers were not closed in order");
+        let parted = async { tokio::join!(self.sessions.part(), self.live.part()) };
+        if tokio::time::timeout(PART_WITHIN, parted).await.is_err() {
+            tracing::warn!("some connections of workers and pages were not closed in order");
         }
         let drained = self.supervisor.drain(DRAIN_WITHIN).await;
         if drained.late > 0 {

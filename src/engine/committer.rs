@@ -81,7 +81,9 @@ impl Committer {
             return Ok(InFlight { page: None, overlays, replies });
         }
         let records: Arc<[_]> = batch.records.into();
-        let page = Arc::new(Page { records: records.clone(), jobs: batch.jobs.into_values().collect() });
+        let changes = batch.jobs.into_values().map(|change| (change.before, change.job));
+        let (before, jobs) = changes.unzip();
+        let page = Arc::new(Page { records: records.clone(), jobs, before });
         match self.log.submit(records) {
             Ok(()) => Ok(InFlight { page: Some(page), overlays, replies }),
             Err(error) => Err((error, replies)),
@@ -93,6 +95,7 @@ impl Committer {
         let shown = durable.page.as_ref().map_or(Ok(()), |page| self.views.apply(page));
         for (job, token, progress) in durable.overlays {
             self.views.overlay(job, token, progress);
+            self.feed.progressed(job);
         }
         let seq = self.views.position();
         durable.replies.into_iter().for_each(|reply| reply.send(seq));

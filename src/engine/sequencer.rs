@@ -3,6 +3,7 @@
 //! Upholds E1 and the order of L2. It starts no thread, opens no channel and reads no clock: the runner does, and tests
 //! drive it directly. Start reading at [`Sequencer::take`].
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -18,9 +19,10 @@ use crate::domain::queue::Limits;
 use crate::domain::refusal::Refusal;
 use crate::domain::state::{Slot, State};
 use crate::domain::time::Timestamp;
-use crate::engine::batch::Batch;
+use crate::engine::batch::{Batch, Change};
 use crate::engine::handle::Due;
 use crate::engine::overlay::Overlay;
+use crate::feed::Before;
 
 /// The state that runs ahead of the log, and what only the engine knows.
 pub struct Sequencer {
@@ -173,7 +175,10 @@ impl Sequencer {
     }
 
     fn append_one(&mut self, batch: &mut Batch, event: Event, actor: &Actor, now: Timestamp, continues: bool) {
-        let previous = event.job().and_then(|id| self.state.slot(id)).map(Slot::last_seq);
+        let slot = event.job().and_then(|id| self.state.slot(id));
+        let previous = slot.map(Slot::last_seq);
+        // What a job was before the batch is what it is when the batch first touches it.
+        let before = slot.filter(|slot| !batch.jobs.contains_key(&slot.id())).map(Before::of);
         let actor = event.own_actor().unwrap_or_else(|| actor.clone());
         batch.bytes += event.weight();
         let record = Record { seq: self.state.seq().next(), at: now, previous, actor, continues, event };
@@ -182,7 +187,10 @@ impl Sequencer {
                 self.overlay.forget(job.id);
                 self.ended.push_back(job.clone());
             }
-            batch.jobs.insert(job.id, job);
+            match batch.jobs.entry(job.id) {
+                Entry::Vacant(place) => drop(place.insert(Change { before, job })),
+                Entry::Occupied(mut place) => place.get_mut().job = job,
+            }
         }
         batch.records.push(record);
     }

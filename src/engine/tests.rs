@@ -386,3 +386,38 @@ async fn a_rate_that_is_taken_away_lets_those_go_on_who_wait() {
     world.handle().set_limits(Limits::default()).unwrap();
     assert_eq!(claim.await.unwrap().take()[0].job, next);
 }
+
+#[tokio::test]
+async fn a_page_tells_what_each_job_was_before_it() {
+    let world = World::new();
+    let mut pages = world.handle().feed().subscribe();
+    let job = world.submit().await;
+    let page = pages.recv().await.unwrap();
+    assert_eq!((page.jobs[0].id, page.before[0].as_ref()), (job, None), "a new job was nothing before");
+    world.handle().submit(Command::Cancel { job, children: false }, Actor::CLIENT).await.unwrap();
+    let page = pages.recv().await.unwrap();
+    let (before, now) = page.changes().next().unwrap();
+    assert_eq!(before.unwrap().state, StateName::Queued);
+    assert_eq!((now.state_name(), &before.unwrap().queue), (StateName::Cancelled, &now.queue));
+    let retry =
+        crate::domain::command::Retry { job, only_failed_items: false, dependents: false, finished: Vec::new() };
+    world.handle().submit(Command::Retry(retry), Actor::CLIENT).await.unwrap();
+    let page = pages.recv().await.unwrap();
+    let (before, now) = page.changes().next().unwrap();
+    assert_eq!((before.unwrap().state, now.state_name()), (StateName::Cancelled, StateName::Queued));
+}
+
+#[tokio::test]
+async fn progress_that_is_on_no_record_is_noted_only_while_somebody_wants_it() {
+    let world = World::new();
+    let job = world.submit().await;
+    let feed = world.handle().feed();
+    feed.progressed(job);
+    assert!(feed.take_progressed().is_empty());
+    feed.want_progress(true);
+    (0..3).for_each(|_| feed.progressed(job));
+    assert_eq!(feed.take_progressed().into_iter().collect::<Vec<_>>(), [job]);
+    feed.progressed(job);
+    feed.want_progress(false);
+    assert!(feed.take_progressed().is_empty());
+}

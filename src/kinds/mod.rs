@@ -10,6 +10,7 @@ pub mod fields;
 pub mod problem;
 pub mod request;
 pub mod schema;
+pub mod states;
 
 pub use catalog::{Catalog, Kind, KindSettings, RunMode, RunSettings};
 pub use problem::{Problem, Problems};

@@ -14,7 +14,7 @@ pub const LIMIT_DEFAULT: usize = 50;
 pub const SEARCH_ROWS_MAX: usize = 2_500;
 
 /// Which jobs; every part that is there must fit.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct JobFilter {
     /// Any of these; empty: all.
     pub states: Vec<StateName>,

@@ -163,7 +163,7 @@ impl World {
         }
         self.log.records.lock().extend(self.records.iter().cloned());
         let jobs = std::mem::take(&mut self.changed).into_values().collect();
-        let page = Page { records: std::mem::take(&mut self.records).into(), jobs };
+        let page = Page { records: std::mem::take(&mut self.records).into(), jobs, before: Vec::new() };
         self.views.apply(&page).expect("the store takes finished jobs");
     }
 

@@ -569,5 +569,5 @@ fn page_of_ending(job: &Arc<Job>, finish: u64) -> Page {
         continues: false,
         event: JobCompleted { job: job.id, result: None }.into(),
     };
-    Page { records: Arc::new([record]), jobs: vec![Arc::new(ended)] }
+    Page { records: Arc::new([record]), jobs: vec![Arc::new(ended)], before: Vec::new() }
 }

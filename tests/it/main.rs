@@ -5,6 +5,8 @@ mod churn;
 mod clients;
 mod edges;
 mod jobs;
+mod live;
+mod live_churn;
 mod queues;
 mod remote;
 mod restart;

@@ -64,15 +64,27 @@ fn every_operation_answers_as_it_is_described() {
         let session = worker["session"].as_str().expect("an id");
         server.ask("GET", "/api/session/status", &[("x-session-id", session)], b"").ok(200);
     }
-    for path in ["/health", "/api/kinds", "/api/kinds/typed", "/api/stats", "/api/openapi.json"] {
-        server.get(path).ok(200);
-    }
-    assert_eq!(server.get("/metrics").status, 200);
+    ask_about_the_server(&server);
 
     crate::remote::call_everything(&server);
     let unseen: Vec<String> =
         server.description().operations().difference(&server.description().seen()).cloned().collect();
     assert!(unseen.is_empty(), "every operation answered well at least once, but not {unseen:?}");
+}
+
+fn ask_about_the_server(server: &crate::support::TestServer) {
+    for path in [
+        "/health",
+        "/api/kinds",
+        "/api/kinds/typed",
+        "/api/stats",
+        "/api/openapi.json",
+        "/api/events",
+        "/api/asyncapi.json",
+    ] {
+        server.get(path).ok(200);
+    }
+    assert_eq!(server.get("/metrics").status, 200);
 }
 
 #[test]

@@ -5,6 +5,7 @@ pub mod clients;
 mod description;
 pub mod dice;
 pub mod life;
+pub mod live;
 pub mod proxy;
 pub mod remote;
 pub mod server;

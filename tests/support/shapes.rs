@@ -29,6 +29,12 @@ impl Shapes {
         FRAMES.get_or_init(|| Shapes::read("worker"))
     }
 
+    /// The schemas of live frames.
+    pub fn of_live() -> &'static Shapes {
+        static LIVE: OnceLock<Shapes> = OnceLock::new();
+        LIVE.get_or_init(|| Shapes::read("live"))
+    }
+
     fn read(name: &str) -> Shapes {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas").join(name);
         let mut files: BTreeMap<String, Value> = BTreeMap::new();

@@ -20,7 +20,7 @@ use crate::auth::Gate;
 use crate::clock::{ManualClock, SystemClock};
 use crate::domain::command::{Command, JoinWorker, LeaseProof, StartEpoch};
 use crate::domain::event::Actor;
-use crate::domain::id::{Epoch, JobId, SessionId};
+use crate::domain::id::{Epoch, JobId, Seq, SessionId};
 use crate::domain::job::{FileInfo, WorkerPlace};
 use crate::domain::queue::Limits;
 use crate::domain::retry::Policy;
@@ -29,6 +29,8 @@ use crate::domain::time::{Millis, Timestamp};
 use crate::engine::{Engine, Granted, Handle, Parts};
 use crate::kinds::schema::ArgsSchema;
 use crate::kinds::{Catalog, Kind, KindSettings};
+use crate::live::Live;
+use crate::live::position::Epochs;
 use crate::log::EventLog;
 use crate::log::memory::{MemoryLog, MemoryStore};
 use crate::sessions::ports::{JobLogs, LogLine, LogStream};
@@ -107,12 +109,22 @@ impl World {
                 grace: Millis::from_secs(10),
             },
         });
+        let live = Live::start(crate::live::Parts {
+            engine: handle.clone(),
+            logs: lines.clone(),
+            clock: clock.clone(),
+            epochs: Epochs::new(&[], Seq::ZERO, epoch),
+            started_at: Timestamp::from_ms(1_000),
+            version: "0.0.0",
+            settings: crate::live::Settings::default(),
+        });
         let identity = Identity { epoch, started_at: Timestamp::from_ms(1_000), version: "0.0.0" };
         let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
         let context = ApiContext {
             identity,
             handle: handle.clone(),
             sessions,
+            live,
             clock,
             logs: lines.clone(),
             files: Arc::new(Files::default()),

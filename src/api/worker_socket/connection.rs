@@ -6,19 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use futures::stream::{SplitSink, SplitStream};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::sync::{SemaphorePermit, mpsc, watch};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use crate::api::context::ApiContext;
+use crate::api::websocket::meter::{Meter, Metered};
+use crate::api::websocket::sending::{Close, WriteEnd};
 use crate::api::worker_socket::incoming::{Ended, Inbox, ReadEnd, read};
-use crate::api::worker_socket::meter::{Meter, Metered};
-use crate::api::worker_socket::outgoing::{Close, Outgoing, WriteEnd, write};
+use crate::api::worker_socket::outgoing::{Outgoing, write};
 use crate::domain::event::WorkerLeftCause;
 use crate::engine::SubmitError;
 use crate::sessions::Session;
@@ -26,13 +25,6 @@ use crate::sessions::drive::{DriveEnd, Heard, drive, take_in};
 use crate::sessions::frames::{FRAME_BYTES_MAX, FrameError, Hello, ServerFrame, WorkerFrame};
 use crate::sessions::outbox::{Outbox, outbox};
 use crate::sessions::resume::Connected;
-
-/// A worker's connection.
-type Socket = WebSocketStream<Metered<TokioIo<Upgraded>>>;
-/// What comes over it.
-pub type Stream = SplitStream<Socket>;
-/// What goes over it.
-pub type Sink = SplitSink<Socket, Message>;
 
 /// How long a worker may take to say who it is.
 const HELLO_WITHIN: Duration = Duration::from_secs(5);

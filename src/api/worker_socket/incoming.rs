@@ -10,8 +10,8 @@ use tokio::sync::{mpsc, watch};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use crate::api::worker_socket::connection::Stream;
-use crate::api::worker_socket::meter::Meter;
+use crate::api::websocket::Stream;
+use crate::api::websocket::meter::Meter;
 use crate::sessions::Session;
 use crate::sessions::drive::{Heard, Source};
 use crate::sessions::frames::{FRAME_BYTES_MAX, WorkerFrame, parse_worker_frames, read_cut_frame};

@@ -126,9 +126,9 @@ pub fn files() -> Files {
 }
 
 /// Frames by name, and what they refer to.
-type Frames = (Map<String, Value>, Map<String, Value>);
+pub type Frames = (Map<String, Value>, Map<String, Value>);
 
-fn file(name: &str, title: &str, description: &str, (frames, definitions): Frames) -> (String, Value) {
+pub fn file(name: &str, title: &str, description: &str, (frames, definitions): Frames) -> (String, Value) {
     let variants: Vec<Value> = frames.keys().map(|frame| json!({"$ref": format!("#/$defs/{frame}")})).collect();
     let mut all = used(&definitions, &Value::Object(frames.clone()));
     all.extend(frames);
@@ -175,7 +175,7 @@ fn said(shapes: &[&Shape], proof: &[&str]) -> Frames {
     (frames.collect(), generator.take_definitions(true))
 }
 
-fn type_of(frame: &str) -> Value {
+pub fn type_of(frame: &str) -> Value {
     json!({"const": frame, "description": "The type of the frame."})
 }
 
@@ -211,7 +211,7 @@ fn heard() -> Frames {
     (frames.collect(), definitions)
 }
 
-fn take_in(frame: &mut Value, inner: &Value) {
+pub fn take_in(frame: &mut Value, inner: &Value) {
     for (name, property) in inner["properties"].as_object().into_iter().flatten() {
         frame["properties"][name] = property.clone();
     }

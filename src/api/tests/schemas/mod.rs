@@ -12,6 +12,7 @@ use crate::api::{openapi, routes};
 
 mod events;
 mod frames;
+mod live;
 mod rules;
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -108,9 +109,14 @@ fn the_published_frames_are_those_of_this_server() {
 }
 
 #[test]
+fn the_published_live_frames_are_those_of_this_server() {
+    assert_published(&directory("live"), &live::files());
+}
+
+#[test]
 fn the_readme_has_a_row_for_each_event_and_frame() {
     let readme = std::fs::read_to_string(directory("README.md")).expect("reads");
-    for row in events::table().into_iter().chain(frames::table()) {
+    for row in events::table().into_iter().chain(frames::table()).chain(live::table()) {
         assert!(readme.contains(&row), "schemas/README.md lacks this row:\n{row}");
     }
 }

@@ -9,8 +9,8 @@ use crate::api::examples;
 /// Where a schema with a relative `$id` stands when nobody says where it came from.
 const NOWHERE: &str = "json-schema:///";
 
-fn all() -> [Files; 2] {
-    [events::files(), frames::files()]
+fn all() -> [Files; 3] {
+    [events::files(), frames::files(), super::live::files()]
 }
 
 fn validator(file: &Value, beside: &Files) -> Validator {

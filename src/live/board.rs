@@ -1,0 +1,314 @@
+//! Who follows what: groups of subscribers with one filter, found by what a change concerns. What a commit means for a
+//! group is written once, whoever many watch; a group that no change concerns costs nothing.
+//!
+//! Whoever joins is told every commit after the seq at which the board stands. A hole between two pages (the publisher
+//! itself was too slow) sends everybody back to the log.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::domain::id::{JobId, Seq};
+use crate::domain::job::Job;
+use crate::domain::time::Timestamp;
+use crate::feed::{Before, Page};
+use crate::live::draft::Drafts;
+use crate::live::frames::{Moved, ServerFrame, head};
+use crate::live::outbox::{Outbox, Waiting};
+use crate::live::table::{Table, TableKind};
+use crate::live::topic::{Facet, Selection};
+use crate::views::{Head, Views};
+
+/// After so long without a frame a bookmark moves the position, if it moved.
+pub const BOOKMARK_AFTER: Duration = Duration::from_secs(5);
+
+/// What a group follows.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Following {
+    Jobs(Selection),
+    Events(Selection),
+    Rows(TableKind),
+}
+
+/// One subscription in a group.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// The number of the subscription: no other ever has it.
+    pub number: u64,
+    /// The name that the subscriber gave it.
+    pub id: Arc<str>,
+    pub outbox: Arc<Outbox>,
+}
+
+/// All groups, and the seq up to which they were told.
+#[derive(Debug)]
+pub struct Board {
+    pub(crate) seq: Seq,
+    numbers: HashMap<Following, usize>,
+    pub(crate) groups: HashMap<usize, Group>,
+    facets: HashMap<Facet, Vec<usize>>,
+    /// Which group a subscription is in.
+    places: HashMap<u64, usize>,
+    next_group: usize,
+}
+
+/// Those who follow the same.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub following: Following,
+    members: BTreeMap<u64, Placed>,
+    told_at: Instant,
+    table: Table,
+}
+
+#[derive(Debug)]
+struct Placed {
+    member: Member,
+    prev: Seq,
+}
+
+impl Board {
+    /// A board without groups that stands at a seq.
+    pub fn new(seq: Seq) -> Board {
+        Board {
+            seq,
+            numbers: HashMap::new(),
+            groups: HashMap::new(),
+            facets: HashMap::new(),
+            places: HashMap::new(),
+            next_group: 0,
+        }
+    }
+
+    /// Up to where everybody was told.
+    pub fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    /// Whether nobody follows anything.
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// Whether somebody follows jobs, and so their progress.
+    pub fn follows_jobs(&self) -> bool {
+        self.groups.values().any(|group| matches!(group.following, Following::Jobs(_)))
+    }
+
+    /// Tells a subscription everything after the seq that is given back, which is its position from now on.
+    pub fn join(&mut self, following: Following, member: Member) -> Seq {
+        let number = self.group(following);
+        self.places.insert(member.number, number);
+        let group = self.groups.get_mut(&number).expect("it was found or made just now");
+        group.members.insert(member.number, Placed { member, prev: self.seq });
+        self.seq
+    }
+
+    /// Like [`Board::join`], of a topic whose rows are given too: those that the group knows.
+    pub fn join_table(&mut self, kind: TableKind, member: Member, views: &Views, now: Timestamp) -> (Seq, Table) {
+        let number = self.group(Following::Rows(kind));
+        let table = self.tell_table(number, kind, views, now);
+        let seq = self.join(Following::Rows(kind), member);
+        // Its group may be a new one, if the others of the old one had no room for what they were told.
+        let place = self.numbers[&Following::Rows(kind)];
+        self.groups.get_mut(&place).expect("somebody joined it just now").table = table.clone();
+        (seq, table)
+    }
+
+    /// Tells a subscription nothing any more. One that is in no group is none the worse for it.
+    pub fn leave(&mut self, subscription: u64) {
+        let Some(number) = self.places.remove(&subscription) else { return };
+        let Some(group) = self.groups.get_mut(&number) else { return };
+        group.members.remove(&subscription);
+        if group.members.is_empty() {
+            self.drop_group(number);
+        }
+    }
+
+    /// Tells everybody whom it concerns what has become durable.
+    pub fn publish(&mut self, page: &Page, views: &Views, now: Instant) {
+        let (Some(first), Some(last)) = (page.records.first(), page.records.last()) else { return };
+        if last.seq <= self.seq {
+            return;
+        }
+        if first.seq > self.seq.next() {
+            self.expel_everybody();
+        }
+        self.seq = last.seq;
+        if self.groups.is_empty() {
+            return;
+        }
+        let drafts = Drafts::of(page, views, self);
+        for (number, frame_type, tail) in drafts.tails(self.seq) {
+            self.send(number, frame_type, &tail, now);
+        }
+    }
+
+    /// The groups that a change of a job may concern, each once.
+    pub(crate) fn concerned(&self, before: Option<&Before>, job: &Job) -> Vec<usize> {
+        let mut found = Vec::new();
+        let mut look = |facet: Facet| {
+            let groups = self.facets.get(&facet).into_iter().flatten();
+            groups.for_each(|group| {
+                if !found.contains(group) {
+                    found.push(*group)
+                }
+            });
+        };
+        look(Facet::All);
+        if self.facets.len() == 1 && self.facets.contains_key(&Facet::All) {
+            return found;
+        }
+        look(Facet::Id(job.id));
+        look(Facet::Kind(job.kind.clone()));
+        look(Facet::Queue(job.queue.clone()));
+        job.tags().iter().for_each(|tag| look(Facet::Tag(tag.clone())));
+        if let Some(parent) = job.parent() {
+            look(Facet::Parent(parent));
+        }
+        if let Some(before) = before {
+            look(Facet::Queue(before.queue.clone()));
+            before.tags().iter().for_each(|tag| look(Facet::Tag(tag.clone())));
+        }
+        found
+    }
+
+    /// The groups that follow events which are about no job.
+    pub(crate) fn concerned_by_all(&self) -> impl Iterator<Item = usize> {
+        let groups = self.facets.get(&Facet::All).into_iter().flatten().copied();
+        groups.filter(|number| match &self.groups[number].following {
+            Following::Events(which) => which.is_everything(),
+            Following::Jobs(_) | Following::Rows(_) => false,
+        })
+    }
+
+    /// Tells how far running jobs are.
+    pub fn tell_progress(&mut self, jobs: impl IntoIterator<Item = JobId>, views: &Views) {
+        let mut moved: BTreeMap<usize, Vec<Moved>> = BTreeMap::new();
+        for id in jobs {
+            // A job that cannot be read now is told with its next change.
+            let Ok(Some(job)) = views.job(id) else { continue };
+            let Some(progress) = job.run().and_then(|_| views.row_of(&Head::of(job.clone())).progress) else {
+                continue;
+            };
+            for number in self.concerned(None, &job) {
+                if matches!(&self.groups[&number].following, Following::Jobs(which) if which.matches(&job)) {
+                    moved.entry(number).or_default().push(Moved { id, progress: progress.clone() });
+                }
+            }
+        }
+        for (number, jobs) in moved {
+            self.send_unnumbered(number, |id| ServerFrame::Progress { id, jobs: jobs.clone() }.bytes());
+        }
+    }
+
+    /// Moves the position of those who have heard nothing for a while.
+    pub fn tell_bookmarks(&mut self, now: Instant) {
+        let is_due = |group: &Group| {
+            let is_numbered = !matches!(group.following, Following::Rows(_));
+            let is_behind = group.members.values().any(|placed| placed.prev < self.seq);
+            is_numbered && is_behind && now.duration_since(group.told_at) >= BOOKMARK_AFTER
+        };
+        let due: Vec<usize> =
+            self.groups.iter().filter(|(_, group)| is_due(group)).map(|(&number, _)| number).collect();
+        let tail = format!("\"seq\":{}}}", self.seq.0);
+        due.into_iter().for_each(|number| self.send(number, "bookmark", &tail, now));
+    }
+
+    /// Tells the rows of queues and workers that differ from what was told last.
+    pub fn tell_tables(&mut self, views: &Views, now: Timestamp) {
+        for kind in TableKind::ALL {
+            if let Some(&number) = self.numbers.get(&Following::Rows(kind)) {
+                self.tell_table(number, kind, views, now);
+            }
+        }
+    }
+
+    fn tell_table(&mut self, number: usize, kind: TableKind, views: &Views, now: Timestamp) -> Table {
+        let table = Table::read(kind, views, now);
+        let group = self.groups.get_mut(&number).expect("the number of a group that is there");
+        let tail = table.difference(&group.table, kind, self.seq);
+        group.table = table.clone();
+        if let Some(tail) = tail {
+            self.send(number, "changes", &tail, Instant::now());
+        }
+        table
+    }
+
+    /// Sends a numbered frame to a group: one for all whose subscription has the same name and stands at the same place.
+    fn send(&mut self, number: usize, frame_type: &str, tail: &str, now: Instant) {
+        let seq = self.seq;
+        let group = self.groups.get_mut(&number).expect("the number of a group that is there");
+        group.told_at = now;
+        let mut written: HashMap<(Arc<str>, Seq), Bytes> = HashMap::new();
+        let mut gone = Vec::new();
+        for placed in group.members.values_mut() {
+            let Member { number, id, outbox } = &placed.member;
+            let bytes = written.entry((id.clone(), placed.prev)).or_insert_with(|| {
+                let mut text = head(frame_type, id, placed.prev);
+                text.push_str(tail);
+                text.into_bytes().into()
+            });
+            placed.prev = seq;
+            if !outbox.push(Waiting { bytes: bytes.clone(), subscription: *number, seq: Some(seq) }) {
+                gone.push(*number);
+            }
+        }
+        gone.into_iter().for_each(|subscription| self.leave(subscription));
+    }
+
+    fn send_unnumbered(&mut self, number: usize, write: impl Fn(Arc<str>) -> Bytes) {
+        let mut written: HashMap<Arc<str>, Bytes> = HashMap::new();
+        for placed in self.groups[&number].members.values() {
+            let Member { number, id, outbox } = &placed.member;
+            let bytes = written.entry(id.clone()).or_insert_with(|| write(id.clone())).clone();
+            // One that has no room learns of it with its next numbered frame.
+            outbox.push(Waiting { bytes, subscription: *number, seq: None });
+        }
+    }
+
+    fn expel_everybody(&mut self) {
+        for group in self.groups.values() {
+            group.members.values().for_each(|placed| placed.member.outbox.overflow());
+        }
+        *self = Board { next_group: self.next_group, ..Board::new(self.seq) };
+    }
+
+    fn group(&mut self, following: Following) -> usize {
+        if let Some(&number) = self.numbers.get(&following) {
+            return number;
+        }
+        let number = self.next_group;
+        self.next_group += 1;
+        match &following {
+            Following::Jobs(which) | Following::Events(which) => {
+                self.facets.entry(which.facet()).or_default().push(number);
+            }
+            Following::Rows(_) => {}
+        }
+        self.numbers.insert(following.clone(), number);
+        let group = Group { following, members: BTreeMap::new(), told_at: Instant::now(), table: Table::default() };
+        self.groups.insert(number, group);
+        number
+    }
+
+    fn drop_group(&mut self, number: usize) {
+        let Some(group) = self.groups.remove(&number) else { return };
+        match &group.following {
+            Following::Jobs(which) | Following::Events(which) => {
+                let facet = which.facet();
+                if let Some(groups) = self.facets.get_mut(&facet) {
+                    groups.retain(|other| *other != number);
+                    if groups.is_empty() {
+                        self.facets.remove(&facet);
+                    }
+                }
+            }
+            Following::Rows(_) => {}
+        }
+        self.numbers.remove(&group.following);
+    }
+}

@@ -1,0 +1,442 @@
+//! Feeds one subscription from the views and the log, a piece at a time, until it stands where the board stands and joins.
+//! Blocks on reads: it runs where that holds nobody up, and only as fast as its reader reads.
+//!
+//! The last piece is read after joining, so that no commit falls between: what is told meanwhile waits in the outbox.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::domain::event::Record;
+use crate::domain::id::{JobId, Ordinal, Seq};
+use crate::domain::job::Job;
+use crate::feed::published::PublishedEvent;
+use crate::live::Live;
+use crate::live::board::{Following, Member};
+use crate::live::frames::{ErrorFrame, Mode, ServerFrame};
+use crate::live::outbox::Outbox;
+use crate::live::position::{Lost, Position};
+use crate::live::table::TableKind;
+use crate::live::topic::{Selection, Topic};
+use crate::log::ReadError;
+use crate::views::query::JobQuery;
+use crate::views::{Head, ViewError};
+
+/// The most events that one piece looks at.
+const PIECE_EVENTS_MAX: u64 = 512;
+/// About the most bytes of events in one piece: at least one event goes, however large.
+const PIECE_BYTES_MAX: usize = 256 * 1024;
+/// The most rows of a page of a snapshot.
+const SNAPSHOT_PAGE_ROWS: usize = 250;
+/// The most lines of a log in one frame.
+const LINES_MAX: usize = 500;
+/// How often new lines are looked for.
+pub const LINES_EVERY: Duration = Duration::from_millis(250);
+/// About the most bytes of records that are held to find what matches.
+const READ_BYTES_MAX: usize = 4 * PIECE_BYTES_MAX;
+
+/// Why a connection cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedError {
+    #[error("the views could not be read")]
+    Views(#[from] ViewError),
+    #[error("the log could not be read")]
+    Log(#[source] ReadError),
+    #[error("the lines of a job could not be read")]
+    Lines(#[from] io::Error),
+    #[error("what is durable was not published in time")]
+    Unpublished,
+}
+
+/// One subscription of a connection.
+#[derive(Debug)]
+pub struct Subscription {
+    /// No other subscription of this server ever has it.
+    pub number: u64,
+    pub id: Arc<str>,
+    pub topic: Topic,
+    pub stage: Stage,
+    /// The position that its reader was told last.
+    pub sent: Seq,
+}
+
+/// How far a subscription is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Nothing was answered yet.
+    Begin { since: Option<Position> },
+    /// Rows are sent, the newest first; changes after `from` follow.
+    Snapshot { before: Option<Ordinal>, rows_left: usize, from: Seq },
+    /// What was missed after `read` is sent.
+    Missed { read: Seq, says_caught_up: bool },
+    /// It is in a group.
+    Live,
+    /// Its reader was too slow for rows that are not numbered one by one.
+    Again,
+    /// Lines after this one are looked for.
+    Lines { after: u64, was_running: bool, look_at: Instant },
+    /// It is over.
+    Ended,
+}
+
+/// Feeds one subscription.
+pub struct Feeder<'a> {
+    pub live: &'a Live,
+    pub outbox: &'a Arc<Outbox>,
+    pub subscription: &'a mut Subscription,
+    pub frames: Vec<Bytes>,
+}
+
+impl Feeder<'_> {
+    /// Takes one step, and leaves what is to be sent in `frames`.
+    pub fn step(&mut self) -> Result<(), FeedError> {
+        match self.subscription.stage {
+            Stage::Begin { since } => self.begin(since),
+            Stage::Snapshot { before, rows_left, from } => self.snapshot(before, rows_left, from),
+            Stage::Missed { read, says_caught_up } => self.missed(read, says_caught_up),
+            Stage::Again => {
+                let kind = self.table_kind();
+                let seq = self.send_table(kind);
+                self.send(&ServerFrame::CaughtUp { id: self.id(), seq });
+                Ok(())
+            }
+            Stage::Lines { after, .. } => self.lines(after),
+            Stage::Live | Stage::Ended => Ok(()),
+        }
+    }
+
+    fn begin(&mut self, since: Option<Position>) -> Result<(), FeedError> {
+        // What was answered for before is no news to whoever subscribes after.
+        if !self.live.wait_until_published(self.live.extent().head) {
+            return Err(FeedError::Unpublished);
+        }
+        let settings = self.live.settings();
+        let behind_max = match &self.subscription.topic {
+            Topic::Jobs { .. } => settings.jobs_behind_max,
+            Topic::Events(_) => settings.events_behind_max,
+            Topic::Queues | Topic::Workers => {
+                let kind = self.table_kind();
+                self.subscribed(Mode::Snapshot, self.live.extent().head);
+                self.send_table(kind);
+                return Ok(());
+            }
+            Topic::Logs { job, after } => return self.begin_lines(*job, *after),
+        };
+        match since.map(|position| self.live.judge(position, behind_max)) {
+            Some(Ok(seq)) => {
+                self.subscribed(Mode::Resume, self.live.extent().head);
+                self.subscription.sent = seq;
+                self.subscription.stage = Stage::Missed { read: seq, says_caught_up: true };
+            }
+            Some(Err(lost)) => self.anew(Some(lost), true),
+            None => self.anew(None, true),
+        }
+        Ok(())
+    }
+
+    /// Begins without a past: `lost` says that there was one. `is_first` if nothing was answered yet.
+    fn anew(&mut self, lost: Option<Lost>, is_first: bool) {
+        let (seq, mode) = match self.subscription.topic {
+            Topic::Jobs { limit, .. } => {
+                let from = self.live.board.lock().seq();
+                self.subscription.stage = Stage::Snapshot { before: None, rows_left: limit, from };
+                (from, Mode::Snapshot)
+            }
+            Topic::Events(_) | Topic::Logs { .. } | Topic::Queues | Topic::Workers => {
+                let seq = self.join();
+                self.subscription.stage = Stage::Live;
+                (seq, Mode::Live)
+            }
+        };
+        self.subscription.sent = seq;
+        if is_first {
+            self.subscribed(mode, seq);
+        }
+        if let Some(reason) = lost {
+            self.send(&ServerFrame::Reset { id: self.id(), reason, seq });
+        }
+    }
+
+    fn subscribed(&mut self, mode: Mode, seq: Seq) {
+        self.send(&ServerFrame::Subscribed { id: self.id(), recovered: mode == Mode::Resume, mode, seq });
+    }
+
+    fn snapshot(&mut self, before: Option<Ordinal>, rows_left: usize, from: Seq) -> Result<(), FeedError> {
+        let views = self.live.parts.engine.views();
+        let which = self.which();
+        let limit = rows_left.min(SNAPSHOT_PAGE_ROWS);
+        let (jobs, next) = match which.id {
+            Some(id) => {
+                let job = views.job(id)?.filter(|job| which.matches(job));
+                (job.map(|job| views.row_of(&Head::of(job))).into_iter().collect(), None)
+            }
+            None => {
+                let page = views.list(&JobQuery { filter: which.filter.clone(), before, limit })?;
+                (page.jobs, page.next)
+            }
+        };
+        let rows_left = rows_left - jobs.len().min(rows_left);
+        let next = next.filter(|_| rows_left > 0);
+        self.subscription.stage = match next {
+            Some(_) => Stage::Snapshot { before: next, rows_left, from },
+            None => Stage::Missed { read: from, says_caught_up: false },
+        };
+        self.send(&ServerFrame::Snapshot {
+            id: self.id(),
+            seq: from,
+            jobs: Some(jobs),
+            queues: None,
+            workers: None,
+            more: next.is_some(),
+        });
+        Ok(())
+    }
+
+    fn missed(&mut self, mut read: Seq, says_caught_up: bool) -> Result<(), FeedError> {
+        if !self.live.wait_until_published(read) {
+            return Err(FeedError::Unpublished);
+        }
+        let behind_max = match self.subscription.topic {
+            Topic::Jobs { .. } => self.live.settings().jobs_behind_max,
+            Topic::Events(_) | Topic::Logs { .. } | Topic::Queues | Topic::Workers => {
+                self.live.settings().events_behind_max
+            }
+        };
+        let told = self.live.board.lock().seq();
+        // After a snapshot it goes on as long as the log reaches: another snapshot would not be nearer.
+        if says_caught_up && told.0 - read.0 > behind_max {
+            self.anew(Some(Lost::TooFar), false);
+            return Ok(());
+        }
+        if told.0 - read.0 > PIECE_EVENTS_MAX {
+            return match self.piece(read, told) {
+                Ok(read) => {
+                    self.subscription.stage = Stage::Missed { read, says_caught_up };
+                    Ok(())
+                }
+                Err(error) => self.lost(error),
+            };
+        }
+        let joined = self.join();
+        while read < joined {
+            match self.piece(read, joined) {
+                Ok(next) => read = next,
+                Err(error) => return self.lost(error),
+            }
+        }
+        let (id, prev) = (self.id(), self.subscription.sent);
+        if says_caught_up {
+            self.send(&ServerFrame::CaughtUp { id, seq: joined });
+        } else if prev < joined {
+            self.send(&ServerFrame::Bookmark { id, prev, seq: joined });
+        }
+        self.subscription.sent = joined;
+        self.subscription.stage = Stage::Live;
+        Ok(())
+    }
+
+    /// What is no longer in the log is said aloud; any other error ends the connection.
+    fn lost(&mut self, error: FeedError) -> Result<(), FeedError> {
+        self.live.board.lock().leave(self.subscription.number);
+        match error {
+            FeedError::Log(ReadError::Trimmed { .. }) => {
+                self.anew(Some(Lost::Trimmed), false);
+                Ok(())
+            }
+            other => Err(other),
+        }
+    }
+
+    /// Sends what matches of the events after `after`, up to `until` at most. Gives how far it came.
+    fn piece(&mut self, after: Seq, until: Seq) -> Result<Seq, FeedError> {
+        let log = self.live.parts.engine.log();
+        let mut records: Vec<Record> = Vec::new();
+        let (mut read, mut bytes) = (after, 0);
+        while read < until && read.0 - after.0 < PIECE_EVENTS_MAX && bytes < READ_BYTES_MAX {
+            let page = log.page_after(read).map_err(FeedError::Log)?;
+            let before = read;
+            for record in page.into_iter().filter(|record| record.seq <= until) {
+                read = record.seq;
+                bytes += record.event.weight();
+                records.push(record);
+            }
+            if read == before {
+                return Err(FeedError::Unpublished);
+            }
+        }
+        match &self.subscription.topic {
+            Topic::Events(which) => {
+                let which = which.clone();
+                self.events(&which, records)
+            }
+            Topic::Jobs { which, .. } => {
+                let which = which.clone();
+                self.changes(&which, &records, read)?;
+                Ok(read)
+            }
+            Topic::Logs { .. } | Topic::Queues | Topic::Workers => Ok(read),
+        }
+    }
+
+    fn changes(&mut self, which: &Selection, records: &[Record], seq: Seq) -> Result<(), FeedError> {
+        let views = self.live.parts.engine.views();
+        let touched: BTreeSet<JobId> = records.iter().filter_map(|record| record.event.job()).collect();
+        let (mut rows, mut left) = (Vec::new(), Vec::new());
+        for id in touched.into_iter().filter(|id| which.id.is_none_or(|wanted| wanted == *id)) {
+            match views.job(id)? {
+                Some(job) if which.matches(&job) => rows.push(views.row_of(&Head::of(job))),
+                Some(job) if !which.can_match(&job) => {}
+                // It did not fit any more, or is gone: whoever held it drops it, and nobody else minds.
+                Some(_) | None => left.push(id.to_string().into()),
+            }
+        }
+        if !rows.is_empty() || !left.is_empty() {
+            let prev = self.subscription.sent;
+            self.send(&ServerFrame::Changes {
+                id: self.id(),
+                prev,
+                seq,
+                jobs: Some(rows),
+                queues: None,
+                workers: None,
+                left,
+            });
+            self.subscription.sent = seq;
+        }
+        Ok(())
+    }
+
+    fn events(&mut self, which: &Selection, records: Vec<Record>) -> Result<Seq, FeedError> {
+        let mut seen = HashMap::new();
+        let mut events = Vec::new();
+        let mut bytes = 0;
+        let mut read = Seq::ZERO;
+        for record in records {
+            read = record.seq;
+            if self.fits(which, &record, &mut seen)? {
+                bytes += record.event.weight();
+                events.push(PublishedEvent::of(record));
+            }
+            if bytes >= PIECE_BYTES_MAX {
+                break;
+            }
+        }
+        if !events.is_empty() {
+            let prev = self.subscription.sent;
+            self.send(&ServerFrame::Events { id: self.id(), prev, seq: read, events });
+            self.subscription.sent = read;
+        }
+        Ok(read)
+    }
+
+    fn fits(
+        &self,
+        which: &Selection,
+        record: &Record,
+        seen: &mut HashMap<JobId, Option<Arc<Job>>>,
+    ) -> Result<bool, FeedError> {
+        if which.is_everything() {
+            return Ok(true);
+        }
+        let Some(id) = record.event.job().filter(|id| which.id.is_none_or(|wanted| wanted == *id)) else {
+            return Ok(false);
+        };
+        if *which == (Selection { id: Some(id), ..Selection::default() }) {
+            return Ok(true);
+        }
+        let job = match seen.entry(id) {
+            Entry::Occupied(place) => place.into_mut(),
+            Entry::Vacant(place) => place.insert(self.live.parts.engine.views().job(id)?),
+        };
+        Ok(job.as_ref().is_some_and(|job| which.matches(job)))
+    }
+
+    fn begin_lines(&mut self, job: JobId, after: u64) -> Result<(), FeedError> {
+        let head = self.live.extent().head;
+        if self.live.parts.engine.views().job(job)?.is_none() {
+            let detail = format!("there is no job {job}");
+            self.send(&ServerFrame::Error(ErrorFrame::new(Some(self.id()), "job_not_found", detail)));
+            self.subscription.stage = Stage::Ended;
+            return Ok(());
+        }
+        self.subscribed(Mode::Live, head);
+        self.subscription.stage = Stage::Lines { after, was_running: true, look_at: Instant::now() };
+        Ok(())
+    }
+
+    /// Lines are no events, and nobody announces them: they are looked for while the job runs, and once after.
+    fn lines(&mut self, after: u64) -> Result<(), FeedError> {
+        let Topic::Logs { job: job_id, .. } = self.subscription.topic else { return Ok(()) };
+        let is_running = self.live.parts.engine.views().is_running(job_id);
+        let look_at = Instant::now() + LINES_EVERY;
+        let lines = self.live.parts.logs.lines_after(job_id, after, LINES_MAX, PIECE_BYTES_MAX)?;
+        let Some(last) = lines.last().map(|line| line.n) else {
+            self.subscription.stage = Stage::Lines { after, was_running: is_running, look_at };
+            return Ok(());
+        };
+        self.subscription.stage = Stage::Lines { after: last, was_running: true, look_at: Instant::now() };
+        self.send(&ServerFrame::Logs { id: self.id(), job_id, lines });
+        Ok(())
+    }
+
+    fn send_table(&mut self, kind: TableKind) -> Seq {
+        let live = self.live;
+        let (views, now) = (live.parts.engine.views(), live.parts.clock.now());
+        let (seq, table) = live.board.lock().join_table(kind, self.member(), views, now);
+        live.note_joined();
+        let id = serde_json::to_string(&self.subscription.id).expect("a text can be written as JSON");
+        let rows = table.text();
+        let name = kind.as_str();
+        let text =
+            format!("{{\"type\":\"snapshot\",\"id\":{id},\"seq\":{},\"{name}\":[{rows}],\"more\":false}}", seq.0);
+        self.frames.push(text.into_bytes().into());
+        self.subscription.sent = seq;
+        self.subscription.stage = Stage::Live;
+        seq
+    }
+
+    /// Joins its group, and gives the seq after which it is told.
+    fn join(&mut self) -> Seq {
+        let following = match &self.subscription.topic {
+            Topic::Jobs { which, .. } => Following::Jobs(which.clone()),
+            Topic::Events(which) => Following::Events(which.clone()),
+            Topic::Logs { .. } => unreachable!("lines are told by nobody"),
+            Topic::Queues => Following::Rows(TableKind::Queues),
+            Topic::Workers => Following::Rows(TableKind::Workers),
+        };
+        let seq = self.live.board.lock().join(following, self.member());
+        self.live.note_joined();
+        seq
+    }
+
+    fn member(&self) -> Member {
+        Member { number: self.subscription.number, id: self.id(), outbox: self.outbox.clone() }
+    }
+
+    fn which(&self) -> Selection {
+        match &self.subscription.topic {
+            Topic::Jobs { which, .. } | Topic::Events(which) => which.clone(),
+            Topic::Logs { .. } | Topic::Queues | Topic::Workers => Selection::default(),
+        }
+    }
+
+    fn table_kind(&self) -> TableKind {
+        match self.subscription.topic {
+            Topic::Workers => TableKind::Workers,
+            Topic::Jobs { .. } | Topic::Events(_) | Topic::Logs { .. } | Topic::Queues => TableKind::Queues,
+        }
+    }
+
+    fn id(&self) -> Arc<str> {
+        self.subscription.id.clone()
+    }
+
+    fn send(&mut self, frame: &ServerFrame) {
+        self.frames.push(frame.bytes());
+    }
+}
