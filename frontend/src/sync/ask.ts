@@ -13,9 +13,9 @@ function namesJob({ topic, filter }: Subscription): boolean {
   return topic === "logs" || filter.id !== undefined || filter.parent_id !== undefined;
 }
 
-/** Its answer tells whether the log still has our place. On queues and workers a resume is a snapshot and tells nothing. */
+/** Its answer tells whether the log still has our place. Others resume by other means, and their answers tell nothing. */
 function canScout({ topic, position, phase }: Subscription): boolean {
-  return position !== null && phase !== "failed" && topic !== "queues" && topic !== "workers";
+  return position !== null && phase !== "failed" && (topic === "jobs" || topic === "events");
 }
 
 function isScouting(one: Subscription): boolean {
@@ -40,19 +40,40 @@ function all(turn: Turn): Subscription[] {
   return [...turn.state.subscriptions.values()];
 }
 
-/** The one that goes ahead. One that names no job is best; a log is the worst, since it names nothing else. */
+/** The one that goes ahead; one that names no job if there is any. */
 function scoutOf(turn: Turn): Subscription | null {
-  const rank = (one: Subscription): number => (one.topic === "logs" ? 2 : namesJob(one) ? 1 : 0);
   const able = all(turn).filter((one) => canScout(one) && (one.phase === "unsent" || one.phase === "held"));
-  return able.toSorted((a, b) => rank(a) - rank(b))[0] ?? null;
+  return able.find((one) => !namesJob(one)) ?? able[0] ?? null;
+}
+
+/** Our own subscription, seen by nobody: it asks what a place is worth when none of the page's can. */
+export const PROBE_ID = "daybook:place";
+/** No kind has this name, so that the probe's answer is all that comes of it. */
+const PROBE_FILTER: Filter = { kind: "daybook.nothing" };
+
+/** Sends the probe if anything is held back for it, or else gives up asking. */
+function probe(turn: Turn): void {
+  const place = all(turn).find((one) => one.phase !== "failed" && one.position !== null && namesJob(one))?.position;
+  if (place === undefined || place === null) return decide(turn, "unknown");
+  change(turn, { probing: true });
+  send(turn, { type: "subscribe", id: PROBE_ID, topic: "events", filter: PROBE_FILTER, since: place });
+}
+
+/** What the probe's answer says, if it says anything: null for a frame that is no answer. */
+export function probed(turn: Turn, what: EpochChange | null): void {
+  if (what === null || !turn.state.probing) return;
+  change(turn, { probing: false });
+  send(turn, { type: "unsubscribe", id: PROBE_ID });
+  decide(turn, what);
+  askOpen(turn);
 }
 
 /** Asks for all that is open, or holds it back while the epoch is undecided. */
 export function askOpen(turn: Turn): void {
   if (turn.state.phase.name !== "joined") return;
-  const scouting = all(turn).some(isScouting);
+  const scouting = turn.state.probing || all(turn).some(isScouting);
   const scout = turn.state.undecided !== null && !scouting ? scoutOf(turn) : null;
-  if (turn.state.undecided !== null && !scouting && scout === null) decide(turn, "unknown");
+  if (turn.state.undecided !== null && !scouting && scout === null) probe(turn);
   for (const one of all(turn)) {
     if (one.phase !== "unsent" && one.phase !== "held") continue;
     const held = turn.state.undecided !== null && namesJob(one) && one.id !== scout?.id;
@@ -139,9 +160,12 @@ export function unsubscribe(turn: Turn, id: string): void {
 }
 
 /** The server refused it. It is not asked for again: the same question has the same answer. */
-export function refused(turn: Turn, id: string | undefined, code: string, detail: string): void {
-  const one = id === undefined ? undefined : turn.state.subscriptions.get(id);
-  emit(turn, { type: "error", id: id ?? null, code, detail });
+export function refused(turn: Turn, id: string | null, code: string, detail: string): void {
+  if (id === PROBE_ID) return probed(turn, "unknown");
+  const one = id === null ? undefined : turn.state.subscriptions.get(id);
+  // About one that was closed meanwhile: nobody waits for it.
+  if (id !== null && one === undefined) return;
+  emit(turn, { type: "error", id, code, detail });
   if (one === undefined || one.phase !== "asked") return;
   // A refused update may leave the old filter alive there.
   if (one.known) send(turn, { type: "unsubscribe", id: one.id });

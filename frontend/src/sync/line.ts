@@ -33,9 +33,10 @@ export function connect(turn: Turn): void {
 /** What is asked for again on the next socket, from the last good place. A half snapshot has none: it starts over. */
 function unsent(subscription: Subscription, state: State): Subscription {
   if (subscription.phase === "failed") return subscription;
-  // A log's place is the number of its line; its position only tells which log, so the newest one we know is best.
-  const known = subscription.topic === "logs" && subscription.position !== null && state.epoch !== null;
-  const position = known ? { epoch: state.epoch as string, seq: state.head } : subscription.position;
+  // A log's place is the number of its line; its position only tells which log, so the newest one we know is best:
+  // of the log that answered it, and not of one that only said hello.
+  const newest = subscription.topic === "logs" && subscription.known && state.epoch !== null;
+  const position = newest ? { epoch: state.epoch as string, seq: state.head } : subscription.position;
   return { ...subscription, position, phase: "unsent", resuming: false, known: false, owed: false, pages: 0, fresh: false };
 }
 
@@ -48,6 +49,7 @@ export function detach(turn: Turn, closed: boolean): void {
   change(turn, {
     generation: generation + 1,
     stale: false,
+    probing: false,
     subscriptions: new Map([...subscriptions].map(([id, one]) => [id, unsent(one, turn.state)])),
   });
 }

@@ -88,7 +88,7 @@ export type SubscriptionFrame =
 export type ServerFrame =
   | StatusFrame
   | SubscriptionFrame
-  | { readonly type: "error"; readonly id?: string; readonly code: string; readonly detail?: string }
+  | { readonly type: "error"; readonly id?: string | null; readonly code: string; readonly detail?: string }
   | { readonly type: "ping" }
   | { readonly type: "goodbye"; readonly reason?: string; readonly retry_after_ms: number };
 

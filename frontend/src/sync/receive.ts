@@ -1,10 +1,10 @@
 // What the server says about one subscription: checked against the place where we are, handed on, remembered as the
 // next place. Nothing is handed on twice, and nothing after a hole is handed on at all.
 
-import { decide, askOpen, sendUpdate } from "./ask.ts";
+import { askOpen, decide, PROBE_ID, probed, sendUpdate } from "./ask.ts";
 import { holed } from "./line.ts";
 import type { Fields, Position, Row, Rows, SubscriptionFrame } from "./protocol.ts";
-import type { Subscription } from "./state.ts";
+import type { EpochChange, Subscription } from "./state.ts";
 import { act, change, drop, emit, put, report, type Turn } from "./turn.ts";
 
 type FrameOf<Type extends SubscriptionFrame["type"]> = Extract<SubscriptionFrame, { type: Type }>;
@@ -38,7 +38,7 @@ function subscribed(turn: Turn, one: Subscription, frame: FrameOf<"subscribed">)
     put(turn, { ...known, phase: "catching_up" });
   } else if (frame.mode === "snapshot") {
     put(turn, { ...known, phase: "snapshot", position: null, pages: 0 });
-  } else if (one.resuming && !frame.recovered) {
+  } else if (one.resuming && !frame.recovered && one.topic !== "logs") {
     // A reset follows; until then this is not live, and what we hold is not yet worthless aloud.
     put(turn, { ...known, phase: "catching_up", position: at(turn, frame.seq) });
   } else becomeLive(turn, known, frame.seq);
@@ -140,7 +140,15 @@ function logs(turn: Turn, one: Subscription, frame: FrameOf<"logs">): void {
   emit(turn, { type: "logs", id: one.id, job_id: frame.job_id, lines });
 }
 
+/** What an answer to the probe tells about the log. */
+function verdictOf(frame: SubscriptionFrame): EpochChange | null {
+  if (frame.type === "subscribed" && frame.recovered) return "restart";
+  if (frame.type === "reset") return sameLog(frame.reason) ? "restart" : "reset";
+  return null;
+}
+
 export function receive(turn: Turn, frame: SubscriptionFrame): void {
+  if (frame.id === PROBE_ID) return probed(turn, verdictOf(frame));
   const one = turn.state.subscriptions.get(frame.id);
   // Given up, or not asked for on this socket: what was on its way meanwhile.
   if (one === undefined || one.phase === "unsent" || one.phase === "held" || one.phase === "failed") return;

@@ -65,6 +65,8 @@ export interface State {
   readonly saved: string | null;
   /** A new epoch of which it is not known yet whether its log still has what we hold. */
   readonly undecided: { readonly previous: string } | null;
+  /** A question of our own about it is open. */
+  readonly probing: boolean;
   readonly restarted: boolean;
   readonly suspect: { readonly epoch: string; readonly at: number } | null;
   /** Tries since all was live. */
@@ -98,6 +100,7 @@ export function initialState(beginning: Beginning, pingMs: number): State {
     outlived: [],
     saved: beginning.saved ?? null,
     undecided: null,
+    probing: false,
     restarted: false,
     suspect: null,
     attempt: 0,

@@ -97,7 +97,7 @@ function read(turn: Turn, frame: ServerFrame): void {
     case "goodbye":
       return goodbye(turn, frame.retry_after_ms);
     case "error":
-      return refused(turn, frame.id, frame.code, frame.detail ?? "");
+      return refused(turn, frame.id ?? null, frame.code, frame.detail ?? "");
     case "subscribed":
     case "reset":
     case "snapshot":

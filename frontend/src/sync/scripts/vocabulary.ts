@@ -54,6 +54,8 @@ export type Action =
 export interface Step {
   /** Why this step is there, for who reads a failure. */
   readonly say?: string;
+  /** No server can be brought to this: the step is left out there. */
+  readonly fake?: true;
   readonly do?: Action;
   readonly frames?: readonly Fields[];
   /** Every call out of the engine, in order. Left out: none. */
