@@ -10,8 +10,14 @@ function openSocket(url: string, protocol: string, handlers: SocketHandlers): So
   socket.addEventListener("message", ({ data }) => {
     if (typeof data === "string") handlers.frame(data);
   });
-  // An `error` is always followed by a `close`, and says nothing that a page may read.
-  socket.addEventListener("close", ({ code, reason }) => handlers.closed(code, reason));
+  let ended = false;
+  const end = (code: number, reason: string): void => {
+    if (!ended) handlers.closed(code, reason);
+    ended = true;
+  };
+  socket.addEventListener("close", ({ code, reason }) => end(code, reason));
+  // A browser says `close` right after it, with 1006 as well; Node 20 leaves that out when the upgrade is refused.
+  socket.addEventListener("error", () => end(1006, ""));
   return {
     send(text) {
       if (socket.readyState === WebSocket.OPEN) socket.send(text);

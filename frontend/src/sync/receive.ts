@@ -37,10 +37,12 @@ function subscribed(turn: Turn, one: Subscription, frame: FrameOf<"subscribed">)
   if (frame.recovered && frame.mode === "resume") {
     put(turn, { ...known, phase: "catching_up" });
   } else if (frame.mode === "snapshot") {
-    put(turn, { ...known, phase: "snapshot", position: null, pages: 0 });
+    // Our place stays until the reset or the rows are here: cut before that, we must ask with it again, or nobody
+    // would ever say that it was lost.
+    put(turn, { ...known, phase: "snapshot", pages: 0 });
   } else if (one.resuming && !frame.recovered && one.topic !== "logs") {
-    // A reset follows; until then this is not live, and what we hold is not yet worthless aloud.
-    put(turn, { ...known, phase: "catching_up", position: at(turn, frame.seq) });
+    // A reset follows, and our place stays until then, as above.
+    put(turn, { ...known, phase: "snapshot", pages: 0 });
   } else becomeLive(turn, known, frame.seq);
 }
 
@@ -54,8 +56,8 @@ function reset(turn: Turn, one: Subscription, frame: FrameOf<"reset">): void {
   if (one.resuming) decide(turn, same ? "restart" : "reset");
   if (one.topic === "logs") {
     // Lines are resumed by their number, so in the same log nothing is lost; in another one their job is not there.
-    if (same) becomeLive(turn, one, frame.seq);
-    else {
+    if (same && one.phase !== "live") becomeLive(turn, one, frame.seq);
+    if (!same) {
       emit(turn, { type: "reset", id: one.id, reason: frame.reason });
       drop(turn, one.id);
       act(turn, { type: "send", frame: { type: "unsubscribe", id: one.id } });
@@ -88,7 +90,7 @@ function snapshot(turn: Turn, one: Subscription, frame: FrameOf<"snapshot">): vo
 /** Whether a numbered frame is the next one. An old one is passed over; a hole ends the connection. */
 function isNext(turn: Turn, one: Subscription, frame: { type: string; prev: number; seq: number }): boolean {
   const last = one.position?.seq;
-  if (last === undefined) {
+  if (last === undefined || one.phase === "snapshot") {
     holed(turn, one.id, `${frame.type} before the snapshot was whole`, "gap");
     return false;
   }
