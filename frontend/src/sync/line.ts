@@ -37,7 +37,7 @@ function unsent(subscription: Subscription, state: State): Subscription {
   // of the log that answered it, and not of one that only said hello.
   const newest = subscription.topic === "logs" && subscription.known && state.epoch !== null;
   const position = newest ? { epoch: state.epoch as string, seq: state.head } : subscription.position;
-  return { ...subscription, position, phase: "unsent", resuming: false, known: false, owed: false, pages: 0, fresh: false };
+  return { ...subscription, position, phase: "unsent", resuming: false, known: false, owed: false, pages: 0 };
 }
 
 /** Lets go of the socket. `closed`: it is closed already. */

@@ -7,7 +7,7 @@ import type { Ports } from "../ports.ts";
 import type { ClientFrame } from "../protocol.ts";
 import { ModelServer } from "./model-server.ts";
 
-const LIVES = 300;
+const LIVES = 200;
 const STEPS = 150;
 
 /** Mulberry32: small, and the same everywhere. */
