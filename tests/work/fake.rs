@@ -202,6 +202,9 @@ pub struct Worker {
     printed: watch::Receiver<String>,
 }
 
+/// What each worker shows to its server, and to nobody else.
+pub const TOKEN: &str = "the-token-of-the-worker";
+
 impl Worker {
     /// Starts a worker for the kind `work` that runs a shell script.
     pub fn start(server: &str, directory: &Path, options: &str, script: &str) -> Worker {
@@ -214,6 +217,7 @@ impl Worker {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DAYBOOK_")) {
             command.env_remove(name);
         }
+        command.env("DAYBOOK_TOKEN", TOKEN);
         command.args(["work", "--kind", "work", "--server", &format!("http://{server}"), "--scratch"]);
         command.arg(directory.join("scratch")).args(options.split_whitespace()).arg("--").args(program);
         let pipes = command.current_dir(directory).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -88,6 +88,18 @@ async fn a_program_runs_for_each_job_and_what_it_says_reaches_the_server() {
 }
 
 #[tokio::test]
+async fn a_program_does_not_know_the_token_of_its_worker_and_one_that_a_signal_ends_has_died() {
+    let scene = Scene::set().await;
+    let script = format!("echo found $(env | grep -c {}); kill -9 $$", fake::TOKEN);
+    let _worker = scene.worker("", &script);
+    let mut line = scene.fake.welcomed(1).await;
+    line.give(0).await;
+    line.logged("found 0").await;
+    let failed = line.expect("fail").await;
+    assert_eq!(failed["error"]["code"], "process_died", "{failed}");
+}
+
+#[tokio::test]
 async fn items_checkpoints_and_progress_keep_their_order() {
     let scene = Scene::set().await;
     let script = r#"echo '{"type":"add_items","items":[{"key":"a"}]}'; echo '{"type":"item","key":"a","state":"skipped"}'

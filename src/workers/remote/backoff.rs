@@ -6,6 +6,8 @@ use crate::domain::time::Millis;
 pub const WAIT_FIRST: Millis = Millis(500);
 /// The longest wait ever.
 pub const WAIT_MAX: Millis = Millis::from_secs(30);
+/// The longest wait while there are jobs in hand: a fifth of the grace that servers give unless they are told otherwise.
+pub const WAIT_WITH_JOBS_MAX: Millis = Millis::from_secs(2);
 
 /// The memory of the failures in a row.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

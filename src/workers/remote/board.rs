@@ -12,7 +12,7 @@ use crate::domain::time::Millis;
 use crate::sessions::calls::Call;
 use crate::sessions::frames::{CancelReason, JobFrame, LeaseRef, Resume, SLOTS_MAX, ServerFrame};
 use crate::sessions::worker_side::{PONG, write_call, write_ready};
-use crate::workers::remote::backoff::{WAIT_FIRST, WAIT_MAX};
+use crate::workers::remote::backoff::{WAIT_FIRST, WAIT_MAX, WAIT_WITH_JOBS_MAX};
 use crate::workers::remote::news::{News, Teller};
 use crate::workers::remote::posting::{Posting, Status};
 
@@ -152,11 +152,12 @@ impl Board {
         });
     }
 
-    /// How long the worker may wait before it tries to reach the server again: with jobs, a third of their leases.
+    /// How long the worker may wait before it tries to reach the server again. With jobs it must be back within a grace
+    /// that it does not know, and before a third of their leases is over.
     pub fn may_be_away(&self) -> Millis {
         let state = self.state.lock();
-        let third = Millis((state.lease.0 / 3).clamp(WAIT_FIRST.0, WAIT_MAX.0));
-        if state.postings.is_empty() { WAIT_MAX } else { third }
+        let with_jobs = Millis((state.lease.0 / 3).clamp(WAIT_FIRST.0, WAIT_WITH_JOBS_MAX.0));
+        if state.postings.is_empty() { WAIT_MAX } else { with_jobs }
     }
 
     /// The worker shall do more than it was told so far.
@@ -478,6 +479,17 @@ mod tests {
             }
             sent
         }
+    }
+
+    #[test]
+    fn with_jobs_in_hand_it_is_tried_often_to_come_back() {
+        let world = world(1);
+        world.connect();
+        assert_eq!(world.board.may_be_away(), WAIT_MAX);
+        world.board.hear(handed("t"));
+        assert_eq!(world.board.may_be_away(), WAIT_WITH_JOBS_MAX);
+        world.board.came_up(SessionId(uuid::Uuid::from_u128(1)), Epoch(uuid::Uuid::from_u128(2)), Millis(3_000));
+        assert_eq!(world.board.may_be_away(), Millis(1_000), "short leases end sooner");
     }
 
     #[test]
