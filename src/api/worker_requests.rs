@@ -22,7 +22,7 @@ const TOKEN_BYTES_MAX: usize = 256;
 /// The body of `POST /api/workers`.
 #[derive(schemars::JsonSchema)]
 #[schemars(deny_unknown_fields)]
-#[allow(dead_code, reason = "it describes what is read field by field")]
+#[expect(dead_code, reason = "it describes what is read field by field")]
 pub struct RegisterRequest {
     /// A label for people; it need not be unique. `worker` unless told.
     #[schemars(length(min = 1, max = NAME_BYTES_MAX))]
@@ -41,7 +41,7 @@ pub struct RegisterRequest {
 /// The body of `POST /api/claim`.
 #[derive(schemars::JsonSchema)]
 #[schemars(deny_unknown_fields)]
-#[allow(dead_code, reason = "it describes what is read field by field")]
+#[expect(dead_code, reason = "it describes what is read field by field")]
 pub struct ClaimRequest {
     /// The session of the worker.
     session: SessionId,
@@ -56,7 +56,7 @@ pub struct ClaimRequest {
 /// The body of `POST /api/heartbeat`.
 #[derive(schemars::JsonSchema)]
 #[schemars(deny_unknown_fields)]
-#[allow(dead_code, reason = "it describes what is read field by field")]
+#[expect(dead_code, reason = "it describes what is read field by field")]
 pub struct HeartbeatRequest {
     /// The session of the worker.
     session: SessionId,

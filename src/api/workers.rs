@@ -64,7 +64,7 @@ struct ClaimAnswer {
 /// A job to run, as over every transport.
 #[derive(schemars::JsonSchema)]
 #[schemars(rename = "HandedJob")]
-#[allow(dead_code, reason = "it describes what another type writes")]
+#[expect(dead_code, reason = "it describes what another type writes")]
 struct HandedJob {
     /// Always `job`.
     r#type: String,

@@ -120,7 +120,7 @@ pub fn files() -> Files {
     [
         file("worker-to-server.json", "WorkerFrame", &worker_means, to_server),
         file("command-to-server.json", "CommandFrame", command_means, by_command),
-        file("server-to-worker.json", "ServerFrame", &server_means, heard()),
+        file("server-to-worker.json", "ServerFrame", &server_means, heard(SERVER, &server_frames())),
     ]
     .into()
 }
@@ -189,11 +189,12 @@ fn example(shape: &Shape, with_lease: bool) -> Value {
     example
 }
 
-/// The frames of the server.
-fn heard() -> Frames {
+/// The frames of a server: each variant of `F` with its meaning, and with what is like it in `sent` as its examples.
+pub fn heard<F: JsonSchema + serde::Serialize>(meanings: &[(&str, &str)], sent: &[F]) -> Frames {
     let mut generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
-    let union = ServerFrame::json_schema(&mut generator).to_value();
+    let union = F::json_schema(&mut generator).to_value();
     let definitions = generator.take_definitions(true);
+    let sent = serde_json::to_value(sent).expect("frames can be written as JSON");
     let variants = union["oneOf"].as_array().expect("frames are told apart by their type");
     let frames = variants.iter().map(|variant| {
         let mut frame = variant.clone();
@@ -202,10 +203,11 @@ fn heard() -> Frames {
             take_in(&mut frame, &definitions[name]);
         }
         let name = frame["properties"]["type"]["const"].as_str().expect("a frame has a type").to_owned();
-        let (_, means) = SERVER.iter().find(|(known, _)| *known == name).expect("every frame has its meaning");
+        let (_, means) = meanings.iter().find(|(known, _)| *known == name).expect("every frame has its meaning");
         frame["properties"]["type"] = type_of(&name);
         frame["description"] = json!(means);
-        frame["examples"] = examples_of(&name);
+        let alike = sent.as_array().into_iter().flatten().filter(|example| example["type"] == name);
+        frame["examples"] = alike.cloned().collect();
         (name, frame)
     });
     (frames.collect(), definitions)
@@ -220,11 +222,6 @@ pub fn take_in(frame: &mut Value, inner: &Value) {
 }
 
 /// What a server really sends.
-fn examples_of(frame: &str) -> Value {
-    let sent = server_frames().into_iter().map(|frame| serde_json::to_value(frame).expect("writes"));
-    sent.filter(|sent| sent["type"] == frame).collect()
-}
-
 fn server_frames() -> Vec<ServerFrame> {
     let job_id: JobId = JOB.parse().expect("an id");
     let session: SessionId = SESSION.parse().expect("an id");

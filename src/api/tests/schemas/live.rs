@@ -3,7 +3,7 @@
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 
-use super::frames::{Frames, file, take_in, type_of};
+use super::frames::{Frames, file, heard, type_of};
 use super::*;
 use crate::api::examples;
 use crate::api::filter::FilterShape;
@@ -147,7 +147,7 @@ pub fn files() -> Files {
                   not know.";
     [
         file("client-to-server.json", "LiveClientFrame", client, said()),
-        file("server-to-client.json", "LiveServerFrame", server, heard()),
+        file("server-to-client.json", "LiveServerFrame", server, heard(SERVER, &server_frames())),
     ]
     .into()
 }
@@ -177,28 +177,6 @@ fn with_type(name: &str, example: &str) -> Value {
     let mut example: Value = serde_json::from_str(example).expect("an example is JSON");
     example["type"] = json!(name);
     example
-}
-
-fn heard() -> Frames {
-    let mut generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
-    let union = ServerFrame::json_schema(&mut generator).to_value();
-    let definitions = generator.take_definitions(true);
-    let variants = union["oneOf"].as_array().expect("frames are told apart by their type");
-    let frames = variants.iter().map(|variant| {
-        let mut frame = variant.clone();
-        if let Some(inner) = frame.as_object_mut().and_then(|members| members.remove("$ref")) {
-            let name = inner.as_str().and_then(|path| path.rsplit('/').next()).expect("a reference has a name");
-            take_in(&mut frame, &definitions[name]);
-        }
-        let name = frame["properties"]["type"]["const"].as_str().expect("a frame has a type").to_owned();
-        let (_, means) = SERVER.iter().find(|(known, _)| *known == name).expect("every frame has its meaning");
-        frame["properties"]["type"] = type_of(&name);
-        frame["description"] = json!(means);
-        let sent = server_frames().into_iter().map(|frame| serde_json::to_value(frame).expect("writes"));
-        frame["examples"] = sent.filter(|sent| sent["type"] == name).collect();
-        (name, frame)
-    });
-    (frames.collect(), definitions)
 }
 
 fn server_frames() -> Vec<ServerFrame> {
