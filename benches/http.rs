@@ -5,11 +5,14 @@
 //!
 //! `cargo bench --bench http` prints ratios; figures of different runs or machines are not comparable.
 
+#[path = "support/rates.rs"]
+mod rates;
 mod support;
 
 use std::io::{BufRead, Write};
 
-use support::{IN_FLIGHT, ROUNDS, Server, Table, cycle, directory, job, posts, submits};
+use rates::{IN_FLIGHT, Table, cycle, posts, submits};
+use support::{ROUNDS, Server, directory, job};
 
 const SLOTS: usize = 16;
 
@@ -31,13 +34,13 @@ async fn round(table: &mut Table) {
     let config =
         format!("[kinds.idle]\n[kinds.echo]\n[kinds.echo.run]\nmode = \"session\"\ncommand = [{me:?}, \"--worker\"]\n");
     let server = Server::start(directory.path(), &config);
-    let measured = server.measure(2_000, submits(&server, 1, 2_000, "idle")).await;
+    let measured = server.measure(directory.path(), 2_000, submits(&server, 1, 2_000, "idle")).await;
     table.add("submit, one in flight", measured);
-    let measured = server.measure(20_000, submits(&server, IN_FLIGHT, 20_000, "idle")).await;
+    let measured = server.measure(directory.path(), 20_000, submits(&server, IN_FLIGHT, 20_000, "idle")).await;
     table.add("submit, 64 in flight", measured);
-    let measured = server.measure(50_000, bulks(&server, 4, 50_000)).await;
+    let measured = server.measure(directory.path(), 50_000, bulks(&server, 4, 50_000)).await;
     table.add("submit in bulks of 100, 4 in flight", measured);
-    let measured = server.measure(10_000, cycle(&server, 10_000, "echo")).await;
+    let measured = server.measure(directory.path(), 10_000, cycle(&server, 10_000, "echo")).await;
     table.add("full cycle, 64 in flight, 16 slots", measured);
 }
 

@@ -8,14 +8,17 @@
 //! `cargo bench --bench workers`, or `cargo bench --bench workers -- pickup` (`cycle`) for the half of it; `once` is one
 //! round, to take turns with something else. Figures of different runs or machines are not comparable.
 
+#[path = "support/rates.rs"]
+mod rates;
 mod support;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use futures::{SinkExt, StreamExt};
+use rates::{Table, cycle};
 use serde::Deserialize;
-use support::{Client, ROUNDS, Server, Spread, Table, cycle, directory, job};
+use support::{Client, ROUNDS, Server, Spread, directory, job};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -73,7 +76,7 @@ async fn cycle_rounds(table: &mut Table) {
                 }
             }
         }
-        let measured = server.measure(CYCLE_JOBS, cycle(&server, CYCLE_JOBS, "echo")).await;
+        let measured = server.measure(directory.path(), CYCLE_JOBS, cycle(&server, CYCLE_JOBS, "echo")).await;
         assert!(workers.try_join_next().is_none(), "no worker gives up");
         table.add(name, measured);
     }
@@ -214,7 +217,7 @@ async fn pickup_round(pickups: &mut Pickups) {
             jobs.into_iter().for_each(|job| said.send((job, at)).expect("somebody listens"));
         }
     });
-    let before = support::yardstick(directory.path());
+    let before = rates::yardstick(directory.path());
     let mut client = Client::connect(&server.address).await;
     let body = job("echo").to_string();
     let mut pace = interval(Duration::from_millis(1000 / PICKUPS_PER_SECOND));
@@ -234,7 +237,7 @@ async fn pickup_round(pickups: &mut Pickups) {
     }
     pickups.answers.push(Percentiles::of(answers));
     pickups.frames.push(Percentiles::of(frames));
-    pickups.disk.extend([before, support::yardstick(directory.path())]);
+    pickups.disk.extend([before, rates::yardstick(directory.path())]);
 }
 
 /// What the rounds of the pickup found.

@@ -24,6 +24,7 @@ use crate::api;
 use crate::api::context::{ApiContext, Identity};
 use crate::api::door::Door;
 use crate::api::listener::{CONNECTIONS_MAX, serve as serve_http};
+use crate::api::websocket::shared_line::write_text;
 use crate::app::chores::Chores;
 use crate::app::data::{Data, DataError, OpenLog};
 use crate::auth::Gate;
@@ -56,8 +57,10 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(30);
 /// How long an address that is taken is waited for.
 const BIND_WAIT_MAX: Duration = Duration::from_secs(1);
 const BIND_RETRY: Duration = Duration::from_millis(20);
-/// One connection for so many files that may be open.
-const FILES_A_CONNECTION: u64 = 4;
+/// Files that connections leave alone: the log, the views and children have them.
+const FILES_RESERVED: u64 = 256;
+/// One connection for so many of the others.
+const FILES_A_CONNECTION: u64 = 3;
 /// How long open connections may take to end after that.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 
@@ -140,6 +143,7 @@ async fn bind(listen: SocketAddr) -> std::io::Result<TcpListener> {
 /// How many connections there may be when so many files may be open: those who only connect must not take the last file
 /// that the log needs. A request opens a file or two beside its connection.
 fn connections_for(files: u64) -> u32 {
+    let files = files.saturating_sub(FILES_RESERVED);
     u32::try_from(files / FILES_A_CONNECTION).unwrap_or(u32::MAX).clamp(1, CONNECTIONS_MAX)
 }
 
@@ -242,6 +246,7 @@ impl Running {
             epochs,
             started_at: identity.started_at,
             version: identity.version,
+            wire: write_text,
             settings: live::Settings { ping, ..live::Settings::default() },
         });
         let sessions = Sessions::start(sessions::Parts {

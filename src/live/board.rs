@@ -15,7 +15,8 @@ use crate::domain::id::{JobId, Seq};
 use crate::domain::job::Job;
 use crate::domain::time::Timestamp;
 use crate::feed::{Before, Page};
-use crate::live::draft::Drafts;
+use crate::live::Wire;
+use crate::live::draft::{Drafts, Tail};
 use crate::live::frames::{Moved, ServerFrame, head};
 use crate::live::outbox::{Outbox, Waiting};
 use crate::live::table::{Table, TableKind};
@@ -47,6 +48,7 @@ pub struct Member {
 #[derive(Debug)]
 pub struct Board {
     pub(crate) seq: Seq,
+    wire: Wire,
     numbers: HashMap<Following, usize>,
     pub(crate) groups: HashMap<usize, Group>,
     facets: HashMap<Facet, Vec<usize>>,
@@ -72,9 +74,10 @@ struct Placed {
 
 impl Board {
     /// A board without groups that stands at a seq.
-    pub fn new(seq: Seq) -> Board {
+    pub fn new(seq: Seq, wire: Wire) -> Board {
         Board {
             seq,
+            wire,
             numbers: HashMap::new(),
             groups: HashMap::new(),
             facets: HashMap::new(),
@@ -86,6 +89,11 @@ impl Board {
     /// Up to where everybody was told.
     pub fn seq(&self) -> Seq {
         self.seq
+    }
+
+    /// How many subscriptions are told of what happens.
+    pub fn members(&self) -> usize {
+        self.places.len()
     }
 
     /// Whether nobody follows anything.
@@ -128,23 +136,25 @@ impl Board {
         }
     }
 
-    /// Tells everybody whom it concerns what has become durable.
-    pub fn publish(&mut self, page: &Page, views: &Views, now: Instant) {
-        let (Some(first), Some(last)) = (page.records.first(), page.records.last()) else { return };
-        if last.seq <= self.seq {
-            return;
+    /// Tells everybody whom it concerns what has become durable: a frame for each page, and all of them in one piece.
+    pub fn publish(&mut self, pages: &[Arc<Page>], views: &Views, now: Instant) {
+        let mut told: BTreeMap<usize, Vec<Tail>> = BTreeMap::new();
+        for page in pages {
+            let (Some(first), Some(last)) = (page.records.first(), page.records.last()) else { continue };
+            if last.seq <= self.seq {
+                continue;
+            }
+            if first.seq > self.seq.next() {
+                told.clear();
+                self.expel_everybody();
+            }
+            self.seq = last.seq;
+            if !self.groups.is_empty() {
+                let drafts = Drafts::of(page, views, self);
+                drafts.tails(self.seq).for_each(|(number, tail)| told.entry(number).or_default().push(tail));
+            }
         }
-        if first.seq > self.seq.next() {
-            self.expel_everybody();
-        }
-        self.seq = last.seq;
-        if self.groups.is_empty() {
-            return;
-        }
-        let drafts = Drafts::of(page, views, self);
-        for (number, frame_type, tail) in drafts.tails(self.seq) {
-            self.send(number, frame_type, &tail, now);
-        }
+        told.into_iter().for_each(|(number, tails)| self.send(number, &tails, now));
     }
 
     /// The groups that a change of a job may concern, each once.
@@ -201,7 +211,7 @@ impl Board {
             }
         }
         for (number, jobs) in moved {
-            self.send_unnumbered(number, |id| ServerFrame::Progress { id, jobs: jobs.clone() }.bytes());
+            self.send_unnumbered(number, |id| ServerFrame::Progress { id, jobs: jobs.clone() });
         }
     }
 
@@ -214,8 +224,8 @@ impl Board {
         };
         let due: Vec<usize> =
             self.groups.iter().filter(|(_, group)| is_due(group)).map(|(&number, _)| number).collect();
-        let tail = format!("\"seq\":{}}}", self.seq.0);
-        due.into_iter().for_each(|number| self.send(number, "bookmark", &tail, now));
+        let tail = Tail { frame_type: "bookmark", seq: self.seq, text: format!("\"seq\":{}}}", self.seq.0) };
+        due.into_iter().for_each(|number| self.send(number, std::slice::from_ref(&tail), now));
     }
 
     /// Tells the rows of queues and workers that differ from what was told last.
@@ -232,35 +242,38 @@ impl Board {
         let group = self.groups.get_mut(&number).expect("the number of a group that is there");
         let tail = table.difference(&group.table, kind, self.seq);
         group.table = table.clone();
-        if let Some(tail) = tail {
-            self.send(number, "changes", &tail, Instant::now());
+        if let Some(text) = tail {
+            self.send(number, &[Tail { frame_type: "changes", seq: self.seq, text }], Instant::now());
         }
         table
     }
 
-    /// Sends a numbered frame to a group: one for all whose subscription has the same name and stands at the same place.
-    fn send(&mut self, number: usize, frame_type: &str, tail: &str, now: Instant) {
-        let seq = self.seq;
+    /// Sends numbered frames to a group: one piece for all whose subscription has the same name and stands at the same
+    /// place.
+    fn send(&mut self, number: usize, tails: &[Tail], now: Instant) {
+        let Some(last) = tails.last() else { return };
+        let wire = self.wire;
         let group = self.groups.get_mut(&number).expect("the number of a group that is there");
         group.told_at = now;
         let mut written: HashMap<(Arc<str>, Seq), Bytes> = HashMap::new();
         let mut gone = Vec::new();
         for placed in group.members.values_mut() {
             let Member { number, id, outbox } = &placed.member;
-            let bytes = written.entry((id.clone(), placed.prev)).or_insert_with(|| {
-                let mut text = head(frame_type, id, placed.prev);
-                text.push_str(tail);
-                text.into_bytes().into()
-            });
-            placed.prev = seq;
-            if !outbox.push(Waiting { bytes: bytes.clone(), subscription: *number, seq: Some(seq) }) {
+            let piece = written.entry((id.clone(), placed.prev)).or_insert_with(|| piece(wire, id, placed.prev, tails));
+            placed.prev = last.seq;
+            if !outbox.push(Waiting { bytes: piece.clone(), subscription: *number, seq: Some(last.seq) }) {
                 gone.push(*number);
             }
         }
         gone.into_iter().for_each(|subscription| self.leave(subscription));
     }
 
-    fn send_unnumbered(&mut self, number: usize, write: impl Fn(Arc<str>) -> Bytes) {
+    fn send_unnumbered(&mut self, number: usize, frame: impl Fn(Arc<str>) -> ServerFrame) {
+        let write = |id| {
+            let mut line = Vec::new();
+            (self.wire)(&frame(id).bytes(), &mut line);
+            Bytes::from(line)
+        };
         let mut written: HashMap<Arc<str>, Bytes> = HashMap::new();
         for placed in self.groups[&number].members.values() {
             let Member { number, id, outbox } = &placed.member;
@@ -274,7 +287,7 @@ impl Board {
         for group in self.groups.values() {
             group.members.values().for_each(|placed| placed.member.outbox.overflow());
         }
-        *self = Board { next_group: self.next_group, ..Board::new(self.seq) };
+        *self = Board { next_group: self.next_group, ..Board::new(self.seq, self.wire) };
     }
 
     fn group(&mut self, following: Following) -> usize {
@@ -311,4 +324,16 @@ impl Board {
         }
         self.numbers.remove(&group.following);
     }
+}
+
+/// Frames one behind the other, as they go over the line: each says where the one before it ended.
+fn piece(wire: Wire, id: &str, mut prev: Seq, tails: &[Tail]) -> Bytes {
+    let mut line = Vec::new();
+    for Tail { frame_type, seq, text } in tails {
+        let mut frame = head(frame_type, id, prev);
+        frame.push_str(text);
+        wire(frame.as_bytes(), &mut line);
+        prev = *seq;
+    }
+    line.into()
 }

@@ -21,6 +21,14 @@ pub struct Drafts<'a> {
     events: Vec<OnceCell<String>>,
 }
 
+/// A frame of a group but for its beginning, which differs by who gets it.
+pub struct Tail {
+    pub frame_type: &'static str,
+    pub seq: Seq,
+    /// All that comes after `prev`.
+    pub text: String,
+}
+
 /// A job that something happened to.
 struct Subject<'a> {
     before: Option<&'a Before>,
@@ -92,13 +100,14 @@ impl<'a> Drafts<'a> {
         }
     }
 
-    /// For each group: its number, the type of its frame, and all of the frame that comes after `prev`.
-    pub fn tails(&self, seq: Seq) -> Vec<(usize, &'static str, String)> {
-        let tails = self.groups.iter().map(|(&group, draft)| match draft {
-            Draft::Jobs { rows, left } => (group, "changes", self.changes(seq, rows, left)),
-            Draft::Events(places) => (group, "events", self.events(seq, places)),
-        });
-        tails.collect()
+    /// What each group is told, by its number.
+    pub fn tails(&self, seq: Seq) -> impl Iterator<Item = (usize, Tail)> {
+        self.groups.iter().map(move |(&group, draft)| match draft {
+            Draft::Jobs { rows, left } => {
+                (group, Tail { frame_type: "changes", seq, text: self.changes(seq, rows, left) })
+            }
+            Draft::Events(places) => (group, Tail { frame_type: "events", seq, text: self.events(seq, places) }),
+        })
     }
 
     fn changes(&self, seq: Seq, rows: &[usize], left: &[JobId]) -> String {

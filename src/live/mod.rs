@@ -49,6 +49,9 @@ const RETURNS_A_MS: u64 = 1;
 /// How long the publisher may take to tell what is durable, before somebody who waits for it gives up.
 const PUBLISHED_WITHIN: Duration = Duration::from_secs(10);
 
+/// Writes a frame down as it goes over a line, behind those that go before it. Who sends to thousands does it once.
+pub type Wire = fn(frame: &[u8], line: &mut Vec<u8>);
+
 /// Spans and limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
@@ -74,6 +77,7 @@ pub struct Parts {
     pub epochs: Epochs,
     pub started_at: Timestamp,
     pub version: &'static str,
+    pub wire: Wire,
     pub settings: Settings,
 }
 
@@ -96,8 +100,8 @@ impl Live {
         let pages = feed.subscribe();
         let head = *feed.head().borrow();
         let live = Arc::new(Live {
+            board: Mutex::new(Board::new(head, parts.wire)),
             parts,
-            board: Mutex::new(Board::new(head)),
             joined: Arc::default(),
             published: Condvar::new(),
             sessions: Mutex::default(),

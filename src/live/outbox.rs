@@ -14,13 +14,14 @@ pub const OUTBOX_BYTES_MAX: usize = 1024 * 1024;
 /// What a waiting frame costs beside its bytes.
 const FRAME_OVERHEAD_BYTES: usize = 64;
 
-/// A frame on its way.
+/// Frames of one subscription on their way, one behind the other.
 #[derive(Debug, Clone)]
 pub struct Waiting {
+    /// As they go over the line.
     pub bytes: Bytes,
     /// The number of the subscription that it belongs to.
     pub subscription: u64,
-    /// The position after it; none for a frame that is not numbered.
+    /// The position after them; none for a frame that is not numbered.
     pub seq: Option<Seq>,
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Notify, broadcast};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::domain::id::Seq;
 use crate::feed::Page;
@@ -12,23 +12,40 @@ use crate::live::Live;
 
 /// How often progress, queues, workers and bookmarks are looked at, while somebody follows anything.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How long telling one subscription takes, about. Whatever becomes durable while all are being told is told together
+/// then: else each would be written to for each commit, and a server that is busy would only be busier.
+const TELLING: Duration = Duration::from_micros(4);
+/// The longest that a commit waits to be told with the next ones.
+const REST_MAX: Duration = Duration::from_millis(25);
+/// So many events are told at once, however little time has passed.
+const ROUND_EVENTS_MAX: usize = 256;
+
+/// What is told together.
+struct Round {
+    pages: Vec<Arc<Page>>,
+    events: usize,
+    /// Before this everybody is still being told of what came before.
+    rests_until: Instant,
+}
 
 /// Publishes until the engine has ended, or nobody has the subscriptions any more.
 pub async fn publish(live: Weak<Live>, joined: Arc<Notify>, mut pages: broadcast::Receiver<Arc<Page>>) {
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut shown = Seq::ZERO;
+    let mut round = Round { pages: Vec::new(), events: 0, rests_until: Instant::now() };
     loop {
         let Some(is_idle) = live.upgrade().map(|live| live.is_idle()) else { return };
         tokio::select! {
-            received = pages.recv() => match received {
-                Ok(page) => match live.upgrade() {
-                    Some(live) => live.tell(&page),
-                    None => return,
-                },
+            received = pages.recv(), if !round.is_full() => match received {
+                Ok(page) => round.add(page),
                 // The hole is seen with the next page.
                 Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => return,
+            },
+            () = sleep_until(round.rests_until), if !round.pages.is_empty() => match live.upgrade() {
+                Some(live) => round.tell(&live),
+                None => return,
             },
             _ = looks.tick(), if !is_idle => match live.upgrade() {
                 Some(live) => live.look(&mut shown),
@@ -36,6 +53,27 @@ pub async fn publish(live: Weak<Live>, joined: Arc<Notify>, mut pages: broadcast
             },
             () = joined.notified(), if is_idle => {}
         }
+    }
+}
+
+impl Round {
+    fn is_full(&self) -> bool {
+        self.events >= ROUND_EVENTS_MAX
+    }
+
+    fn add(&mut self, page: Arc<Page>) {
+        self.events += page.records.len();
+        self.pages.push(page);
+        if self.is_full() {
+            self.rests_until = Instant::now();
+        }
+    }
+
+    fn tell(&mut self, live: &Live) {
+        let members = live.tell(&self.pages);
+        self.pages.clear();
+        self.events = 0;
+        self.rests_until = Instant::now() + (TELLING * members as u32).min(REST_MAX);
     }
 }
 
@@ -49,11 +87,14 @@ impl Live {
         is_idle
     }
 
-    fn tell(&self, page: &Page) {
+    /// Tells everybody, and gives how many there are.
+    fn tell(&self, pages: &[Arc<Page>]) -> usize {
         let mut board = self.board.lock();
-        board.publish(page, self.parts.engine.views(), Instant::now());
+        board.publish(pages, self.parts.engine.views(), Instant::now());
+        let members = board.members();
         drop(board);
         self.published.notify_all();
+        members
     }
 
     fn look(&self, shown: &mut Seq) {

@@ -68,7 +68,14 @@ impl Subscriber {
             ping_s: parts.settings.ping.as_secs(),
             version: parts.version,
         };
-        status.bytes()
+        self.line([status.bytes()])
+    }
+
+    /// Frames as they go over the line, in one piece.
+    fn line(&self, frames: impl IntoIterator<Item = Bytes>) -> Bytes {
+        let mut line = Vec::new();
+        frames.into_iter().for_each(|frame| (self.live.parts.wire)(&frame, &mut line));
+        line.into()
     }
 
     /// Does what the other side said. Gives the answer that it gets at once, if there is one.
@@ -76,6 +83,10 @@ impl Subscriber {
     /// # Errors
     /// It is one subscription too many, and the connection shall end.
     pub fn take(&mut self, frame: ClientFrame) -> Result<Option<Bytes>, TooMany> {
+        Ok(self.answer(frame)?.map(|answer| self.line([answer])))
+    }
+
+    fn answer(&mut self, frame: ClientFrame) -> Result<Option<Bytes>, TooMany> {
         match frame {
             ClientFrame::Subscribe { id, topic, since } => {
                 self.drop_named(&id);
@@ -146,28 +157,32 @@ impl Subscriber {
         looks.min()
     }
 
-    /// What is to be sent now, in order; empty if there is nothing.
+    /// What is to be sent now, in order and as it goes over the line; empty if there is nothing.
     ///
     /// # Errors
     /// Something could not be read: the connection should be closed, and may come back.
     pub async fn burst(&mut self) -> Result<Vec<Bytes>, FeedError> {
-        let mut frames = match self.outbox.take(BURST_BYTES) {
-            Taken::Overflowed => self.fall_behind(),
+        let mut pieces = match self.outbox.take(BURST_BYTES) {
+            Taken::Overflowed => {
+                let frames = self.fall_behind();
+                Vec::from_iter((!frames.is_empty()).then(|| self.line(frames)))
+            }
             Taken::Frames(waiting) => {
-                let mut frames = Vec::with_capacity(waiting.len());
-                for frame in waiting {
+                let mut pieces = Vec::with_capacity(waiting.len());
+                for piece in waiting {
                     // What waits for a subscription that has ended goes nowhere.
-                    let Some(subscription) = self.subscriptions.get_mut(&frame.subscription) else { continue };
-                    subscription.sent = frame.seq.unwrap_or(subscription.sent);
-                    frames.push(frame.bytes);
+                    let Some(subscription) = self.subscriptions.get_mut(&piece.subscription) else { continue };
+                    subscription.sent = piece.seq.unwrap_or(subscription.sent);
+                    pieces.push(piece.bytes);
                 }
-                frames
+                pieces
             }
         };
         if let Some(number) = self.next_hungry() {
-            frames.extend(self.feed(number).await?);
+            let frames = self.feed(number).await?;
+            pieces.extend((!frames.is_empty()).then(|| self.line(frames)));
         }
-        Ok(frames)
+        Ok(pieces)
     }
 
     /// The reader was too slow: whoever was told with the others is fed from the log, from what was sent last.

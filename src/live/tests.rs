@@ -46,8 +46,21 @@ fn live_with(world: &World, settings: Settings) -> Arc<Live> {
         epochs: Epochs::new(&past, Seq::ZERO, EPOCH),
         started_at: Timestamp::from_ms(1_000),
         version: "0.0.0",
+        wire: write_line,
         settings,
     })
+}
+
+/// A frame a line.
+fn write_line(frame: &[u8], line: &mut Vec<u8>) {
+    line.extend_from_slice(frame);
+    line.push(b'\n');
+}
+
+fn cut(pieces: Vec<Bytes>) -> Vec<Bytes> {
+    let lines =
+        pieces.iter().flat_map(|piece| piece.split_inclusive(|byte| *byte == b'\n').map(|line| piece.slice_ref(line)));
+    lines.collect()
 }
 
 /// A subscriber and the frames that it was sent and has not looked at.
@@ -77,7 +90,7 @@ impl Client {
         let waited = tokio::time::timeout(PATIENCE, async {
             while self.frames.is_empty() {
                 self.subscriber.stirred().await;
-                self.frames = self.subscriber.burst().await.expect("it can be read");
+                self.frames = cut(self.subscriber.burst().await.expect("it can be read"));
             }
         });
         waited.await.expect("something is sent");
@@ -87,8 +100,8 @@ impl Client {
     /// Sends what is to be sent before it is told with the others.
     async fn settle(&mut self) {
         while self.subscriber.stirred().now_or_never().is_some() {
-            let frames = self.subscriber.burst().await.expect("it can be read");
-            self.frames.extend(frames);
+            let pieces = self.subscriber.burst().await.expect("it can be read");
+            self.frames.extend(cut(pieces));
         }
     }
 
@@ -354,14 +367,17 @@ async fn a_connection_has_so_many_subscriptions_and_leaves_nothing_behind() {
 
 fn frames(outbox: &Outbox) -> Vec<Value> {
     match outbox.take(usize::MAX) {
-        Taken::Frames(frames) => frames.iter().map(|it| serde_json::from_slice(&it.bytes).expect("JSON")).collect(),
+        Taken::Frames(waiting) => {
+            let frames = cut(waiting.into_iter().map(|piece| piece.bytes).collect());
+            frames.iter().map(|frame| serde_json::from_slice(frame).expect("JSON")).collect()
+        }
         Taken::Overflowed => panic!("it has room"),
     }
 }
 
 #[tokio::test]
 async fn a_bookmark_moves_a_position_after_five_silent_seconds_and_only_then() {
-    let mut board = Board::new(Seq(5));
+    let mut board = Board::new(Seq(5), write_line);
     let outbox = Arc::new(Outbox::default());
     let member = Member { number: 1, id: "a".into(), outbox: outbox.clone() };
     assert_eq!(board.join(Following::Events(Selection::default()), member), Seq(5));
@@ -397,14 +413,14 @@ async fn a_hole_between_two_pages_sends_everybody_back_to_the_log() {
     submit(&world, "k").await;
     let _missed = page_after(&mut pages, before).await;
     let page = page_after(&mut pages, before).await;
-    let mut board = Board::new(before);
+    let mut board = Board::new(before, write_line);
     let outbox = Arc::new(Outbox::default());
     let member = Member { number: 1, id: "a".into(), outbox: outbox.clone() };
     board.join(Following::Events(Selection::default()), member);
-    board.publish(&page, world.handle.views(), Instant::now());
+    board.publish(std::slice::from_ref(&page), world.handle.views(), Instant::now());
     assert!(matches!(outbox.take(1), Taken::Overflowed) && board.is_empty());
     assert_eq!(board.seq(), page.records.last().expect("a record").seq);
-    board.publish(&page, world.handle.views(), Instant::now());
+    board.publish(std::slice::from_ref(&page), world.handle.views(), Instant::now());
     assert_eq!(board.seq(), page.records.last().expect("a record").seq, "a page is told once");
 }
 
@@ -413,15 +429,15 @@ async fn everybody_hears_the_page_that_follows_the_one_at_which_he_joined() {
     let world = World::start().await;
     let mut pages = world.handle.feed().subscribe();
     let before = world.handle.views().position();
-    let mut board = Board::new(before);
+    let mut board = Board::new(before, write_line);
     let outboxes = [Arc::new(Outbox::default()), Arc::new(Outbox::default())];
     let member = |place: usize| Member { number: place as u64, id: "a".into(), outbox: outboxes[place].clone() };
     board.join(Following::Events(Selection::default()), member(0));
     submit(&world, "k").await;
-    board.publish(&*page_after(&mut pages, before).await, world.handle.views(), Instant::now());
+    board.publish(&[page_after(&mut pages, before).await], world.handle.views(), Instant::now());
     let joined = board.join(Following::Events(Selection::default()), member(1));
     submit(&world, "k").await;
-    board.publish(&*page_after(&mut pages, before).await, world.handle.views(), Instant::now());
+    board.publish(&[page_after(&mut pages, before).await], world.handle.views(), Instant::now());
     let prevs = |place: usize| frames(&outboxes[place]).iter().map(|it| it["prev"].clone()).collect::<Vec<Value>>();
     assert_eq!(prevs(0), [json!(before), json!(joined)]);
     assert_eq!(prevs(1), [json!(joined)]);

@@ -8,26 +8,26 @@ use bytes::Bytes;
 use futures::StreamExt;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::frame::Frame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::api::websocket::meter::{Meter, Metered};
-use crate::api::websocket::sending::{Close, Pings, WriteEnd, close_with, send_all};
-use crate::api::websocket::{Sink, Stream};
-use crate::live::frames::{CLIENT_FRAME_BYTES_MAX, ClientFrame, GoodbyeReason, Mistake, ServerFrame, parse};
+use crate::api::websocket::sending::{Close, Pings, WriteEnd, close_with, while_bytes_move};
+use crate::api::websocket::shared_line::{Messages, SharedLine, write_text};
+use crate::live::frames::{
+    CLIENT_FRAME_BYTES_MAX, ClientFrame, ErrorFrame, GoodbyeReason, Mistake, ServerFrame, parse,
+};
 use crate::live::subscriber::{Subscriber, TooMany};
 use crate::live::{Live, SUBSCRIPTIONS_MAX};
 use crate::sessions::outbox::STALL_MAX;
 
 /// The buffer of what is read: subscribers say little, and there may be thousands of them.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
-/// Frames that wait together are written together, up to about so many bytes.
-const WRITE_BUFFER_BYTES: usize = 32 * 1024;
+/// The buffer of what the library writes: pongs and the close.
+const WRITE_BUFFER_BYTES: usize = 1024;
 /// How long the other side may take to close.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// A write that takes so long waits for its reader.
@@ -40,10 +40,13 @@ const TOO_MANY_SUBSCRIPTIONS: Close = Close::new(4505, "too many subscriptions: 
 const TOO_LARGE: Close = Close::new(1009, "a message has at most 64 KiB");
 const _: () = assert!(SUBSCRIPTIONS_MAX == 256 && CLIENT_FRAME_BYTES_MAX == 64 * 1024, "they are named above");
 
+/// A connection whose bytes are counted.
+type Line = SharedLine<Metered<TokioIo<Upgraded>>>;
+
 /// What was heard.
 enum Heard {
     Frame(Box<ClientFrame>),
-    Mistake(Bytes),
+    Mistake(Box<ErrorFrame>),
     /// Something after which there is nothing more to say.
     Fault(Close),
 }
@@ -56,13 +59,12 @@ pub async fn serve(live: Arc<Live>, io: TokioIo<Upgraded>, is_foreign: bool) {
         .write_buffer_size(WRITE_BUFFER_BYTES)
         .max_message_size(Some(CLIENT_FRAME_BYTES_MAX))
         .max_frame_size(Some(CLIENT_FRAME_BYTES_MAX));
-    let io = Metered::new(io, meter.clone());
-    let (mut sink, stream) = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await.split();
+    let line = Line::new(Metered::new(io, meter.clone()), config).await;
     let (said, heard) = mpsc::channel(1);
-    let mut reading = std::pin::pin!(read(stream, said, &meter));
+    let mut reading = std::pin::pin!(read(line.messages(), said, &meter));
     let mut has_read = false;
     let close = {
-        let mut talking = std::pin::pin!(talk(&live, &mut sink, heard, is_foreign, &meter));
+        let mut talking = std::pin::pin!(talk(&live, &line, heard, is_foreign, &meter));
         loop {
             tokio::select! {
                 close = &mut talking => break close,
@@ -72,7 +74,7 @@ pub async fn serve(live: Arc<Live>, io: TokioIo<Upgraded>, is_foreign: bool) {
     };
     let finish = async {
         if close.is_some() {
-            close_with(&mut sink, close, &meter).await;
+            close_with(&mut line.messages(), close, &meter).await;
         }
         if !has_read {
             reading.await;
@@ -84,7 +86,11 @@ pub async fn serve(live: Arc<Live>, io: TokioIo<Upgraded>, is_foreign: bool) {
 
 /// Reads until nothing more comes. When nobody wants it any more, what still comes is thrown away, so that the other side
 /// gets to read why.
-async fn read(mut stream: Stream, said: mpsc::Sender<Heard>, meter: &Meter) {
+async fn read<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: Messages<'_, S>,
+    said: mpsc::Sender<Heard>,
+    meter: &Meter,
+) {
     loop {
         meter.set_busy(true);
         let reserved = said.reserve().await;
@@ -104,7 +110,7 @@ fn understand(came: Result<Message, Error>) -> Option<Heard> {
     match came {
         Ok(Message::Text(text)) => Some(match parse(&text) {
             Ok(frame) => Heard::Frame(Box::new(frame)),
-            Err(Mistake::Told(error)) => Heard::Mistake(ServerFrame::Error(*error).bytes()),
+            Err(Mistake::Told(error)) => Heard::Mistake(error),
             Err(Mistake::NotJson) => Heard::Fault(NOT_JSON),
         }),
         Ok(Message::Binary(_)) => Some(Heard::Fault(NOT_JSON)),
@@ -117,7 +123,7 @@ fn understand(came: Result<Message, Error>) -> Option<Heard> {
 /// Talks with a subscriber to the end. Gives the reason to close, if it is ours.
 async fn talk(
     live: &Arc<Live>,
-    sink: &mut Sink,
+    line: &Line,
     heard: mpsc::Receiver<Heard>,
     is_foreign: bool,
     meter: &Meter,
@@ -126,7 +132,7 @@ async fn talk(
         return Some(FOREIGN);
     }
     let Some(subscriber) = Subscriber::new(live) else { return Some(Close::TOO_MANY) };
-    let mut talk = Talk { live, sink, subscriber, meter, waited_at: None };
+    let mut talk = Talk { live, line, subscriber, meter, waited_at: None };
     match talk.hold(heard).await {
         Ok(close) => close,
         Err(end @ (WriteEnd::Stalled | WriteEnd::NoPong)) => {
@@ -139,7 +145,7 @@ async fn talk(
 
 struct Talk<'a> {
     live: &'a Arc<Live>,
-    sink: &'a mut Sink,
+    line: &'a Line,
     subscriber: Subscriber,
     meter: &'a Meter,
     /// When it was waited for the reader last.
@@ -151,8 +157,12 @@ impl Talk<'_> {
         let live = self.live.clone();
         let mut parting = std::pin::pin!(live.parts_with_all());
         let mut pings = Pings::new(Duration::from_millis(live.settings().ping.0.max(1)));
-        self.send([self.subscriber.status()]).await?;
+        let mut alarm = std::pin::pin!(sleep_until(pings.alarm()));
+        self.send(vec![self.subscriber.status()]).await?;
         loop {
+            if alarm.deadline() != pings.alarm() {
+                alarm.as_mut().reset(pings.alarm());
+            }
             tokio::select! {
                 biased;
                 () = &mut parting => return self.part().await.map(Some),
@@ -162,20 +172,9 @@ impl Talk<'_> {
                         return Ok(Some(close));
                     },
                 },
-                () = sleep_until(pings.next) => {
-                    self.send([ServerFrame::Ping.bytes()]).await?;
-                    pings.sent(self.meter);
-                }
-                () = sleep_until(pings.answer_by()), if pings.is_waiting() => {
-                    if !pings.was_answered(self.meter) {
-                        if !self.is_slow() {
-                            return Err(WriteEnd::NoPong);
-                        }
-                        pings.forgive();
-                    }
-                }
+                () = &mut alarm => self.ask(&mut pings).await?,
                 () = self.subscriber.stirred() => match self.subscriber.burst().await {
-                    Ok(frames) => self.send(frames).await?,
+                    Ok(pieces) => self.send(pieces).await?,
                     Err(error) => {
                         tracing::warn!(error = &error as &dyn std::error::Error, "a live connection could not be fed");
                         return Ok(Some(Close::INTERNAL));
@@ -185,17 +184,35 @@ impl Talk<'_> {
         }
     }
 
+    /// Asks whether somebody is there, or looks for the answer.
+    async fn ask(&mut self, pings: &mut Pings) -> Result<(), WriteEnd> {
+        if pings.is_overdue() && !pings.was_answered(self.meter) {
+            if !self.is_slow() {
+                return Err(WriteEnd::NoPong);
+            }
+            pings.forgive();
+        }
+        if pings.is_due() {
+            self.say(&ServerFrame::Ping).await?;
+            pings.sent(self.meter);
+        }
+        Ok(())
+    }
+
     async fn take(&mut self, said: Heard) -> Result<Option<Close>, WriteEnd> {
         let answer = match said {
             Heard::Fault(close) => return Ok(Some(close)),
-            Heard::Mistake(error) => Some(error),
+            Heard::Mistake(error) => {
+                self.say(&ServerFrame::Error(*error)).await?;
+                return Ok(None);
+            }
             Heard::Frame(frame) => match self.subscriber.take(*frame) {
                 Ok(answer) => answer,
                 Err(TooMany) => return Ok(Some(TOO_MANY_SUBSCRIPTIONS)),
             },
         };
         if let Some(answer) = answer {
-            self.send([answer]).await?;
+            self.send(vec![answer]).await?;
         }
         Ok(None)
     }
@@ -204,16 +221,20 @@ impl Talk<'_> {
     async fn part(&mut self) -> Result<Close, WriteEnd> {
         let retry_after_ms = self.live.retry_after_ms(self.subscriber.session());
         let goodbye = ServerFrame::Goodbye { reason: GoodbyeReason::Shutdown, retry_after_ms };
-        self.send([goodbye.bytes()]).await?;
+        self.say(&goodbye).await?;
         Ok(SHUTDOWN)
     }
 
-    /// Sends frames as they are: what is shared by thousands of connections is neither copied nor looked at again.
-    async fn send(&mut self, frames: impl IntoIterator<Item = Bytes>) -> Result<(), WriteEnd> {
-        let messages =
-            frames.into_iter().map(|bytes| Message::Frame(Frame::message(bytes, OpCode::Data(Data::Text), true)));
+    async fn say(&mut self, frame: &ServerFrame) -> Result<(), WriteEnd> {
+        let mut line = Vec::new();
+        write_text(&frame.bytes(), &mut line);
+        self.send(vec![line.into()]).await
+    }
+
+    /// Sends frames that were written already.
+    async fn send(&mut self, pieces: Vec<Bytes>) -> Result<(), WriteEnd> {
         let began = Instant::now();
-        let sent = send_all(self.sink, messages, self.meter).await;
+        let sent = while_bytes_move(self.line.send(pieces), self.meter, || {}).await;
         let now = Instant::now();
         if now.duration_since(began) >= SLOW_WRITE {
             self.waited_at = Some(now);

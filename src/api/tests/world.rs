@@ -116,6 +116,7 @@ impl World {
             epochs: Epochs::new(&[], Seq::ZERO, epoch),
             started_at: Timestamp::from_ms(1_000),
             version: "0.0.0",
+            wire: crate::api::websocket::shared_line::write_text,
             settings: crate::live::Settings::default(),
         });
         let identity = Identity { epoch, started_at: Timestamp::from_ms(1_000), version: "0.0.0" };

@@ -2,6 +2,7 @@
 
 pub mod meter;
 pub mod sending;
+pub mod shared_line;
 
 use std::future::Future;
 

@@ -4,12 +4,11 @@
 use std::future::Future;
 use std::time::Duration;
 
-use futures::SinkExt;
+use futures::{Sink, SinkExt};
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use crate::api::websocket::Sink;
 use crate::api::websocket::meter::Meter;
 use crate::sessions::outbox::STALL_MAX;
 
@@ -56,7 +55,11 @@ pub enum WriteEnd {
 }
 
 /// Says why the connection is closed.
-pub async fn close_with(sink: &mut Sink, close: Option<Close>, meter: &Meter) -> WriteEnd {
+pub async fn close_with(
+    sink: &mut (impl Sink<Message, Error = Error> + Unpin),
+    close: Option<Close>,
+    meter: &Meter,
+) -> WriteEnd {
     let frame = close.map(|close| CloseFrame { code: close.code.into(), reason: close.reason.into() });
     match send(sink, Message::Close(frame), meter).await {
         Ok(()) => WriteEnd::Closed,
@@ -68,7 +71,11 @@ pub async fn close_with(sink: &mut Sink, close: Option<Close>, meter: &Meter) ->
 ///
 /// # Errors
 /// Nothing more can be sent.
-pub async fn send(sink: &mut Sink, message: Message, meter: &Meter) -> Result<(), WriteEnd> {
+pub async fn send(
+    sink: &mut (impl Sink<Message, Error = Error> + Unpin),
+    message: Message,
+    meter: &Meter,
+) -> Result<(), WriteEnd> {
     send_noting(sink, message, meter, || {}).await
 }
 
@@ -77,7 +84,7 @@ pub async fn send(sink: &mut Sink, message: Message, meter: &Meter) -> Result<()
 /// # Errors
 /// Nothing more can be sent.
 pub async fn send_noting(
-    sink: &mut Sink,
+    sink: &mut (impl Sink<Message, Error = Error> + Unpin),
     message: Message,
     meter: &Meter,
     note_moving: impl Fn(),
@@ -85,23 +92,12 @@ pub async fn send_noting(
     while_bytes_move(sink.send(message), meter, note_moving).await
 }
 
-/// Sends messages, written together as far as the buffer goes.
+/// Waits until something is sent. Bytes must move.
 ///
 /// # Errors
 /// Nothing more can be sent.
-pub async fn send_all(
-    sink: &mut Sink,
-    messages: impl IntoIterator<Item = Message>,
-    meter: &Meter,
-) -> Result<(), WriteEnd> {
-    for message in messages {
-        while_bytes_move(sink.feed(message), meter, || {}).await?;
-    }
-    while_bytes_move(sink.flush(), meter, || {}).await
-}
-
-async fn while_bytes_move(
-    sending: impl Future<Output = Result<(), Error>>,
+pub async fn while_bytes_move<E>(
+    sending: impl Future<Output = Result<(), E>>,
     meter: &Meter,
     note_moving: impl Fn(),
 ) -> Result<(), WriteEnd> {
@@ -124,7 +120,7 @@ async fn while_bytes_move(
 /// When the next ping is due, and whether the last was answered: by anything that came.
 pub struct Pings {
     every: Duration,
-    pub next: Instant,
+    next: Instant,
     asked: Option<(Instant, u64)>,
 }
 
@@ -139,12 +135,19 @@ impl Pings {
         self.asked = self.asked.filter(|(_, read)| *read == meter.read()).or(Some((now + PONG_WITHIN, meter.read())));
     }
 
-    pub fn is_waiting(&self) -> bool {
-        self.asked.is_some()
+    /// When there is something to do next: to ask, or to look for an answer.
+    pub fn alarm(&self) -> Instant {
+        self.asked.map_or(self.next, |(by, _)| by.min(self.next))
     }
 
-    pub fn answer_by(&self) -> Instant {
-        self.asked.map_or(self.next, |(by, _)| by)
+    /// Whether it is time to ask.
+    pub fn is_due(&self) -> bool {
+        self.next <= Instant::now()
+    }
+
+    /// Whether an answer should be here by now.
+    pub fn is_overdue(&self) -> bool {
+        self.asked.is_some_and(|(by, _)| by <= Instant::now())
     }
 
     /// Whether something came. While it is we who do not read, nothing can.

@@ -45,17 +45,17 @@ pub async fn write(mut sink: Sink, mut outgoing: Outgoing<'_>) -> WriteEnd {
             close = asked(&mut outgoing.close) => {
                 return close_with(&mut sink, close, outgoing.meter).await;
             }
-            () = sleep_until(pings.next), if has_spoken => {
-                let text = written(&ServerFrame::Ping);
-                if let Err(end) = say(&mut sink, text, &outgoing).await {
-                    return end;
-                }
-                pings.sent(outgoing.meter);
-            }
-            () = sleep_until(pings.answer_by()), if pings.is_waiting() => {
-                if !pings.was_answered(outgoing.meter) {
+            () = sleep_until(pings.alarm()), if has_spoken => {
+                if pings.is_overdue() && !pings.was_answered(outgoing.meter) {
                     close_with(&mut sink, Some(Close::NO_PONG), outgoing.meter).await;
                     return WriteEnd::NoPong;
+                }
+                if pings.is_due() {
+                    let text = written(&ServerFrame::Ping);
+                    if let Err(end) = say(&mut sink, text, &outgoing).await {
+                        return end;
+                    }
+                    pings.sent(outgoing.meter);
                 }
             }
         }
