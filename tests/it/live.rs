@@ -135,6 +135,30 @@ fn a_page_that_cannot_go_on_is_told_why() {
 }
 
 #[test]
+fn a_page_further_behind_than_the_setting_begins_anew_and_one_event_less_resumes() {
+    let server = TestServer::with_config("[live]\njobs_behind_max = 3\nevents_behind_max = 5\n");
+    (0..8).for_each(|_| drop(submit(&server, "far")));
+    let head = server.get("/health").ok(200)["seq"].as_u64().expect("a number");
+    let mut page = Page::connect(&server);
+    for (topic, behind_max, mode) in [("jobs", 3, "snapshot"), ("events", 5, "live")] {
+        let epoch = page.epoch().clone();
+        page.subscribe("a", topic, json!({}), json!({"epoch": epoch, "seq": head - behind_max}));
+        let subscribed = page.hear("subscribed");
+        assert_eq!((&subscribed["mode"], &subscribed["recovered"]), (&json!("resume"), &json!(true)));
+        assert_eq!(page.await_frame("caught_up")["seq"], head);
+        let missed = page.next();
+        assert_eq!((&missed["prev"], &missed["seq"]), (&json!(head - behind_max), &json!(head)));
+        page.subscribe("a", topic, json!({}), json!({"epoch": epoch, "seq": head - behind_max - 1}));
+        let subscribed = page.hear("subscribed");
+        assert_eq!((&subscribed["mode"], &subscribed["recovered"]), (&json!(mode), &json!(false)));
+        assert_eq!(page.hear("reset")["reason"], "too_far");
+        if topic == "jobs" {
+            assert_eq!(page.hear("snapshot")["jobs"].as_array().map(Vec::len), Some(8));
+        }
+    }
+}
+
+#[test]
 fn after_a_reset_every_page_is_told_and_holds_no_job_of_before() {
     let own = tempfile::tempdir().expect("a directory");
     let server = TestServer::in_directory(own.path());
