@@ -79,7 +79,7 @@ pub enum Stage {
     /// Its reader was too slow for rows that are not numbered one by one.
     Again,
     /// Lines after this one are looked for.
-    Lines { after: u64, was_running: bool, look_at: Instant },
+    Lines { after: u64, was_running: bool, look_at: Instant, says_caught_up: bool },
     /// It is over.
     Ended,
 }
@@ -105,7 +105,7 @@ impl Feeder<'_> {
                 self.send(&ServerFrame::CaughtUp { id: self.id(), seq });
                 Ok(())
             }
-            Stage::Lines { after, .. } => self.lines(after),
+            Stage::Lines { after, says_caught_up, .. } => self.lines(after, says_caught_up),
             Stage::Live | Stage::Ended => Ok(()),
         }
     }
@@ -125,7 +125,7 @@ impl Feeder<'_> {
                 self.send_table(kind);
                 return Ok(());
             }
-            Topic::Logs { job, after } => return self.begin_lines(*job, *after),
+            Topic::Logs { job, after } => return self.begin_lines(*job, *after, since),
         };
         match since.map(|position| self.live.judge(position, behind_max)) {
             Some(Ok(seq)) => {
@@ -356,7 +356,8 @@ impl Feeder<'_> {
         Ok(job.as_ref().is_some_and(|job| which.matches(job)))
     }
 
-    fn begin_lines(&mut self, job: JobId, after: u64) -> Result<(), FeedError> {
+    /// Lines have numbers of their own: of a position only matters whether it was told by this log.
+    fn begin_lines(&mut self, job: JobId, after: u64, since: Option<Position>) -> Result<(), FeedError> {
         let head = self.live.extent().head;
         if self.live.parts.engine.views().job(job)?.is_none() {
             let detail = format!("there is no job {job}");
@@ -364,22 +365,36 @@ impl Feeder<'_> {
             self.subscription.stage = Stage::Ended;
             return Ok(());
         }
-        self.subscribed(Mode::Live, head);
-        self.subscription.stage = Stage::Lines { after, was_running: true, look_at: Instant::now() };
+        let known = since.map(|position| self.live.parts.epochs.knows(position, head));
+        let resumes = matches!(known, Some(Ok(_)));
+        self.subscribed(if resumes { Mode::Resume } else { Mode::Live }, head);
+        let after = match known {
+            None | Some(Ok(_)) => after,
+            Some(Err(reason)) => {
+                self.send(&ServerFrame::Reset { id: self.id(), reason, seq: head });
+                0
+            }
+        };
+        let look_at = Instant::now();
+        self.subscription.stage = Stage::Lines { after, was_running: true, look_at, says_caught_up: resumes };
         Ok(())
     }
 
     /// Lines are no events, and nobody announces them: they are looked for while the job runs, and once after.
-    fn lines(&mut self, after: u64) -> Result<(), FeedError> {
+    fn lines(&mut self, after: u64, says_caught_up: bool) -> Result<(), FeedError> {
         let Topic::Logs { job: job_id, .. } = self.subscription.topic else { return Ok(()) };
         let is_running = self.live.parts.engine.views().is_running(job_id);
         let look_at = Instant::now() + LINES_EVERY;
         let lines = self.live.parts.logs.lines_after(job_id, after, LINES_MAX, PIECE_BYTES_MAX)?;
         let Some(last) = lines.last().map(|line| line.n) else {
-            self.subscription.stage = Stage::Lines { after, was_running: is_running, look_at };
+            if says_caught_up {
+                self.send(&ServerFrame::CaughtUp { id: self.id(), seq: self.live.extent().head });
+            }
+            self.subscription.stage = Stage::Lines { after, was_running: is_running, look_at, says_caught_up: false };
             return Ok(());
         };
-        self.subscription.stage = Stage::Lines { after: last, was_running: true, look_at: Instant::now() };
+        let look_at = Instant::now();
+        self.subscription.stage = Stage::Lines { after: last, was_running: true, look_at, says_caught_up };
         self.send(&ServerFrame::Logs { id: self.id(), job_id, lines });
         Ok(())
     }

@@ -210,6 +210,51 @@ fn progress_comes_as_it_is_and_lines_as_they_are_written() {
     assert_eq!(page.await_frame("error")["code"], "job_not_found");
 }
 
+/// The next lines of a subscription, as numbers and texts, until there are so many.
+fn lines(page: &mut Page, count: usize) -> Vec<(u64, String)> {
+    let mut lines = Vec::new();
+    while lines.len() < count {
+        let frame = page.hear("logs");
+        let came = frame["lines"].as_array().expect("lines").iter();
+        lines.extend(
+            came.map(|line| (line["n"].as_u64().expect("a number"), line["text"].as_str().expect("a text").to_owned())),
+        );
+    }
+    lines
+}
+
+#[test]
+fn lines_go_on_after_the_last_one_over_restarts_and_come_anew_after_a_position_of_another_log() {
+    let server = TestServer::start();
+    let id = submit(&server, "far");
+    let mut worker = Socket::ready(&server, "far", 1);
+    let lease = worker.job();
+    worker.say(lease.frame("log", json!({"lines": [{"text": "one"}, {"text": "two"}]})));
+    worker.say(lease.frame("complete", json!({"result": null})));
+    server.finished(&id);
+    let mut page = Page::connect(&server);
+    page.subscribe("a", "logs", json!({"id": id}), Value::Null);
+    assert_eq!(page.hear("subscribed")["mode"], "live");
+    assert_eq!(lines(&mut page, 2), [(1, "one".to_owned()), (2, "two".to_owned())]);
+    let here = since(&page, &page.status.clone());
+    let server = server.kill_and_restart();
+    let mut page = Page::connect(&server);
+    page.subscribe("a", "logs", json!({"id": id, "after": 1}), here.clone());
+    let subscribed = page.hear("subscribed");
+    assert_eq!((&subscribed["mode"], &subscribed["recovered"]), (&json!("resume"), &json!(true)));
+    assert_eq!(lines(&mut page, 1), [(2, "two".to_owned())]);
+    assert_eq!(page.hear("caught_up")["seq"], subscribed["seq"]);
+    let ahead = json!({"epoch": here["epoch"], "seq": 1_000_000});
+    let foreign = json!({"epoch": "01990000-0000-7000-8000-0000000000ee", "seq": 1});
+    for (position, reason) in [(ahead, "ahead"), (foreign, "unknown_epoch")] {
+        page.subscribe("a", "logs", json!({"id": id, "after": 1}), position);
+        let subscribed = page.hear("subscribed");
+        assert_eq!((&subscribed["mode"], &subscribed["recovered"]), (&json!("live"), &json!(false)));
+        assert_eq!(page.hear("reset")["reason"], reason);
+        assert_eq!(lines(&mut page, 2).len(), 2, "from the first, whatever the page holds");
+    }
+}
+
 #[test]
 fn queues_and_workers_are_followed_as_rows_that_differ() {
     let server = TestServer::start();
