@@ -7,10 +7,8 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::Instant;
 
 use crate::domain::event::Record;
 use crate::domain::id::{JobId, Ordinal, Seq};
@@ -19,6 +17,7 @@ use crate::feed::published::PublishedEvent;
 use crate::live::Live;
 use crate::live::board::{Following, Member};
 use crate::live::frames::{ErrorFrame, Mode, ServerFrame};
+use crate::live::lines::LineFollower;
 use crate::live::outbox::Outbox;
 use crate::live::position::{Lost, Position};
 use crate::live::table::TableKind;
@@ -35,8 +34,6 @@ const PIECE_BYTES_MAX: usize = 256 * 1024;
 const SNAPSHOT_PAGE_ROWS: usize = 250;
 /// The most lines of a log in one frame.
 const LINES_MAX: usize = 500;
-/// How often new lines are looked for.
-pub const LINES_EVERY: Duration = Duration::from_millis(250);
 /// About the most bytes of records that are held to find what matches.
 const READ_BYTES_MAX: usize = 4 * PIECE_BYTES_MAX;
 
@@ -61,6 +58,8 @@ pub struct Subscription {
     pub id: Arc<str>,
     pub topic: Topic,
     pub stage: Stage,
+    /// On topic logs, once it was answered.
+    pub lines: Option<LineFollower>,
     /// The position that its reader was told last.
     pub sent: Seq,
 }
@@ -78,8 +77,8 @@ pub enum Stage {
     Live,
     /// Its reader was too slow for rows that are not numbered one by one.
     Again,
-    /// Lines after this one are looked for.
-    Lines { after: u64, was_running: bool, look_at: Instant, says_caught_up: bool },
+    /// The lines of a job are followed.
+    Lines { says_caught_up: bool },
     /// It is over.
     Ended,
 }
@@ -105,7 +104,7 @@ impl Feeder<'_> {
                 self.send(&ServerFrame::CaughtUp { id: self.id(), seq });
                 Ok(())
             }
-            Stage::Lines { after, says_caught_up, .. } => self.lines(after, says_caught_up),
+            Stage::Lines { says_caught_up } => self.lines(says_caught_up),
             Stage::Live | Stage::Ended => Ok(()),
         }
     }
@@ -375,27 +374,27 @@ impl Feeder<'_> {
                 0
             }
         };
-        let look_at = Instant::now();
-        self.subscription.stage = Stage::Lines { after, was_running: true, look_at, says_caught_up: resumes };
+        self.subscription.lines = Some(LineFollower::new(&*self.live.parts.logs, job, after));
+        self.subscription.stage = Stage::Lines { says_caught_up: resumes };
         Ok(())
     }
 
-    /// Lines are no events, and nobody announces them: they are looked for while the job runs, and once after.
-    fn lines(&mut self, after: u64, says_caught_up: bool) -> Result<(), FeedError> {
-        let Topic::Logs { job: job_id, .. } = self.subscription.topic else { return Ok(()) };
-        let is_running = self.live.parts.engine.views().is_running(job_id);
-        let look_at = Instant::now() + LINES_EVERY;
-        let lines = self.live.parts.logs.lines_after(job_id, after, LINES_MAX, PIECE_BYTES_MAX)?;
-        let Some(last) = lines.last().map(|line| line.n) else {
-            if says_caught_up {
-                self.send(&ServerFrame::CaughtUp { id: self.id(), seq: self.live.extent().head });
-            }
-            self.subscription.stage = Stage::Lines { after, was_running: is_running, look_at, says_caught_up: false };
+    fn lines(&mut self, says_caught_up: bool) -> Result<(), FeedError> {
+        let (Topic::Logs { job: job_id, .. }, Some(follower)) =
+            (&self.subscription.topic, &mut self.subscription.lines)
+        else {
             return Ok(());
         };
-        let look_at = Instant::now();
-        self.subscription.stage = Stage::Lines { after: last, was_running: true, look_at, says_caught_up };
-        self.send(&ServerFrame::Logs { id: self.id(), job_id, lines });
+        let job_id = *job_id;
+        let lines = follower.read(&*self.live.parts.logs, LINES_MAX, PIECE_BYTES_MAX)?;
+        let has_more = follower.may_have_more();
+        if !lines.is_empty() {
+            self.send(&ServerFrame::Logs { id: self.id(), job_id, lines });
+        }
+        if says_caught_up && !has_more {
+            self.send(&ServerFrame::CaughtUp { id: self.id(), seq: self.live.extent().head });
+            self.subscription.stage = Stage::Lines { says_caught_up: false };
+        }
         Ok(())
     }
 

@@ -12,6 +12,7 @@ pub mod board;
 pub mod catch_up;
 mod draft;
 pub mod frames;
+pub mod lines;
 pub mod outbox;
 pub mod position;
 mod publisher;

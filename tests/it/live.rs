@@ -224,6 +224,40 @@ fn lines(page: &mut Page, count: usize) -> Vec<(u64, String)> {
 }
 
 #[test]
+fn every_follower_of_a_job_gets_every_line_once_in_order_over_both_transports() {
+    const LINES: u64 = 3_000;
+    let server = TestServer::start();
+    let id = submit(&server, "far");
+    let mut worker = Socket::ready(&server, "far", 1);
+    let lease = worker.job();
+    let mut pages: Vec<Page> = (0..3).map(|_| Page::connect(&server)).collect();
+    for page in &mut pages {
+        page.subscribe("a", "logs", json!({"id": id}), Value::Null);
+        page.hear("subscribed");
+    }
+    let expected: Vec<(u64, String)> = (1..=LINES).map(|n| (n, format!("line {n}"))).collect();
+    let path = format!("/api/jobs/{id}/logs?follow");
+    std::thread::scope(|scope| {
+        let streams = [(); 2].map(|()| scope.spawn(|| server.ask("GET", &path, &[], b"")));
+        for batch in (1..=LINES).collect::<Vec<u64>>().chunks(60) {
+            let lines: Vec<Value> = batch.iter().map(|n| json!({"text": format!("line {n}")})).collect();
+            worker.say(lease.frame("log", json!({"lines": lines})));
+        }
+        worker.say(lease.frame("complete", json!({"result": null})));
+        pages.iter_mut().for_each(|page| assert!(lines(page, LINES as usize) == expected));
+        for stream in streams {
+            let text = String::from_utf8(stream.join().expect("an answer").bytes).expect("text");
+            let data = text.lines().filter_map(|line| line.strip_prefix("data:"));
+            let data: Vec<Value> = data.map(|data| serde_json::from_str(data).expect("JSON")).collect();
+            let numbers: Vec<Option<u64>> = data.iter().map(|line| line["n"].as_u64()).collect();
+            // After the lines comes the end, which has no number.
+            let wanted: Vec<Option<u64>> = (1..=LINES).map(Some).chain([None]).collect();
+            assert!(numbers == wanted, "each once, and then the end");
+        }
+    });
+}
+
+#[test]
 fn lines_go_on_after_the_last_one_over_restarts_and_come_anew_after_a_position_of_another_log() {
     let server = TestServer::start();
     let id = submit(&server, "far");

@@ -33,6 +33,7 @@ use crate::live::Live;
 use crate::live::position::Epochs;
 use crate::log::EventLog;
 use crate::log::memory::{MemoryLog, MemoryStore};
+use crate::sessions::line_news::{LineNews, LineWatch};
 use crate::sessions::ports::{JobLogs, LogLine, LogStream};
 use crate::sessions::reading::{JobFileStore, JobLogReader, KeptLine, NewJobFile};
 use crate::sessions::{Sessions, Settings};
@@ -190,15 +191,19 @@ fn catalog() -> Catalog {
 
 /// Log lines in memory.
 #[derive(Default)]
-pub struct Lines(Mutex<BTreeMap<JobId, Vec<KeptLine>>>);
+pub struct Lines {
+    kept: Mutex<BTreeMap<JobId, Vec<KeptLine>>>,
+    news: LineNews,
+}
 
 impl JobLogs for Lines {
     fn append(&self, job: JobId, at: Timestamp, lines: &[LogLine]) -> io::Result<()> {
-        let mut all = self.0.lock();
+        let mut all = self.kept.lock();
         let kept = all.entry(job).or_default();
         for line in lines {
             kept.push(KeptLine { n: kept.len() as u64 + 1, at, stream: line.stream, text: line.text.clone() });
         }
+        self.news.announce(job, kept.len() as u64);
         Ok(())
     }
 
@@ -220,9 +225,13 @@ impl Lines {
 
 impl JobLogReader for Lines {
     fn lines_after(&self, job: JobId, after: u64, lines_max: usize, _: usize) -> io::Result<Vec<KeptLine>> {
-        let all = self.0.lock();
+        let all = self.kept.lock();
         let kept = all.get(&job).map_or(&[][..], Vec::as_slice);
         Ok(kept.iter().skip(after as usize).take(lines_max).cloned().collect())
+    }
+
+    fn watch(&self, job: JobId) -> LineWatch {
+        self.news.watch(job)
     }
 }
 
