@@ -341,6 +341,7 @@ fn live_settings(config: &Config, ping: Millis) -> live::Settings {
         ping,
         jobs_behind_max: config.live.jobs_behind_max.unwrap_or(defaults.jobs_behind_max),
         events_behind_max: config.live.events_behind_max.unwrap_or(defaults.events_behind_max),
+        ..defaults
     }
 }
 
