@@ -176,6 +176,37 @@ fn after_a_reset_every_page_is_told_and_holds_no_job_of_before() {
 }
 
 #[test]
+fn after_a_reset_on_startup_every_subscriber_of_a_log_that_is_gone_is_told_so() {
+    let own = tempfile::tempdir().expect("a directory");
+    let server = TestServer::in_directory(own.path());
+    let id = submit(&server, "far");
+    let page = Page::connect(&server);
+    let position = since(&page, &page.status.clone());
+    drop((page, server));
+    std::fs::write(own.path().join("daybook.toml"), "reset_on_startup = \"archive\"\n").expect("writes");
+    let server = TestServer::owning(own);
+    let mut page = Page::connect(&server);
+    for filter in [json!({}), json!({"id": id}), json!({"kind": "far"})] {
+        for (topic, mode) in [("jobs", "snapshot"), ("events", "live")] {
+            page.subscribe("a", topic, filter.clone(), position.clone());
+            let subscribed = page.hear("subscribed");
+            assert_eq!((&subscribed["mode"], &subscribed["recovered"]), (&json!(mode), &json!(false)), "{topic}");
+            assert_eq!(page.hear("reset")["reason"], "unknown_epoch");
+            if topic == "jobs" {
+                assert_eq!(page.hear("snapshot")["jobs"], json!([]));
+            }
+        }
+    }
+    // Whoever asks for its lines all the same learns that it is no more.
+    page.subscribe("a", "logs", json!({"id": id, "after": 3}), position);
+    assert_eq!(page.hear("error")["code"], "job_not_found");
+    submit(&server, "far");
+    page.subscribe("a", "events", json!({}), since(&page, &page.status.clone()));
+    assert_eq!(page.hear("subscribed")["recovered"], true);
+    assert_eq!(page.await_frame("events")["events"][0]["type"], "job.submitted");
+}
+
+#[test]
 fn progress_comes_as_it_is_and_lines_as_they_are_written() {
     let server = TestServer::start();
     let id = submit(&server, "far");
@@ -404,6 +435,51 @@ fn a_page_that_stops_reading_holds_up_nobody_and_misses_nothing() {
     assert!(mirror.fell_behind > 0, "more waited for it than a buffer holds");
     let first = mirror.seqs[0];
     assert_eq!(mirror.seqs, (first..first + count as u64).collect::<Vec<u64>>(), "every event once, in order");
+}
+
+#[test]
+fn readers_that_stop_slow_nobody_and_cost_at_most_their_buffers() {
+    const STALLED: u64 = 16;
+    /// What waits for a reader (1 MiB), one large frame that is written, and one that was read for it.
+    const READER_BYTES_MAX: u64 = 4 * 1024 * 1024;
+    const EVENTS: usize = 48;
+    let server = TestServer::start();
+    let mut quick = Page::connect(&server);
+    quick.subscribe("a", "events", json!({}), Value::Null);
+    quick.hear("subscribed");
+    let text = "x".repeat(512 * 1024);
+    let change = |quick: &mut Page| {
+        for _ in 0..EVENTS {
+            let id = server.submit(&json!({"kind": "far", "args": {"text": text}}));
+            let frame = quick.await_frame("events");
+            assert_eq!(
+                (&frame["events"][0]["job_id"], frame["events"].as_array().map(Vec::len)),
+                (&json!(id), Some(1))
+            );
+        }
+    };
+    // What the changes cost without them.
+    change(&mut quick);
+    let before = server.memory("VmRSS");
+    change(&mut quick);
+    let alone = server.memory("VmRSS").saturating_sub(before);
+    let mut stalled: Vec<Page> = (0..STALLED).map(|_| Page::connect(&server)).collect();
+    for (number, page) in stalled.iter_mut().enumerate() {
+        // Under names of their own, so that no two of them share a frame.
+        page.subscribe(&format!("stalled-{number}"), "events", json!({}), Value::Null);
+        page.hear("subscribed");
+    }
+    let before = server.memory("VmRSS");
+    change(&mut quick);
+    let grown = server.memory("VmRSS").saturating_sub(before);
+    println!("{grown} bytes more with {STALLED} stalled readers, {alone} without them");
+    assert!(grown <= alone + STALLED * READER_BYTES_MAX, "{grown} bytes more, {alone} without them");
+    // They are fed when they read again, and miss nothing.
+    let page = &mut stalled[0];
+    let mut seen = 0;
+    while seen < EVENTS {
+        seen += page.await_frame("events")["events"].as_array().expect("events").len();
+    }
 }
 
 #[test]
