@@ -28,6 +28,15 @@ const JOBS_MAX: usize = 8_000;
 /// The name of the last queue and of the last worker: whoever has heard of it has heard all.
 const FINAL: &str = "final";
 
+/// A program that prints until it is killed; with the server it begins again.
+const TALK: &str = r#"
+[kinds.talk.run]
+mode = "command"
+command = ["sh", "-c", "while :; do echo one; echo two; sleep 0.02; done"]
+processes = 1
+grace_s = 1
+"#;
+
 /// How much there is to bear.
 struct Plan {
     pages: u64,
@@ -44,6 +53,8 @@ struct Progress {
     /// Changes that were answered for, each durable by itself.
     commits: u64,
     has_ended: bool,
+    /// How many lines the log has that some follow, once nothing is added any more.
+    lines: Option<usize>,
 }
 
 /// What pages and the driver share.
@@ -98,14 +109,18 @@ struct Viewer {
 }
 
 impl Viewer {
-    fn new(number: u64, plan: &Plan, dice: &mut Dice) -> Viewer {
+    fn new(number: u64, plan: &Plan, talker: &str, dice: &mut Dice) -> Viewer {
         let topic = match number % 10 {
             4 => "queues",
             7 => "workers",
+            5 => "logs",
             1 | 2 | 8 => "events",
             _ => "jobs",
         };
         let mut filter = json!({});
+        if topic == "logs" {
+            filter["id"] = json!(talker);
+        }
         if topic == "jobs" {
             filter["limit"] = json!(10_000);
             let states = [json!("queued"), json!("active"), json!(["cancelled", "queued"]), Value::Null, Value::Null];
@@ -120,9 +135,9 @@ impl Viewer {
         Viewer { topic, filter, mirror: Mirror::default(), is_checked, cuts: 0, is_tired, slept: 0 }
     }
 
-    /// Queues and workers: all is there when the last one is.
-    fn follows_rows(&self) -> bool {
-        self.topic == "queues" || self.topic == "workers"
+    /// Queues and workers: all is there when the last one is. Lines have numbers of their own.
+    fn ends_by_itself(&self) -> bool {
+        self.topic == "queues" || self.topic == "workers" || self.topic == "logs"
     }
 
     /// Follows to the end: the job of kind `final`, and everything before it.
@@ -134,7 +149,7 @@ impl Viewer {
                 Some(page) => self.watch(page, shared, &mut dice, &mut end),
                 None => shared.wait(|now| now.address != before.address),
             }
-            if self.has_all(end) {
+            if self.has_all(end, shared) {
                 return self;
             }
             if self.is_tired && self.mirror.at.is_some() && !shared.now().has_ended {
@@ -145,9 +160,11 @@ impl Viewer {
         }
     }
 
-    fn has_all(&self, end: Option<u64>) -> bool {
-        if self.follows_rows() {
-            return self.mirror.rows.values().any(|row| row["name"] == FINAL);
+    fn has_all(&self, end: Option<u64>, shared: &Shared) -> bool {
+        match self.topic {
+            "queues" | "workers" => return self.mirror.rows.values().any(|row| row["name"] == FINAL),
+            "logs" => return shared.now().lines.is_some_and(|lines| self.mirror.lines.len() == lines),
+            _ => {}
         }
         end.is_some_and(|end| self.mirror.is_live && self.mirror.at.as_ref().is_some_and(|(_, at)| *at >= end))
     }
@@ -157,6 +174,9 @@ impl Viewer {
         let is_last = end.is_some();
         self.mirror.is_live = false;
         let since = self.mirror.since();
+        if self.topic == "logs" {
+            self.filter["after"] = json!(self.mirror.lines.len());
+        }
         if page.try_subscribe("end", "jobs", json!({"kind": FINAL}), Value::Null).is_err()
             || page.try_subscribe("m", self.topic, self.filter.clone(), since).is_err()
         {
@@ -166,8 +186,8 @@ impl Viewer {
         while let Ok(frame) = page.receive() {
             if frame["id"] == "end" {
                 *end = end.or(frame["jobs"][0]["seq"].as_u64());
-                // The others come back once more, from where they are; what queues and workers are comes here.
-                if end.is_some() && !is_last && !self.follows_rows() {
+                // The others come back once more, from where they are; what the rest are comes here.
+                if end.is_some() && !is_last && !self.ends_by_itself() || self.has_all(*end, shared) {
                     return;
                 }
                 continue;
@@ -176,14 +196,14 @@ impl Viewer {
                 continue;
             }
             self.mirror.take(&epoch, &frame);
-            if self.has_all(*end) {
+            if self.has_all(*end, shared) {
                 return;
             }
             if self.is_tired && self.mirror.is_live && self.mirror.at.is_some() {
                 return;
             }
             let is_over = is_last || shared.now().has_ended;
-            if !is_over && dice.below(if self.follows_rows() { 10 } else { 100 }) == 0 {
+            if !is_over && dice.below(if self.ends_by_itself() { 10 } else { 100 }) == 0 {
                 self.cuts += 1;
                 return;
             }
@@ -301,6 +321,19 @@ fn shown(server: &TestServer, filter: &Value) -> BTreeMap<String, Value> {
     listed(server, "/api/jobs", &query, "jobs", "id")
 }
 
+/// All lines of a job.
+fn lines(server: &TestServer, id: &str) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    loop {
+        let page = server.raw("GET", &format!("/api/jobs/{id}/logs?after={}", all.len()), &[], b"").ok(200);
+        let lines = page["lines"].as_array().expect("lines");
+        if lines.is_empty() {
+            return all;
+        }
+        all.extend(lines.iter().map(|line| line["text"].as_str().expect("a text").to_owned()));
+    }
+}
+
 /// A row without what goes on by itself.
 fn still(mut row: Value) -> Value {
     for moving in ["oldest_age_s", "last_beat_at"] {
@@ -316,6 +349,12 @@ fn check(server: &TestServer, viewer: &Viewer) {
         "events" => {
             let (first, last) = (mirror.seqs[0], mirror.seqs[mirror.seqs.len() - 1]);
             assert_eq!(mirror.seqs, (first..=last).collect::<Vec<u64>>(), "every event once, in order");
+            return;
+        }
+        "logs" => {
+            let id = filter["id"].as_str().expect("an id");
+            assert!(lines(server, id) == mirror.lines, "every line once, in order");
+            assert!(mirror.lines.len() > 100, "there was something to follow: {}", mirror.lines.len());
             return;
         }
         "queues" => listed(server, "/api/queues", "", "queues", "name"),
@@ -360,7 +399,8 @@ fn every_page_comes_to_what_the_server_shows_whatever_happens_on_the_way() {
         None => Plan { pages: 20, seconds: 10, checked_one_in: 4 },
     };
     let shared = Shared::default();
-    let mut server = TestServer::start();
+    let mut server = TestServer::with_config(TALK);
+    let talker = server.submit(&json!({"kind": "talk", "queue": "talk", "args": {}}));
     let move_to = |server: &TestServer| shared.change(|now| now.address = server.address().to_owned());
     move_to(&server);
     let dice = Dice(0x9e37_79b9_7f4a_7c15);
@@ -369,7 +409,7 @@ fn every_page_comes_to_what_the_server_shows_whatever_happens_on_the_way() {
         let mut dice = Dice(0x2545_f491_4f6c_dd1d);
         let following: Vec<_> = (0..plan.pages)
             .map(|number| {
-                let (viewer, shared) = (Viewer::new(number, &plan, &mut dice), &shared);
+                let (viewer, shared) = (Viewer::new(number, &plan, &talker, &mut dice), &shared);
                 scope.spawn(move || viewer.follow(shared, Dice(number * 7919 + 13)))
             })
             .collect();
@@ -385,6 +425,9 @@ fn every_page_comes_to_what_the_server_shows_whatever_happens_on_the_way() {
         }
         let took = driver.begun.elapsed();
         shared.change(|now| now.has_ended = true);
+        server.post(&format!("/api/jobs/{talker}/cancel"), &json!({})).ok(200);
+        server.finished(&talker);
+        shared.change(|now| now.lines = Some(lines(&server, &talker).len()));
         driver.hire(&server, &shared, FINAL);
         server.submit(&json!({"kind": FINAL, "queue": FINAL, "args": {}}));
         let viewers: Vec<Viewer> = following.into_iter().map(|viewer| viewer.join().expect("no hole")).collect();

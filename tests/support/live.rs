@@ -163,6 +163,8 @@ impl Page {
 pub struct Mirror {
     pub rows: BTreeMap<String, Value>,
     pub seqs: Vec<u64>,
+    /// The lines of a log, from the first, without holes.
+    pub lines: Vec<String>,
     /// The last seq that was seen, and the epoch of the connection.
     pub at: Option<(Value, u64)>,
     pub resets: usize,
@@ -221,6 +223,13 @@ impl Mirror {
                 self.is_live = false;
                 assert_eq!(seq, self.at.as_ref().map(|(_, at)| *at), "{frame}");
             }
+            "logs" => {
+                for line in frame["lines"].as_array().expect("lines") {
+                    assert_eq!(line["n"], self.lines.len() as u64 + 1, "each line once, in order");
+                    self.lines.push(line["text"].as_str().expect("a text").to_owned());
+                }
+                return;
+            }
             "bookmark" => {}
             "progress" => return,
             other => panic!("{other} is not for a mirror: {frame}"),
@@ -231,6 +240,7 @@ impl Mirror {
     fn begin_anew(&mut self) {
         self.rows.clear();
         self.seqs.clear();
+        self.lines.clear();
         self.is_whole = false;
     }
 
