@@ -131,7 +131,7 @@ impl Viewer {
                 }
             }
         }
-        let (is_checked, is_tired) = (number % plan.checked_one_in == 0, number % 4 == 0);
+        let (is_checked, is_tired) = (number.is_multiple_of(plan.checked_one_in), number.is_multiple_of(4));
         Viewer { topic, filter, mirror: Mirror::default(), is_checked, cuts: 0, is_tired, slept: 0 }
     }
 
@@ -251,7 +251,7 @@ impl Driver {
         let (kind, queue, tag) =
             (self.dice.pick(&["a", "b", "c"]), self.dice.pick(&["x", "y"]), self.dice.pick(&["t", "u"]));
         if self.ids.len() < JOBS_MAX {
-            let length = if self.rounds % 8 == 0 { 65_536 } else { 2_048 };
+            let length = if self.rounds.is_multiple_of(8) { 65_536 } else { 2_048 };
             let args = json!({"text": "x".repeat(self.dice.below(length) as usize)});
             let job = json!({"kind": kind, "queue": queue, "tags": [tag], "args": args});
             let jobs = self.ask(server, shared, "POST", "/api/jobs/bulk", &json!({"jobs": vec![job; 25]}));
