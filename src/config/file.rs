@@ -10,7 +10,7 @@ use crate::config::schedules;
 use crate::config::schedules::ScheduleSettings;
 use crate::config::section::{ConfigProblem, Findings, Section};
 use crate::config::settings::Settings;
-use crate::config::{ConfigError, Keep, Retention, read_text};
+use crate::config::{ConfigError, Keep, LiveLimits, Retention, read_text};
 use crate::domain::id::{KindName, QueueName};
 use crate::domain::job::StateName;
 use crate::domain::queue::Limits;
@@ -32,6 +32,7 @@ pub(super) struct Contents {
     pub limits: Limits,
     pub schedules: Vec<ScheduleSettings>,
     pub retention: Retention,
+    pub live: LiveLimits,
     pub allowed_origins: Vec<Origin>,
     pub tokens_file: Option<PathBuf>,
     pub not_in_effect: Vec<&'static str>,
@@ -81,6 +82,7 @@ fn read_top(mut top: Section, directory: &Path, strict_kinds: Option<bool>) -> C
     let schedules = top.listed_tables("schedules", |section| schedules::read(section, &catalog));
     let schedules = each_name_once(&mut top, schedules.into_iter().flatten().collect());
     let retention = top.table("retention", read_retention);
+    let live = top.table("live", read_live).unwrap_or_default();
     let auth = top.table("auth", |section| read_auth(section, directory)).unwrap_or_default();
     top.finish();
     let later = [(retention.is_some(), "[retention]"), (auth.tokens_file.is_some(), "auth.tokens_file")];
@@ -90,6 +92,7 @@ fn read_top(mut top: Section, directory: &Path, strict_kinds: Option<bool>) -> C
         limits,
         schedules,
         retention: retention.unwrap_or_default(),
+        live,
         allowed_origins: auth.allowed_origins,
         tokens_file: auth.tokens_file,
         not_in_effect: later.into_iter().filter_map(|(asked, what)| asked.then_some(what)).collect(),
@@ -232,6 +235,14 @@ fn read_keep(section: &mut Section) -> Keep {
         age: section.seconds("finished_age_s", Zero::Allowed),
         count: section.integer("finished_count", 0..=i64::MAX).map(|number| number as u64),
     }
+}
+
+fn read_live(mut section: Section) -> LiveLimits {
+    let mut events = |key| section.integer(key, 0..=i64::MAX).map(|number| number as u64);
+    let limits =
+        LiveLimits { jobs_behind_max: events("jobs_behind_max"), events_behind_max: events("events_behind_max") };
+    section.finish();
+    limits
 }
 
 #[derive(Default)]

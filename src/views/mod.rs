@@ -152,12 +152,6 @@ impl Views {
         }
     }
 
-    /// Whether a worker runs a job now.
-    pub fn is_running(&self, id: JobId) -> bool {
-        let index = self.index.read();
-        matches!(index.slot(id), Slot::Active(job) if job.id == id && job.run().is_some())
-    }
-
     /// One job as users see it, but for args and result, which are in the log.
     pub fn row(&self, id: JobId) -> Result<Option<JobRow>, ViewError> {
         Ok(self.head(id)?.map(|head| self.row_of(&head)))
