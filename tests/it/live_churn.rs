@@ -126,7 +126,7 @@ impl Viewer {
             let states = [json!("queued"), json!("active"), json!(["cancelled", "queued"]), Value::Null, Value::Null];
             filter["state"] = states[dice.below(5) as usize].clone();
             for (name, values) in [("kind", ["a", "b", "c"]), ("queue", ["x", "y", "x"]), ("tag", ["t", "u", "t"])] {
-                if dice.below(4) == 0 {
+                if dice.below(2) == 0 {
                     filter[name] = json!(dice.pick(&values));
                 }
             }
@@ -239,11 +239,20 @@ impl Driver {
     fn drive(&mut self, server: &TestServer, shared: &Shared, seconds: u64, commits: u64) {
         while self.begun.elapsed() < Duration::from_secs(seconds) || shared.now().commits < commits {
             self.round(server, shared);
-            let seq = server.raw("GET", "/health", &[], b"").ok(200)["seq"].as_u64().expect("a number");
-            shared.change(|now| now.seq = seq);
-            let due = Duration::from_micros(seq * 1_000_000 / EVENTS_A_SECOND);
+            self.note_seq(server, shared);
+            let due = Duration::from_micros(shared.now().seq * 1_000_000 / EVENTS_A_SECOND);
             linger(due.saturating_sub(self.begun.elapsed()));
         }
+    }
+
+    fn note_seq(&self, server: &TestServer, shared: &Shared) {
+        let seq = server.raw("GET", "/health", &[], b"").ok(200)["seq"].as_u64().expect("a number");
+        shared.change(|now| now.seq = seq);
+    }
+
+    /// Whether more should have happened by now.
+    fn is_late(&self, seq: u64) -> bool {
+        u128::from(seq) < self.begun.elapsed().as_millis() * u128::from(EVENTS_A_SECOND) / 1_000
     }
 
     fn round(&mut self, server: &TestServer, shared: &Shared) {
@@ -266,10 +275,14 @@ impl Driver {
             let action = self.dice.pick(&["cancel", "retry"]);
             self.ask(server, shared, "POST", &format!("/api/jobs/{id}/{action}"), &json!({}));
         }
-        // Many jobs of one commit; the more of them, the less often.
-        if self.dice.below(2 + self.ids.len() as u64 / 500) == 0 {
-            let action = self.dice.pick(&["cancel", "retry"]);
-            let state = if action == "retry" { "cancelled" } else { "queued" };
+        // Many jobs of one commit: what single changes are too few for.
+        for _ in 0..4 {
+            self.note_seq(server, shared);
+            if !self.is_late(shared.now().seq) {
+                break;
+            }
+            let (kind, tag) = (self.dice.pick(&["a", "b", "c"]), self.dice.pick(&["t", "u"]));
+            let (action, state) = self.dice.pick(&[("cancel", "queued"), ("retry", "cancelled")]);
             let filter = json!({"kind": kind, "queue": queue, "tag": tag, "state": state});
             self.ask(server, shared, "POST", "/api/jobs/actions", &json!({"action": action, "filter": filter}));
         }
