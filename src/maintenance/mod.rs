@@ -2,6 +2,7 @@
 //! nothing about jobs.
 
 pub mod disk;
+pub mod recall;
 pub mod scheduler;
 pub mod snapshotter;
 pub mod ticker;
