@@ -22,8 +22,9 @@ function isScouting(one: Subscription): boolean {
   return one.phase === "asked" && one.resuming && canScout(one);
 }
 
+/** Lines are asked for by number, and always said so: without `after` only what comes from now on would be meant. */
 function filterOf({ topic, filter, line }: Subscription): Filter {
-  return topic === "logs" && line > 0 ? { ...filter, after: line } : filter;
+  return topic === "logs" ? { ...filter, after: line } : filter;
 }
 
 function send(turn: Turn, frame: ClientFrame): void {
@@ -148,7 +149,7 @@ export function update(turn: Turn, id: string, filter: Filter): void {
 
 export function sendUpdate(turn: Turn, one: Subscription): void {
   put(turn, { ...one, phase: "asked", resuming: false, owed: false });
-  send(turn, { type: "update", id: one.id, filter: one.filter });
+  send(turn, { type: "update", id: one.id, filter: filterOf(one) });
 }
 
 export function unsubscribe(turn: Turn, id: string): void {
