@@ -25,7 +25,7 @@ export const RULES: Readonly<Record<number, string>> = {
   22: "a bookmark moves the place and nothing else",
   23: "progress has no number",
   24: "log lines are asked for and resumed by their number",
-  25: "until a new epoch is decided, nothing that names a job is asked for; after a reset it never is",
+  25: "until a new epoch is decided, nothing that names a job is asked for, the scout least of all; after a reset it never is",
   26: "what the server refuses is not asked for again, and the rest goes on",
   27: "unknown frames are passed over, bad ones end the connection",
   28: "a server that does not speak is given up",
