@@ -21,6 +21,7 @@ use crate::live::frames::{Moved, ServerFrame, head};
 use crate::live::outbox::{Outbox, Waiting};
 use crate::live::table::{Table, TableKind};
 use crate::live::topic::{Facet, Selection};
+use crate::live::traits::Traits;
 use crate::views::{Head, Views};
 
 /// After so long without a frame a bookmark moves the position, if it moved.
@@ -159,34 +160,48 @@ impl Board {
 
     /// The groups that a change of a job may concern, each once.
     pub(crate) fn concerned(&self, before: Option<&Before>, job: &Job) -> Vec<usize> {
-        let mut found = Vec::new();
-        let mut look = |facet: Facet| {
-            let groups = self.facets.get(&facet).into_iter().flatten();
-            groups.for_each(|group| {
-                if !found.contains(group) {
-                    found.push(*group)
-                }
-            });
-        };
-        look(Facet::All);
-        if self.facets.len() == 1 && self.facets.contains_key(&Facet::All) {
+        let mut found = self.under(&[Facet::All]);
+        if !self.looks_closer() {
             return found;
         }
-        look(Facet::Id(job.id));
-        look(Facet::Kind(job.kind.clone()));
-        look(Facet::Queue(job.queue.clone()));
-        job.tags().iter().for_each(|tag| look(Facet::Tag(tag.clone())));
-        if let Some(parent) = job.parent() {
-            look(Facet::Parent(parent));
-        }
-        if let Some(before) = before {
-            look(Facet::Queue(before.queue.clone()));
-            before.tags().iter().for_each(|tag| look(Facet::Tag(tag.clone())));
-        }
+        let (kind, queue) = (Facet::Kind(job.kind.clone()), Facet::Queue(job.queue.clone()));
+        let mut facets = vec![Facet::Id(job.id), kind, queue];
+        facets.extend(job.tags().iter().cloned().map(Facet::Tag));
+        facets.extend(job.parent().map(Facet::Parent));
+        facets.extend(before.map(|before| Facet::Queue(before.queue.clone())));
+        facets.extend(before.into_iter().flat_map(|before| before.tags()).cloned().map(Facet::Tag));
+        found.extend(self.under(&facets));
+        found.sort_unstable();
+        found.dedup();
         found
     }
 
-    /// The groups that follow events which are about no job.
+    /// Whether anybody follows a part of what happens.
+    pub(crate) fn looks_closer(&self) -> bool {
+        self.facets.keys().any(|facet| *facet != Facet::All)
+    }
+
+    /// The groups that follow the events of a job which is like this, but not all events.
+    pub(crate) fn following_events_of(&self, job: &Traits) -> Vec<usize> {
+        let (kind, queue) = (Facet::Kind(job.kind.clone()), Facet::Queue(job.queue.clone()));
+        let mut facets = vec![Facet::Id(job.id), kind, queue];
+        facets.extend(job.tags.iter().cloned().map(Facet::Tag));
+        facets.extend(job.parent.map(Facet::Parent));
+        let mut found = self.under(&facets);
+        found.retain(|number| match &self.groups[number].following {
+            Following::Events(which) => which.matches_events_of(job),
+            Following::Jobs(_) | Following::Rows(_) => false,
+        });
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    fn under(&self, facets: &[Facet]) -> Vec<usize> {
+        facets.iter().filter_map(|facet| self.facets.get(facet)).flatten().copied().collect()
+    }
+
+    /// The groups that follow all events.
     pub(crate) fn concerned_by_all(&self) -> impl Iterator<Item = usize> {
         let groups = self.facets.get(&Facet::All).into_iter().flatten().copied();
         groups.filter(|number| match &self.groups[number].following {

@@ -8,11 +8,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::domain::event::Record;
 use crate::domain::id::{JobId, Ordinal, Seq};
-use crate::domain::job::Job;
 use crate::feed::published::PublishedEvent;
 use crate::live::Live;
 use crate::live::board::{Following, Member};
@@ -22,6 +19,7 @@ use crate::live::outbox::Outbox;
 use crate::live::position::{Lost, Position};
 use crate::live::table::TableKind;
 use crate::live::topic::{Selection, Topic};
+use crate::live::traits::Traits;
 use crate::log::ReadError;
 use crate::views::query::JobQuery;
 use crate::views::{Head, ViewError};
@@ -34,6 +32,8 @@ const PIECE_BYTES_MAX: usize = 256 * 1024;
 const SNAPSHOT_PAGE_ROWS: usize = 250;
 /// The most lines of a log in one frame.
 const LINES_MAX: usize = 500;
+/// Of so many jobs it is remembered what they were; of others it is read again.
+const JOBS_REMEMBERED_MAX: usize = 4096;
 /// About the most bytes of records that are held to find what matches.
 const READ_BYTES_MAX: usize = 4 * PIECE_BYTES_MAX;
 
@@ -58,6 +58,8 @@ pub struct Subscription {
     pub id: Arc<str>,
     pub topic: Topic,
     pub stage: Stage,
+    /// On topic events, while it is fed from the log: what jobs were after the last of their events that was looked at.
+    pub jobs: HashMap<JobId, Traits>,
     /// On topic logs, once it was answered.
     pub lines: Option<LineFollower>,
     /// The position that its reader was told last.
@@ -88,11 +90,12 @@ pub struct Feeder<'a> {
     pub live: &'a Live,
     pub outbox: &'a Arc<Outbox>,
     pub subscription: &'a mut Subscription,
-    pub frames: Vec<Bytes>,
+    /// Frames as they go over the line.
+    pub line: Vec<u8>,
 }
 
 impl Feeder<'_> {
-    /// Takes one step, and leaves what is to be sent in `frames`.
+    /// Takes one step, and leaves what is to be sent in `line`.
     pub fn step(&mut self) -> Result<(), FeedError> {
         match self.subscription.stage {
             Stage::Begin { since } => self.begin(since),
@@ -236,6 +239,7 @@ impl Feeder<'_> {
         }
         self.subscription.sent = joined;
         self.subscription.stage = Stage::Live;
+        self.subscription.jobs = HashMap::new();
         Ok(())
     }
 
@@ -311,13 +315,12 @@ impl Feeder<'_> {
     }
 
     fn events(&mut self, which: &Selection, records: Vec<Record>) -> Result<Seq, FeedError> {
-        let mut seen = HashMap::new();
         let mut events = Vec::new();
         let mut bytes = 0;
         let mut read = Seq::ZERO;
         for record in records {
             read = record.seq;
-            if self.fits(which, &record, &mut seen)? {
+            if self.fits(which, &record)? {
                 bytes += record.event.weight();
                 events.push(PublishedEvent::of(record));
             }
@@ -333,30 +336,45 @@ impl Feeder<'_> {
         Ok(read)
     }
 
-    fn fits(
-        &self,
-        which: &Selection,
-        record: &Record,
-        seen: &mut HashMap<JobId, Option<Arc<Job>>>,
-    ) -> Result<bool, FeedError> {
+    /// Whether an event matches, by what its job was right after it.
+    fn fits(&mut self, which: &Selection, record: &Record) -> Result<bool, FeedError> {
         if which.is_everything() {
             return Ok(true);
         }
         let Some(id) = record.event.job().filter(|id| which.id.is_none_or(|wanted| wanted == *id)) else {
             return Ok(false);
         };
-        if *which == (Selection { id: Some(id), ..Selection::default() }) {
+        if which.is_of_one_job() {
             return Ok(true);
         }
-        let job = match seen.entry(id) {
-            Entry::Occupied(place) => place.into_mut(),
-            Entry::Vacant(place) => place.insert(self.live.parts.engine.views().job(id)?),
+        let jobs = &mut self.subscription.jobs;
+        if jobs.len() >= JOBS_REMEMBERED_MAX {
+            jobs.clear();
+        }
+        let traits = match jobs.entry(id) {
+            Entry::Occupied(place) => {
+                let traits = place.into_mut();
+                traits.follow(&record.event);
+                traits
+            }
+            Entry::Vacant(place) => {
+                let engine = &self.live.parts.engine;
+                let traits = match Traits::after(record, &**engine.log()).map_err(FeedError::Log)? {
+                    Some(traits) => traits,
+                    // The log does not reach back to what would say it; what the job is now is the best that is known.
+                    None => match engine.views().job(id)? {
+                        Some(job) => Traits::of(&job, None),
+                        None => return Ok(false),
+                    },
+                };
+                place.insert(traits)
+            }
         };
-        Ok(job.as_ref().is_some_and(|job| which.matches(job)))
+        Ok(which.matches_events_of(traits))
     }
 
     /// Lines have numbers of their own: of a position only matters whether it was told by this log.
-    fn begin_lines(&mut self, job: JobId, after: u64, since: Option<Position>) -> Result<(), FeedError> {
+    fn begin_lines(&mut self, job: JobId, after: Option<u64>, since: Option<Position>) -> Result<(), FeedError> {
         let head = self.live.extent().head;
         if self.live.parts.engine.views().job(job)?.is_none() {
             let detail = format!("there is no job {job}");
@@ -368,7 +386,10 @@ impl Feeder<'_> {
         let resumes = matches!(known, Some(Ok(_)));
         self.subscribed(if resumes { Mode::Resume } else { Mode::Live }, head);
         let after = match known {
-            None | Some(Ok(_)) => after,
+            None | Some(Ok(_)) => match after {
+                Some(after) => after,
+                None => self.live.parts.logs.newest_line(job)?,
+            },
             Some(Err(reason)) => {
                 self.send(&ServerFrame::Reset { id: self.id(), reason, seq: head });
                 0
@@ -408,7 +429,7 @@ impl Feeder<'_> {
         let name = kind.as_str();
         let text =
             format!("{{\"type\":\"snapshot\",\"id\":{id},\"seq\":{},\"{name}\":[{rows}],\"more\":false}}", seq.0);
-        self.frames.push(text.into_bytes().into());
+        (self.live.parts.wire)(text.as_bytes(), &mut self.line);
         self.subscription.sent = seq;
         self.subscription.stage = Stage::Live;
         seq
@@ -451,6 +472,6 @@ impl Feeder<'_> {
     }
 
     fn send(&mut self, frame: &ServerFrame) {
-        self.frames.push(frame.bytes());
+        (self.live.parts.wire)(&frame.bytes(), &mut self.line);
     }
 }

@@ -10,6 +10,7 @@ use crate::domain::job::Job;
 use crate::feed::published::PublishedEvent;
 use crate::feed::{Before, Page};
 use crate::live::board::{Board, Following};
+use crate::live::traits::Traits;
 use crate::views::{Head, Views};
 
 /// What a page means for the groups that it concerns.
@@ -52,46 +53,40 @@ impl<'a> Drafts<'a> {
             groups: BTreeMap::new(),
             events: page.records.iter().map(|_| OnceCell::new()).collect(),
         };
-        let mut followers: HashMap<JobId, Vec<usize>> = HashMap::new();
         for place in 0..drafts.subjects.len() {
-            let of_events = drafts.note_subject(place, board);
-            if !of_events.is_empty() {
-                followers.insert(drafts.subjects[place].job.id, of_events);
-            }
+            drafts.note_subject(place, board);
         }
         let of_all: Vec<usize> = board.concerned_by_all().collect();
+        // What each job was after its last event that was looked at: it may change in the middle of a page.
+        let mut jobs: HashMap<JobId, Traits> = HashMap::new();
+        if board.looks_closer() {
+            let traits = |subject: &Subject<'_>| (subject.job.id, Traits::of(&subject.job, subject.before));
+            jobs.extend(drafts.subjects.iter().map(traits));
+        }
         for (place, record) in page.records.iter().enumerate() {
-            let groups = match record.event.job() {
-                Some(job) => followers.get(&job).unwrap_or(&of_all),
-                None => &of_all,
-            };
-            groups.iter().for_each(|&group| drafts.note_event(group, place));
+            of_all.iter().for_each(|&group| drafts.note_event(group, place));
+            let Some(job) = record.event.job().and_then(|id| jobs.get_mut(&id)) else { continue };
+            job.follow(&record.event);
+            board.following_events_of(job).into_iter().for_each(|group| drafts.note_event(group, place));
         }
         drafts
     }
 
-    /// Notes what the groups of jobs are told of a job, and gives the groups that follow its events.
-    fn note_subject(&mut self, place: usize, board: &Board) -> Vec<usize> {
+    /// Notes what the groups of jobs are told of a job.
+    fn note_subject(&mut self, place: usize, board: &Board) {
         let subject = &self.subjects[place];
-        let mut of_events = Vec::new();
         for group in board.concerned(subject.before, &subject.job) {
-            match &board.groups[&group].following {
-                Following::Events(which) if which.matches(&subject.job) => of_events.push(group),
-                Following::Events(_) | Following::Rows(_) => {}
-                Following::Jobs(which) => {
-                    let is_in = which.matches(&subject.job);
-                    let was_in = || subject.before.is_some_and(|before| which.did_match(before, &subject.job));
-                    if !is_in && !was_in() {
-                        continue;
-                    }
-                    let empty = || Draft::Jobs { rows: Vec::new(), left: Vec::new() };
-                    if let Draft::Jobs { rows, left } = self.groups.entry(group).or_insert_with(empty) {
-                        if is_in { rows.push(place) } else { left.push(subject.job.id) }
-                    }
-                }
+            let Following::Jobs(which) = &board.groups[&group].following else { continue };
+            let is_in = which.matches(&subject.job);
+            let was_in = || subject.before.is_some_and(|before| which.did_match(before, &subject.job));
+            if !is_in && !was_in() {
+                continue;
+            }
+            let empty = || Draft::Jobs { rows: Vec::new(), left: Vec::new() };
+            if let Draft::Jobs { rows, left } = self.groups.entry(group).or_insert_with(empty) {
+                if is_in { rows.push(place) } else { left.push(subject.job.id) }
             }
         }
-        of_events
     }
 
     fn note_event(&mut self, group: usize, place: usize) {

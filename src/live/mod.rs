@@ -21,6 +21,7 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 pub mod topic;
+mod traits;
 
 use std::collections::HashSet;
 use std::sync::Arc;

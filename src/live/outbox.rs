@@ -9,8 +9,10 @@ use tokio::sync::Notify;
 
 use crate::domain::id::Seq;
 
-/// The most bytes that wait for one connection.
+/// When more bytes than these wait for one connection its reader is too slow. One piece more waits.
 pub const OUTBOX_BYTES_MAX: usize = 1024 * 1024;
+/// No piece counts for more: that one commit brings much tells nothing of a reader, and its bytes are shared.
+const PIECE_BYTES_COUNTED_MAX: usize = OUTBOX_BYTES_MAX / 2;
 /// What a waiting frame costs beside its bytes.
 const FRAME_OVERHEAD_BYTES: usize = 64;
 
@@ -23,6 +25,12 @@ pub struct Waiting {
     pub subscription: u64,
     /// The position after them; none for a frame that is not numbered.
     pub seq: Option<Seq>,
+}
+
+impl Waiting {
+    fn counted(&self) -> usize {
+        self.bytes.len().min(PIECE_BYTES_COUNTED_MAX) + FRAME_OVERHEAD_BYTES
+    }
 }
 
 /// What there is to send.
@@ -55,10 +63,10 @@ impl Outbox {
         if queue.has_overflowed {
             return false;
         }
-        queue.bytes += frame.bytes.len() + FRAME_OVERHEAD_BYTES;
         if queue.bytes > OUTBOX_BYTES_MAX {
             queue.overflow();
         } else {
+            queue.bytes += frame.counted();
             queue.frames.push_back(frame);
         }
         let is_taken = !queue.has_overflowed;
@@ -87,7 +95,7 @@ impl Outbox {
         while bytes < bytes_max {
             let Some(frame) = queue.frames.pop_front() else { break };
             bytes += frame.bytes.len();
-            queue.bytes -= frame.bytes.len() + FRAME_OVERHEAD_BYTES;
+            queue.bytes -= frame.counted();
             taken.push(frame);
         }
         if queue.frames.is_empty() {
@@ -159,15 +167,24 @@ mod tests {
     }
 
     #[test]
-    fn one_byte_too_many_drops_everything_until_it_is_opened_again() {
+    fn behind_a_byte_too_many_nothing_waits_until_it_is_opened_again() {
         let outbox = Outbox::default();
-        assert!(outbox.push(frame(OUTBOX_BYTES_MAX - FRAME_OVERHEAD_BYTES)));
+        assert!(outbox.push(frame(PIECE_BYTES_COUNTED_MAX - FRAME_OVERHEAD_BYTES)));
+        assert!(outbox.push(frame(PIECE_BYTES_COUNTED_MAX - FRAME_OVERHEAD_BYTES)), "as much as may wait");
+        assert!(outbox.push(frame(0)), "one more");
         assert!(!outbox.push(frame(0)));
         assert!(!outbox.push(frame(0)));
         assert!(matches!(outbox.take(1), Taken::Overflowed));
         outbox.reopen();
         assert!(outbox.push(frame(5)));
         assert_eq!(lengths(outbox.take(100)), [5]);
+    }
+
+    #[test]
+    fn a_large_piece_is_taken_and_leaves_room_for_what_comes_with_it() {
+        let outbox = Outbox::default();
+        assert!(outbox.push(frame(12 * OUTBOX_BYTES_MAX)) && outbox.push(frame(1)));
+        assert_eq!(lengths(outbox.take(usize::MAX)), [12 * OUTBOX_BYTES_MAX, 1]);
     }
 
     #[test]

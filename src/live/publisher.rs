@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::sync::{Notify, broadcast};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use crate::domain::id::Seq;
 use crate::feed::Page;
 use crate::live::Live;
 
@@ -17,8 +16,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const TELLING: Duration = Duration::from_micros(4);
 /// The longest that a commit waits to be told with the next ones.
 const REST_MAX: Duration = Duration::from_millis(25);
-/// So many events are told at once, however little time has passed.
+/// So many events are told at once, however little time has passed: but for what a connection takes to write the last round.
 const ROUND_EVENTS_MAX: usize = 256;
+const REST_AFTER_FULL: Duration = Duration::from_millis(1);
 
 /// What is told together.
 struct Round {
@@ -26,14 +26,15 @@ struct Round {
     events: usize,
     /// Before this everybody is still being told of what came before.
     rests_until: Instant,
+    told_at: Instant,
 }
 
 /// Publishes until the engine has ended, or nobody has the subscriptions any more.
 pub async fn publish(live: Weak<Live>, joined: Arc<Notify>, mut pages: broadcast::Receiver<Arc<Page>>) {
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut shown = Seq::ZERO;
-    let mut round = Round { pages: Vec::new(), events: 0, rests_until: Instant::now() };
+    let now = Instant::now();
+    let mut round = Round { pages: Vec::new(), events: 0, rests_until: now, told_at: now };
     loop {
         let Some(is_idle) = live.upgrade().map(|live| live.is_idle()) else { return };
         tokio::select! {
@@ -48,7 +49,7 @@ pub async fn publish(live: Weak<Live>, joined: Arc<Notify>, mut pages: broadcast
                 None => return,
             },
             _ = looks.tick(), if !is_idle => match live.upgrade() {
-                Some(live) => live.look(&mut shown),
+                Some(live) => live.look(),
                 None => return,
             },
             () = joined.notified(), if is_idle => {}
@@ -65,7 +66,7 @@ impl Round {
         self.events += page.records.len();
         self.pages.push(page);
         if self.is_full() {
-            self.rests_until = Instant::now();
+            self.rests_until = self.told_at + REST_AFTER_FULL;
         }
     }
 
@@ -73,7 +74,8 @@ impl Round {
         let members = live.tell(&self.pages);
         self.pages.clear();
         self.events = 0;
-        self.rests_until = Instant::now() + (TELLING * members as u32).min(REST_MAX);
+        self.told_at = Instant::now();
+        self.rests_until = self.told_at + (TELLING * members as u32).min(REST_MAX);
     }
 }
 
@@ -97,7 +99,7 @@ impl Live {
         members
     }
 
-    fn look(&self, shown: &mut Seq) {
+    fn look(&self) {
         let (views, feed) = (self.parts.engine.views(), self.parts.engine.feed());
         let mut board = self.board.lock();
         let wants_progress = board.follows_jobs();
@@ -106,10 +108,8 @@ impl Live {
             let moved = feed.take_progressed();
             board.tell_progress(moved, views);
         }
-        if board.seq() != *shown {
-            *shown = board.seq();
-            board.tell_tables(views, self.parts.clock.now());
-        }
+        // They may differ without an event: a worker was told to be quiet, a limit was read anew.
+        board.tell_tables(views, self.parts.clock.now());
         board.tell_bookmarks(Instant::now());
     }
 }

@@ -1,7 +1,7 @@
 //! One connection: its subscriptions, what it said, and what it is to be sent next. Whatever carries the frames asks for a
 //! burst, sends it, and asks again: so everything moves at the pace of the reader.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -125,7 +125,10 @@ impl Subscriber {
         }
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
         self.names.insert(id.clone(), number);
-        self.subscriptions.insert(number, Subscription { number, id, topic, stage, lines: None, sent: Seq::ZERO });
+        self.subscriptions.insert(
+            number,
+            Subscription { number, id, topic, stage, jobs: HashMap::new(), lines: None, sent: Seq::ZERO },
+        );
         Ok(())
     }
 
@@ -172,8 +175,8 @@ impl Subscriber {
             }
         };
         if let Some(number) = self.next_hungry() {
-            let frames = self.feed(number).await?;
-            pieces.extend((!frames.is_empty()).then(|| self.line(frames)));
+            let fed = self.feed(number).await?;
+            pieces.extend(Some(fed).filter(|fed| !fed.is_empty()));
         }
         Ok(pieces)
     }
@@ -210,14 +213,14 @@ impl Subscriber {
         later.chain(earlier).find(|(_, subscription)| is_hungry(subscription)).map(|(&number, _)| number)
     }
 
-    async fn feed(&mut self, number: u64) -> Result<Vec<Bytes>, FeedError> {
+    async fn feed(&mut self, number: u64) -> Result<Bytes, FeedError> {
         self.fed = number;
         let mut subscription = self.subscriptions.remove(&number).expect("it was found just now");
         let (live, outbox) = (self.live.clone(), self.outbox.clone());
         let fed = tokio::task::spawn_blocking(move || {
-            let frames = Vec::new();
-            let mut feeder = Feeder { live: &live, outbox: &outbox, subscription: &mut subscription, frames };
-            let fed = feeder.step().map(|()| std::mem::take(&mut feeder.frames));
+            let line = Vec::new();
+            let mut feeder = Feeder { live: &live, outbox: &outbox, subscription: &mut subscription, line };
+            let fed = feeder.step().map(|()| Bytes::from(std::mem::take(&mut feeder.line)));
             if outbox.is_closed() {
                 live.board.lock().leave(number);
             }

@@ -11,6 +11,7 @@ use crate::feed::Before;
 use crate::kinds::fields::Fields;
 use crate::kinds::problem::Problems;
 use crate::kinds::states::read_states;
+use crate::live::traits::Traits;
 use crate::views::query::JobFilter;
 
 /// The most rows of a snapshot.
@@ -30,10 +31,10 @@ pub enum Topic {
     },
     /// Every event, once.
     Events(Selection),
-    /// The lines of a job after a number.
+    /// The lines of a job after a number; those from now on if there is none.
     Logs {
         job: JobId,
-        after: u64,
+        after: Option<u64>,
     },
     Queues,
     Workers,
@@ -109,12 +110,12 @@ impl TopicName {
             }
             TopicName::Events => {
                 if fields.raw("state").is_some() {
-                    fields.problem("state", "is nothing that an event has; follow topic jobs, or filter by type");
+                    fields.problem("state", "is nothing that an event has; follow topic jobs for that");
                 }
                 Some(Topic::Events(Selection::read(&mut fields, Vec::new())))
             }
             TopicName::Logs => {
-                let after = fields.integer("after", 0..=LINE_MAX).unwrap_or(0) as u64;
+                let after = fields.integer("after", 0..=LINE_MAX).map(|after| after as u64);
                 if !fields.has("id") {
                     fields.problem("id", "is missing: whose log?");
                 }
@@ -165,6 +166,21 @@ impl Selection {
     /// Whether a job fits as it is now.
     pub fn matches(&self, job: &Job) -> bool {
         self.id.is_none_or(|id| id == job.id) && self.filter.matches(job)
+    }
+
+    /// Whether events of a job fit, which was like this right after them. States are nothing that an event has.
+    pub fn matches_events_of(&self, job: &Traits) -> bool {
+        let filter = &self.filter;
+        self.id.is_none_or(|id| id == job.id)
+            && filter.kind.as_ref().is_none_or(|kind| *kind == job.kind)
+            && filter.queue.as_ref().is_none_or(|queue| *queue == job.queue)
+            && filter.tag.as_ref().is_none_or(|tag| job.tags.contains(tag))
+            && filter.parent.is_none_or(|parent| job.parent == Some(parent))
+    }
+
+    /// Whether only an id is asked for.
+    pub fn is_of_one_job(&self) -> bool {
+        self.id.is_some() && self.filter == JobFilter::default()
     }
 
     /// Whether a job did fit before something happened to it.

@@ -34,6 +34,9 @@ pub trait JobLogReader: Send + Sync {
     /// about `bytes_max` of text, but at least one if there is one. Empty at the end, and for a job without lines.
     fn lines_after(&self, job: JobId, after: u64, lines_max: usize, bytes_max: usize) -> io::Result<Vec<KeptLine>>;
 
+    /// The number of the last line of a job; 0 if it has none.
+    fn newest_line(&self, job: JobId) -> io::Result<u64>;
+
     /// Hears of the lines that are added to a job's log from now on. Does not block.
     fn watch(&self, job: JobId) -> LineWatch;
 }

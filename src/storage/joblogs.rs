@@ -100,6 +100,15 @@ impl JobLogs {
         Ok(lines)
     }
 
+    /// The number of the last line; 0 if the job has no log.
+    pub fn newest(&self, job: JobId) -> Result<u64, JobLogError> {
+        if !self.is_open(job) && !self.path(job).exists() {
+            return Ok(0);
+        }
+        let newest = self.file(job)?.lock().newest();
+        Ok(newest)
+    }
+
     /// Makes everything durable that was appended to any log.
     pub fn sync(&self) -> Result<(), JobLogError> {
         let files: Vec<_> = self.open.lock().files.iter().map(|(job, file)| (*job, file.clone())).collect();

@@ -53,6 +53,11 @@ impl LogFile {
         Ok(log)
     }
 
+    /// The number of the last line; 0 if there is none.
+    pub fn newest(&self) -> u64 {
+        self.lines
+    }
+
     /// Appends lines and gives the number of the last line.
     pub fn append(&mut self, lines: &[NewLine]) -> io::Result<u64> {
         let mut buffer = Vec::new();

@@ -51,6 +51,10 @@ impl JobLogReader for JobLogs {
         Ok(lines)
     }
 
+    fn newest_line(&self, job: JobId) -> io::Result<u64> {
+        self.newest(job).map_err(io::Error::other)
+    }
+
     fn watch(&self, job: JobId) -> LineWatch {
         self.news.watch(job)
     }

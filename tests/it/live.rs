@@ -298,7 +298,7 @@ fn lines_go_on_after_the_last_one_over_restarts_and_come_anew_after_a_position_o
     worker.say(lease.frame("complete", json!({"result": null})));
     server.finished(&id);
     let mut page = Page::connect(&server);
-    page.subscribe("a", "logs", json!({"id": id}), Value::Null);
+    page.subscribe("a", "logs", json!({"id": id, "after": 0}), Value::Null);
     assert_eq!(page.hear("subscribed")["mode"], "live");
     assert_eq!(lines(&mut page, 2), [(1, "one".to_owned()), (2, "two".to_owned())]);
     let here = since(&page, &page.status.clone());

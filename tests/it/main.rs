@@ -7,6 +7,7 @@ mod edges;
 mod jobs;
 mod live;
 mod live_churn;
+mod live_edges;
 mod queues;
 mod remote;
 mod restart;

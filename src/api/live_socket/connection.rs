@@ -8,15 +8,15 @@ use bytes::Bytes;
 use futures::StreamExt;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::api::websocket::meter::{Meter, Metered};
 use crate::api::websocket::sending::{Close, Pings, WriteEnd, close_with, while_bytes_move};
-use crate::api::websocket::shared_line::{Messages, SharedLine, write_text};
+use crate::api::websocket::shared_line::write_text;
+use crate::api::websocket::{self, Line, LineMessages};
 use crate::live::frames::{
     CLIENT_FRAME_BYTES_MAX, ClientFrame, ErrorFrame, GoodbyeReason, Mistake, ServerFrame, parse,
 };
@@ -26,8 +26,6 @@ use crate::sessions::outbox::STALL_MAX;
 
 /// The buffer of what is read: subscribers say little, and there may be thousands of them.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
-/// The buffer of what the library writes: pongs and the close.
-const WRITE_BUFFER_BYTES: usize = 1024;
 /// How long the other side may take to close.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// A write that takes so long waits for its reader.
@@ -40,9 +38,6 @@ const TOO_MANY_SUBSCRIPTIONS: Close = Close::new(4505, "too many subscriptions: 
 const TOO_LARGE: Close = Close::new(1009, "a message has at most 64 KiB");
 const _: () = assert!(SUBSCRIPTIONS_MAX == 256 && CLIENT_FRAME_BYTES_MAX == 64 * 1024, "they are named above");
 
-/// A connection whose bytes are counted.
-type Line = SharedLine<Metered<TokioIo<Upgraded>>>;
-
 /// What was heard.
 enum Heard {
     Frame(Box<ClientFrame>),
@@ -54,11 +49,7 @@ enum Heard {
 /// Serves a connection until it is closed.
 pub async fn serve(live: Arc<Live>, io: TokioIo<Upgraded>, is_foreign: bool) {
     let meter = Arc::new(Meter::with_patience(live.settings().stall_max));
-    let config = WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_message_size(Some(CLIENT_FRAME_BYTES_MAX))
-        .max_frame_size(Some(CLIENT_FRAME_BYTES_MAX));
+    let config = websocket::config(READ_BUFFER_BYTES, CLIENT_FRAME_BYTES_MAX);
     let line = Line::new(Metered::new(io, meter.clone()), config).await;
     let (said, heard) = mpsc::channel(1);
     let mut reading = std::pin::pin!(read(line.messages(), said, &meter));
@@ -86,11 +77,7 @@ pub async fn serve(live: Arc<Live>, io: TokioIo<Upgraded>, is_foreign: bool) {
 
 /// Reads until nothing more comes. When nobody wants it any more, what still comes is thrown away, so that the other side
 /// gets to read why.
-async fn read<S: AsyncRead + AsyncWrite + Unpin>(
-    mut stream: Messages<'_, S>,
-    said: mpsc::Sender<Heard>,
-    meter: &Meter,
-) {
+async fn read(mut stream: LineMessages<'_>, said: mpsc::Sender<Heard>, meter: &Meter) {
     loop {
         meter.set_busy(true);
         let reserved = said.reserve().await;
@@ -115,6 +102,9 @@ fn understand(came: Result<Message, Error>) -> Option<Heard> {
         }),
         Ok(Message::Binary(_)) => Some(Heard::Fault(NOT_JSON)),
         Err(Error::Capacity(_)) => Some(Heard::Fault(TOO_LARGE)),
+        Err(Error::Utf8(_)) => Some(Heard::Fault(NOT_JSON)),
+        Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => None,
+        Err(Error::Protocol(_)) => Some(Heard::Fault(Close::PROTOCOL)),
         // After these the stream ends by itself.
         Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_) | Message::Close(_)) | Err(_) => None,
     }

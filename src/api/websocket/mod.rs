@@ -6,12 +6,10 @@ pub mod shared_line;
 
 use std::future::Future;
 
-use futures::stream::{SplitSink, SplitStream};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use warp::http::header::{
     CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
@@ -21,13 +19,26 @@ use warp::reply::Response;
 use crate::api::error::ApiError;
 use crate::api::request::Request;
 use crate::api::websocket::meter::Metered;
+use crate::api::websocket::shared_line::{Messages, SharedLine};
 
-/// A connection.
-pub type Socket = WebSocketStream<Metered<TokioIo<Upgraded>>>;
-/// What comes over it.
-pub type Stream = SplitStream<Socket>;
-/// What goes over it.
-pub type Sink = SplitSink<Socket, Message>;
+/// A connection whose bytes are counted.
+pub type Line = SharedLine<Metered<TokioIo<Upgraded>>>;
+/// What comes and goes over it by the library's hand.
+pub type LineMessages<'a> = Messages<'a, Metered<TokioIo<Upgraded>>>;
+
+/// What the library has to say itself (pongs, the close) waits in its buffer up to so many bytes, while the other side does
+/// not read. The latest pong stands for those that there is no room for.
+const OWN_WORDS_BYTES_MAX: usize = 4 * 1024;
+
+/// How a connection is read: buffers of so many bytes, messages of at most so many.
+pub fn config(read_buffer_bytes: usize, message_bytes_max: usize) -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(read_buffer_bytes)
+        .write_buffer_size(0)
+        .max_write_buffer_size(OWN_WORDS_BYTES_MAX)
+        .max_message_size(Some(message_bytes_max))
+        .max_frame_size(Some(message_bytes_max))
+}
 
 /// Makes a WebSocket of a request; `talk` holds it from then on. Gives the answer to the request.
 ///
@@ -39,8 +50,12 @@ pub fn upgrade<T: Future<Output = ()> + Send + 'static>(
     talk: impl FnOnce(TokioIo<Upgraded>) -> T + Send + 'static,
 ) -> Result<Response, ApiError> {
     let wants = request.header(UPGRADE.as_str()).is_some_and(|name| name.eq_ignore_ascii_case("websocket"));
+    let connection = request.header(CONNECTION.as_str()).unwrap_or_default();
+    let agrees = connection.split(',').any(|word| word.trim().eq_ignore_ascii_case("upgrade"));
     let speaks = request.header(SEC_WEBSOCKET_VERSION.as_str()) == Some("13");
-    let key = request.header("sec-websocket-key").filter(|_| wants && speaks).map(str::to_owned);
+    // Sixteen bytes in base64.
+    let key = request.header("sec-websocket-key").filter(|key| wants && agrees && speaks && key.len() == 24);
+    let key = key.map(str::to_owned);
     let Some((key, upgraded)) = key.zip(request.upgrade.take()) else {
         return Err(ApiError::new("upgrade_required", "this path speaks WebSocket, version 13, and nothing else"));
     };

@@ -32,6 +32,7 @@ impl Close {
     pub const NO_HELLO: Close = Close::new(4502, "no hello in 5 s");
     pub const TOO_MANY: Close = Close::new(4504, "too many connections");
     pub const REPLACED: Close = Close::new(4506, "replaced: the session was resumed over another connection");
+    pub const PROTOCOL: Close = Close::new(1002, "that is not WebSocket");
     pub const TOO_LARGE: Close = Close::new(1009, "a message has at most 16 MiB");
 
     /// A code and what it means, for people.
@@ -60,35 +61,10 @@ pub async fn close_with(
     meter: &Meter,
 ) -> WriteEnd {
     let frame = close.map(|close| CloseFrame { code: close.code.into(), reason: close.reason.into() });
-    match send(sink, Message::Close(frame), meter).await {
+    match while_bytes_move(sink.send(Message::Close(frame)), meter, || {}).await {
         Ok(()) => WriteEnd::Closed,
         Err(end) => end,
     }
-}
-
-/// Sends a message. Bytes must move: a reader may be slow, but not dead.
-///
-/// # Errors
-/// Nothing more can be sent.
-pub async fn send(
-    sink: &mut (impl Sink<Message, Error = Error> + Unpin),
-    message: Message,
-    meter: &Meter,
-) -> Result<(), WriteEnd> {
-    send_noting(sink, message, meter, || {}).await
-}
-
-/// Sends a message, and says while it takes long that bytes move.
-///
-/// # Errors
-/// Nothing more can be sent.
-pub async fn send_noting(
-    sink: &mut (impl Sink<Message, Error = Error> + Unpin),
-    message: Message,
-    meter: &Meter,
-    note_moving: impl Fn(),
-) -> Result<(), WriteEnd> {
-    while_bytes_move(sink.send(message), meter, note_moving).await
 }
 
 /// Waits until something is sent. Bytes must move.

@@ -22,19 +22,30 @@ const TEXT: u8 = 0x81;
 
 /// Writes a text down as one frame, as a server sends it (RFC 6455, section 5.2).
 pub fn write_text(text: &[u8], line: &mut Vec<u8>) {
+    write_head(text.len(), line);
+    line.extend_from_slice(text);
+}
+
+/// A text as one frame, without a copy of it.
+pub fn text_pieces(text: Bytes) -> Vec<Bytes> {
+    let mut head = Vec::new();
+    write_head(text.len(), &mut head);
+    vec![head.into(), text]
+}
+
+fn write_head(length: usize, line: &mut Vec<u8>) {
     line.push(TEXT);
-    match text.len() {
-        length @ 0..=125 => line.push(length as u8),
-        length @ 126..=0xffff => {
+    match length {
+        0..=125 => line.push(length as u8),
+        126..=0xffff => {
             line.push(126);
             line.extend_from_slice(&(length as u16).to_be_bytes());
         }
-        length => {
+        _ => {
             line.push(127);
             line.extend_from_slice(&(length as u64).to_be_bytes());
         }
     }
-    line.extend_from_slice(text);
 }
 
 /// One connection. Whoever reads and whoever writes are parts of one task, and take turns.
@@ -65,7 +76,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SharedLine<S> {
             let mut socket = self.socket.lock();
             if pieces.is_some() {
                 ready!(socket.poll_flush_unpin(cx))?;
-                socket.get_mut().pieces.extend(pieces.take().into_iter().flatten());
+                let pieces = pieces.take().into_iter().flatten();
+                socket.get_mut().pieces.extend(pieces.filter(|piece| !piece.is_empty()));
             }
             socket.get_mut().poll_drain(cx).map_err(Error::Io)
         })
@@ -216,6 +228,36 @@ mod tests {
         };
         let (sent, (), ()) = futures::join!(sending, talking, reading);
         sent.expect("it was sent");
+    }
+
+    #[tokio::test]
+    async fn who_asks_without_end_and_reads_nothing_costs_a_few_pongs() {
+        let (ours, theirs) = duplex(64);
+        let line = SharedLine::new(ours, crate::api::websocket::config(1024, 1024)).await;
+        let mut client = WebSocketStream::from_raw_socket(theirs, Role::Client, None).await;
+        let pings = 10_000;
+        let reading = async {
+            let mut messages = line.messages();
+            while let Some(Ok(_)) = messages.next().await {}
+        };
+        let asking = async {
+            for _ in 0..pings {
+                client.send(Message::Ping("x".repeat(100).into())).await.expect("it reads on");
+            }
+            let mut pongs = 0;
+            client.close(None).await.expect("it reads on");
+            loop {
+                match client.next().await.expect("a close comes last").expect("whole") {
+                    Message::Close(_) => return pongs,
+                    message => pongs += usize::from(message.is_pong()),
+                }
+            }
+        };
+        let pongs: usize = tokio::select! {
+            pongs = asking => pongs,
+            () = async { reading.await; std::future::pending().await } => unreachable!("it pends"),
+        };
+        assert!(pongs > 0 && pongs < pings / 100, "{pongs}");
     }
 
     #[tokio::test]

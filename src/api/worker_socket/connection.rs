@@ -5,17 +5,15 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::sync::{SemaphorePermit, mpsc, watch};
 use tokio::time::timeout;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use crate::api::context::ApiContext;
 use crate::api::websocket::meter::{Meter, Metered};
 use crate::api::websocket::sending::{Close, WriteEnd};
+use crate::api::websocket::{self, Line};
 use crate::api::worker_socket::incoming::{Ended, Inbox, ReadEnd, read};
 use crate::api::worker_socket::outgoing::{Outgoing, write};
 use crate::domain::event::WorkerLeftCause;
@@ -40,21 +38,16 @@ const MESSAGE_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
 /// Serves a connection until it is closed. Without a place there are too many.
 pub async fn serve(ctx: Arc<ApiContext>, io: TokioIo<Upgraded>, place: Option<SemaphorePermit<'static>>) {
     let meter = Arc::new(Meter::default());
-    let config = WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(0)
-        .max_message_size(Some(MESSAGE_BYTES_MAX))
-        .max_frame_size(Some(MESSAGE_BYTES_MAX));
-    let io = Metered::new(io, meter.clone());
-    let (sink, stream) = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await.split();
+    let config = websocket::config(READ_BUFFER_BYTES, MESSAGE_BYTES_MAX);
+    let line = Line::new(Metered::new(io, meter.clone()), config).await;
     let (said, heard) = mpsc::channel(1);
     let (outbox, frames) = outbox();
     let (closing, close) = watch::channel(None);
     let (over, is_over) = watch::channel(false);
     let ended = Ended::default();
     let ping_every = Duration::from_millis(ctx.sessions.settings().ping.0);
-    let mut reading = std::pin::pin!(read(stream, said, ended.clone(), &meter));
-    let mut writing = std::pin::pin!(write(sink, Outgoing { frames, close, ping_every, meter: &meter }));
+    let mut reading = std::pin::pin!(read(line.messages(), said, ended.clone(), &meter));
+    let mut writing = std::pin::pin!(write(&line, Outgoing { frames, close, ping_every, meter: &meter }));
     let talk = Talk { ctx, over, is_over, ended, meter: meter.clone() };
     let (mut has_read, mut written) = (false, None);
     let close = {

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use crate::api::websocket::Stream;
+use crate::api::websocket::LineMessages;
 use crate::api::websocket::meter::Meter;
 use crate::sessions::Session;
 use crate::sessions::drive::{Heard, Source};
@@ -42,7 +42,7 @@ pub type Ended = Arc<Mutex<Option<ReadEnd>>>;
 
 /// Reads until nothing more comes. When nobody wants it any more, what still comes is thrown away, so that the other side
 /// gets to read why.
-pub async fn read(mut stream: Stream, heard: mpsc::Sender<Vec<Heard>>, ended: Ended, meter: &Meter) {
+pub async fn read(mut stream: LineMessages<'_>, heard: mpsc::Sender<Vec<Heard>>, ended: Ended, meter: &Meter) {
     let end = gather(&mut stream, &heard, meter).await;
     meter.set_busy(false);
     *ended.lock() = end;

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::sleep_until;
-use tokio_tungstenite::tungstenite::Message;
 
-use crate::api::websocket::Sink;
+use crate::api::websocket::Line;
 use crate::api::websocket::meter::Meter;
-use crate::api::websocket::sending::{Close, Pings, WriteEnd, close_with, send_noting};
+use crate::api::websocket::sending::{Close, Pings, WriteEnd, close_with, while_bytes_move};
+use crate::api::websocket::shared_line::text_pieces;
 use crate::sessions::frames::ServerFrame;
 use crate::sessions::outbox;
 
@@ -25,7 +25,7 @@ pub struct Outgoing<'a> {
 }
 
 /// Sends until it is told to close, or cannot send any more.
-pub async fn write(mut sink: Sink, mut outgoing: Outgoing<'_>) -> WriteEnd {
+pub async fn write(line: &Line, mut outgoing: Outgoing<'_>) -> WriteEnd {
     let mut pings = Pings::new(outgoing.ping_every);
     // Whoever has not been welcomed is not asked whether he is there.
     let (mut has_frames, mut has_spoken) = (true, false);
@@ -37,22 +37,22 @@ pub async fn write(mut sink: Sink, mut outgoing: Outgoing<'_>) -> WriteEnd {
                 Some(frame) => {
                     has_spoken = true;
                     let text = joined(frame, &mut outgoing.frames);
-                    if let Err(end) = say(&mut sink, text, &outgoing).await {
+                    if let Err(end) = say(line, text, &outgoing).await {
                         return end;
                     }
                 }
             },
             close = asked(&mut outgoing.close) => {
-                return close_with(&mut sink, close, outgoing.meter).await;
+                return close_with(&mut line.messages(), close, outgoing.meter).await;
             }
             () = sleep_until(pings.alarm()), if has_spoken => {
                 if pings.is_overdue() && !pings.was_answered(outgoing.meter) {
-                    close_with(&mut sink, Some(Close::NO_PONG), outgoing.meter).await;
+                    close_with(&mut line.messages(), Some(Close::NO_PONG), outgoing.meter).await;
                     return WriteEnd::NoPong;
                 }
                 if pings.is_due() {
                     let text = written(&ServerFrame::Ping);
-                    if let Err(end) = say(&mut sink, text, &outgoing).await {
+                    if let Err(end) = say(line, text, &outgoing).await {
                         return end;
                     }
                     pings.sent(outgoing.meter);
@@ -68,8 +68,9 @@ async fn asked(close: &mut watch::Receiver<Option<Close>>) -> Option<Close> {
 }
 
 /// Sends a message. Those who wait for room in the outbox are told that it moves.
-async fn say(sink: &mut Sink, text: String, outgoing: &Outgoing<'_>) -> Result<(), WriteEnd> {
-    send_noting(sink, Message::text(text), outgoing.meter, || outgoing.frames.note_moving()).await
+async fn say(line: &Line, text: String, outgoing: &Outgoing<'_>) -> Result<(), WriteEnd> {
+    let pieces = text_pieces(text.into());
+    while_bytes_move(line.send(pieces), outgoing.meter, || outgoing.frames.note_moving()).await
 }
 
 /// One frame, or an array of all that wait.

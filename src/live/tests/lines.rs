@@ -55,6 +55,10 @@ impl JobLogReader for Lines {
         Ok(kept.iter().skip(after as usize).take(lines_max).cloned().collect())
     }
 
+    fn newest_line(&self, job: JobId) -> io::Result<u64> {
+        Ok(self.kept.lock().get(&job).map_or(0, |lines| lines.len() as u64))
+    }
+
     fn watch(&self, job: JobId) -> LineWatch {
         self.news.watch(job)
     }
