@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::domain::id::{JobId, Seq};
 use crate::domain::job::Job;
+use crate::domain::state::Stub;
 use crate::domain::time::Timestamp;
 use crate::feed::{Before, Page};
 use crate::live::Wire;
@@ -159,29 +160,39 @@ impl Board {
 
     /// The groups that a change of a job may concern, each once.
     pub(crate) fn concerned(&self, before: Option<&Before>, job: &Job) -> Vec<usize> {
+        self.following(|| {
+            let own = [Facet::Id(job.id), Facet::Kind(job.kind.clone()), Facet::Queue(job.queue.clone())];
+            let tags = job.tags().iter().chain(before.into_iter().flat_map(Before::tags));
+            let queue = before.map(|before| Facet::Queue(before.queue.clone()));
+            let parent = job.parent().map(Facet::Parent);
+            own.into_iter().chain(parent).chain(queue).chain(tags.cloned().map(Facet::Tag))
+        })
+    }
+
+    /// The groups that it may concern that a job is forgotten, each once.
+    pub(crate) fn concerned_by_end(&self, stub: &Stub) -> Vec<usize> {
+        self.following(|| {
+            let own = [Facet::Id(stub.id), Facet::Kind(stub.kind.clone()), Facet::Queue(stub.queue.clone())];
+            let parent = stub.relations.as_ref().and_then(|relations| relations.parent).map(Facet::Parent);
+            let tags = stub.tags.iter().flat_map(|tags| tags.iter());
+            own.into_iter().chain(parent).chain(tags.cloned().map(Facet::Tag))
+        })
+    }
+
+    /// The groups that follow everything or one of the parts, each once. While all follow everything, nobody asks for the
+    /// parts.
+    fn following<I: Iterator<Item = Facet>>(&self, parts: impl FnOnce() -> I) -> Vec<usize> {
         let mut found = Vec::new();
         let mut look = |facet: Facet| {
-            let groups = self.facets.get(&facet).into_iter().flatten();
-            groups.for_each(|group| {
+            for group in self.facets.get(&facet).into_iter().flatten() {
                 if !found.contains(group) {
-                    found.push(*group)
+                    found.push(*group);
                 }
-            });
+            }
         };
         look(Facet::All);
-        if self.facets.len() == 1 && self.facets.contains_key(&Facet::All) {
-            return found;
-        }
-        look(Facet::Id(job.id));
-        look(Facet::Kind(job.kind.clone()));
-        look(Facet::Queue(job.queue.clone()));
-        job.tags().iter().for_each(|tag| look(Facet::Tag(tag.clone())));
-        if let Some(parent) = job.parent() {
-            look(Facet::Parent(parent));
-        }
-        if let Some(before) = before {
-            look(Facet::Queue(before.queue.clone()));
-            before.tags().iter().for_each(|tag| look(Facet::Tag(tag.clone())));
+        if self.facets.len() > 1 || !self.facets.contains_key(&Facet::All) {
+            parts().for_each(look);
         }
         found
     }

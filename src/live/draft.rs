@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::domain::id::{JobId, Seq};
 use crate::domain::job::Job;
+use crate::domain::state::Stub;
 use crate::feed::published::PublishedEvent;
 use crate::feed::{Before, Page};
 use crate::live::board::{Board, Following};
@@ -59,6 +60,7 @@ impl<'a> Drafts<'a> {
                 followers.insert(drafts.subjects[place].job.id, of_events);
             }
         }
+        page.forgotten.iter().for_each(|stub| drafts.note_forgotten(stub, board));
         let of_all: Vec<usize> = board.concerned_by_all().collect();
         for (place, record) in page.records.iter().enumerate() {
             let groups = match record.event.job() {
@@ -92,6 +94,20 @@ impl<'a> Drafts<'a> {
             }
         }
         of_events
+    }
+
+    /// Notes who is told that a job is not known any more.
+    fn note_forgotten(&mut self, stub: &Stub, board: &Board) {
+        for group in board.concerned_by_end(stub) {
+            let Following::Jobs(which) = &board.groups[&group].following else { continue };
+            if !which.matches_stub(stub) {
+                continue;
+            }
+            let empty = || Draft::Jobs { rows: Vec::new(), left: Vec::new() };
+            if let Draft::Jobs { left, .. } = self.groups.entry(group).or_insert_with(empty) {
+                left.push(stub.id);
+            }
+        }
     }
 
     fn note_event(&mut self, group: usize, place: usize) {

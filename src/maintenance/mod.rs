@@ -2,6 +2,8 @@
 //! nothing about jobs.
 
 pub mod disk;
+pub mod retention;
 pub mod scheduler;
 pub mod snapshotter;
+pub mod sweeper;
 pub mod ticker;

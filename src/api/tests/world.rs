@@ -35,6 +35,7 @@ use crate::log::EventLog;
 use crate::log::memory::{MemoryLog, MemoryStore};
 use crate::sessions::ports::{JobLogs, LogLine, LogStream};
 use crate::sessions::reading::{JobFileStore, JobLogReader, KeptLine, NewJobFile};
+use crate::sessions::traces::Traces;
 use crate::sessions::{Sessions, Settings};
 use crate::views::{MemoryFinished, Parts as ViewParts, Views};
 
@@ -129,6 +130,7 @@ impl World {
             clock,
             logs: lines.clone(),
             files: Arc::new(Files::default()),
+            traces: Arc::new(Traces::new([])),
             metrics: recorder.handle(),
             catalog,
             limits,
