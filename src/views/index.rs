@@ -44,7 +44,7 @@ pub struct Index {
     pub late: HashMap<JobId, Seq>,
     /// The finished jobs whose payloads are not shown any more, and since when.
     pub purged: HashMap<JobId, Timestamp>,
-    /// The highest number that a job was seen to have.
+    /// The highest number that a job ever had.
     pub newest: Ordinal,
 }
 
@@ -78,7 +78,7 @@ struct Entry<'a> {
 impl Index {
     /// Builds the indexes of a recovered state.
     pub fn of(parts: Parts<'_>) -> Index {
-        let mut index = Index { seq: parts.seq, schedules: parts.schedules, ..Index::default() };
+        let mut index = Index { seq: parts.seq, schedules: parts.schedules, newest: parts.newest, ..Index::default() };
         for (name, known) in parts.queues {
             index.queue(name).clone_from(known);
         }

@@ -77,6 +77,8 @@ pub struct Parts<'a> {
     pub queues: Box<dyn Iterator<Item = (&'a QueueName, &'a Queue)> + 'a>,
     pub workers: Box<dyn Iterator<Item = (&'a WorkerJoined, Timestamp)> + 'a>,
     pub schedules: Schedules,
+    /// The highest number that a job ever had.
+    pub newest: Ordinal,
 }
 
 impl<'a> Parts<'a> {
@@ -89,6 +91,7 @@ impl<'a> Parts<'a> {
             queues: Box::new(state.queues()),
             workers: Box::new(state.workers().map(|(_, worker)| (&worker.joined, worker.joined_at))),
             schedules: state.schedules().clone(),
+            newest: state.last_ordinal(),
         }
     }
 }

@@ -366,6 +366,7 @@ pub fn no_parts<'a>() -> Parts<'a> {
         queues: Box::new(std::iter::empty()),
         workers: Box::new(std::iter::empty()),
         schedules: Default::default(),
+        newest: JobOrdinal::default(),
     }
 }
 

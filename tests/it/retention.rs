@@ -230,6 +230,9 @@ fn a_kill_in_the_middle_of_a_round_loses_nothing_and_forgets_nobody_twice() {
     let each_once: BTreeSet<&String> = ids.iter().collect();
     assert_eq!((ids.len(), each_once.len()), (2993, 2993));
     assert!(list(&server).iter().all(|id| !each_once.contains(id)));
+    drop(server);
+    let (code, said) = crate::support::server::verify(&own.path().join("data"));
+    assert_eq!(code, Some(0), "{said}");
 }
 
 #[test]
@@ -255,8 +258,6 @@ fn files_and_log_lines_go_with_their_job_also_when_a_crash_came_in_between() {
     std::fs::create_dir_all(&files).expect("makes");
     std::fs::write(files.join("out.txt"), "made").expect("writes");
     std::fs::write(&log, "").expect("writes");
-    // Somebody newer is known, or nobody could say who is forgotten and who was lost with the end of the log.
-    server.submit(&json!({"kind": "k", "args": {}}));
     let server = server.kill_and_restart();
     while log.exists() || files.exists() {
         std::thread::yield_now();
