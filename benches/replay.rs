@@ -91,7 +91,7 @@ fn read(log: &Arc<dyn LogReader>, each: &mut dyn FnMut(&Record)) -> u64 {
 }
 
 fn fold(log: &Arc<dyn LogReader>) -> u64 {
-    let mut state = State::default();
+    let mut state = State::default().without_indexes();
     read(log, &mut |record| _ = evolve(&mut state, record))
 }
 

@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, stream};
-use tokio::sync::broadcast;
-use tokio::time::Instant;
 use warp::http::Method;
 use warp::reply::{Reply, Response};
 use warp::sse::Event;
@@ -18,16 +16,13 @@ use crate::api::reply;
 use crate::api::request::Request;
 use crate::api::route::{Content, Route};
 use crate::domain::id::{Epoch, JobId, Seq};
-use crate::engine::Condition;
-use crate::feed::Page;
+use crate::live::lines::{Followed, FollowerToTheEnd};
 use crate::sessions::reading::KeptLine;
 
 /// The most lines of a page.
 const LINES_MAX: u64 = 1000;
 /// About the most bytes of the text of a page.
 const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// How often a follower looks for new lines: they are no events, and nobody announces them.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How often a silent stream says that it is alive.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
 
@@ -81,7 +76,7 @@ async fn logs(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiErr
     let follow = request.query.flag("follow")?;
     ctx.handle.views().job(id)?.ok_or_else(|| ApiError::job_not_found(id))?;
     if follow {
-        return Ok(stream_reply(ctx, id, after));
+        return Ok(stream_reply(&ctx, id, after));
     }
     let seq = ctx.seq();
     let lines = read(&ctx, id, after, limit).await?;
@@ -94,7 +89,7 @@ async fn read(ctx: &Arc<ApiContext>, id: JobId, after: u64, limit: usize) -> Res
     ctx.blocking(move |ctx| ctx.logs.lines_after(id, after, limit, PAGE_BYTES_MAX).map_err(unreadable)).await
 }
 
-fn stream_reply(ctx: Arc<ApiContext>, id: JobId, after: u64) -> Response {
+fn stream_reply(ctx: &ApiContext, id: JobId, after: u64) -> Response {
     let keep_alive = warp::sse::keep_alive().interval(KEEP_ALIVE_EVERY);
     let mut response = warp::sse::reply(keep_alive.stream(follow(ctx, id, after))).into_response();
     // A proxy that collects the stream would keep the lines back.
@@ -102,77 +97,47 @@ fn stream_reply(ctx: Arc<ApiContext>, id: JobId, after: u64) -> Response {
     response
 }
 
-/// One follower of a log.
-struct Follower {
-    ctx: Arc<ApiContext>,
-    id: JobId,
-    after: u64,
+/// A stream on its way.
+struct Following {
+    follower: FollowerToTheEnd,
     ready: VecDeque<KeptLine>,
-    pages: broadcast::Receiver<Arc<Page>>,
-    /// Nothing is published any more: one more look, and that was all.
-    feed_ended: bool,
     closed: bool,
 }
 
-fn follow(ctx: Arc<ApiContext>, id: JobId, after: u64) -> impl Stream<Item = Result<Event, ApiFailure>> + Send {
-    let pages = ctx.handle.feed().subscribe();
-    let follower = Follower { ctx, id, after, ready: VecDeque::new(), pages, feed_ended: false, closed: false };
-    stream::unfold(follower, |mut follower| async move {
-        let event = follower.next().await?;
-        Some((event, follower))
+fn follow(ctx: &ApiContext, id: JobId, after: u64) -> impl Stream<Item = Result<Event, ApiFailure>> + Send + use<> {
+    let follower = FollowerToTheEnd::new(&ctx.handle, &ctx.logs, id, after);
+    let following = Following { follower, ready: VecDeque::new(), closed: false };
+    stream::unfold(following, |mut following| async move {
+        let event = following.next().await?;
+        Some((event, following))
     })
 }
 
 /// Why a stream breaks off.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct ApiFailure(String);
+#[error("the log lines could not be read: {0}")]
+struct ApiFailure(std::io::Error);
 
-impl Follower {
+impl Following {
     async fn next(&mut self) -> Option<Result<Event, ApiFailure>> {
         while !self.closed {
             if let Some(line) = self.ready.pop_front() {
-                self.after = line.n;
                 return Some(Ok(line_event(&line)));
             }
-            let ended = self.has_ended();
-            let broken_off = self.feed_ended || matches!(*self.ctx.handle.condition().borrow(), Condition::Stopping);
-            match read(&self.ctx, self.id, self.after, LINES_MAX as usize).await {
-                Err(error) => {
-                    self.closed = true;
-                    return Some(Err(ApiFailure(error.detail().to_owned())));
-                }
-                Ok(lines) if !lines.is_empty() => self.ready.extend(lines),
-                Ok(_) if ended => {
+            match self.follower.next(LINES_MAX as usize, PAGE_BYTES_MAX).await {
+                Ok(Followed::Lines(lines)) => self.ready.extend(lines),
+                Ok(Followed::Ended) => {
                     self.closed = true;
                     return Some(Ok(Event::default().event("end").data("{}")));
                 }
-                Ok(_) if broken_off => self.closed = true,
-                Ok(_) => self.wait().await,
-            }
-        }
-        None
-    }
-
-    /// Whether no more lines will come: the job has ended or is gone.
-    fn has_ended(&self) -> bool {
-        let job = self.ctx.handle.views().job(self.id);
-        job.is_ok_and(|job| job.is_none_or(|job| job.is_terminal()))
-    }
-
-    /// Waits until it is time to look again, or until something happened to the job.
-    async fn wait(&mut self) {
-        let until = Instant::now() + LOOK_EVERY;
-        while let Ok(received) = tokio::time::timeout_at(until, self.pages.recv()).await {
-            match received {
-                Ok(page) if page.jobs.iter().any(|job| job.id == self.id) => return,
-                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
-                Err(broadcast::error::RecvError::Closed) => {
-                    self.feed_ended = true;
-                    return;
+                Ok(Followed::BrokenOff) => self.closed = true,
+                Err(error) => {
+                    self.closed = true;
+                    return Some(Err(ApiFailure(error)));
                 }
             }
         }
+        None
     }
 }
 

@@ -40,6 +40,7 @@ pub mod schedules;
 pub mod system;
 #[cfg(test)]
 mod tests;
+pub mod timeline;
 pub mod websocket;
 pub mod why;
 pub mod worker_calls;
@@ -66,6 +67,7 @@ fn routes() -> Vec<Route> {
         ("events", events::routes()),
         ("events", event_stream::routes()),
         ("events", live_socket::routes()),
+        ("events", timeline::routes()),
         ("logs", logs::routes()),
         ("files", files::routes()),
         ("queues", queues::routes()),

@@ -15,10 +15,11 @@ use crate::app::reload::Following;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::Handle;
+use crate::log::LogReader;
 use crate::maintenance::scheduler::Scheduler;
 use crate::maintenance::snapshotter::{EVENTS_AT_STOP, EVENTS_BETWEEN, Snapshotter};
 use crate::maintenance::sweeper::Sweeper;
-use crate::maintenance::{disk, retention, ticker};
+use crate::maintenance::{disk, recall, retention, ticker};
 use crate::storage::{self, DirectoryLock};
 use crate::views::Views;
 use crate::views::flusher::Flusher;
@@ -35,6 +36,7 @@ pub struct Chores {
     tasks: JoinSet<()>,
     flusher: Flusher,
     snapshots: Snapshots,
+    recalling: Recalling,
     /// Other servers stay out until everything is written.
     lock: DirectoryLock,
 }
@@ -51,6 +53,8 @@ impl Chores {
         data: ForChores,
     ) -> Result<Chores, ServeError> {
         let flusher = Flusher::start(views.clone()).map_err(ServeError::step("start the views' thread"))?;
+        let recalling = Recalling::start(data.log.clone(), views.clone());
+        let recalling = recalling.map_err(ServeError::step("start the thread that reads the log's past"))?;
         let snapshotter = Snapshotter::new(data.log, data.snapshots, data.newest_snapshot);
         let snapshots = Snapshots::start(snapshotter).map_err(ServeError::step("start the snapshots' thread"))?;
         let mut tasks = JoinSet::new();
@@ -64,7 +68,7 @@ impl Chores {
         tasks.spawn(disk::run(handle.clone(), config.min_free_bytes, move || storage::disk_free(&directory)));
         tasks.spawn(sync_logs(data.job_logs));
         tasks.spawn(tidy_metrics(metrics));
-        Ok(Chores { tasks, flusher, snapshots, lock: data.lock })
+        Ok(Chores { tasks, flusher, snapshots, recalling, lock: data.lock })
     }
 
     /// Ends all of them; what is still to be written is written, unless the log cannot be written any more.
@@ -74,6 +78,7 @@ impl Chores {
             if let Err(error) = self.flusher.stop() {
                 tracing::warn!(%error, "the views were not stored; the next start builds them again");
             }
+            self.recalling.stop();
             self.snapshots.stop(!is_halted);
             self.lock
         });
@@ -134,6 +139,30 @@ impl Snapshots {
         if write_last {
             write(&mut snapshotter, EVENTS_AT_STOP);
         }
+    }
+}
+
+/// The thread that reads, once, what happened before the start.
+struct Recalling {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Recalling {
+    fn start(log: Arc<dyn LogReader>, views: Arc<Views>) -> std::io::Result<Recalling> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let thread = std::thread::Builder::new().name("recall".into()).spawn(move || {
+            if let Err(error) = recall::recall(&*log, &views, &stopped) {
+                tracing::warn!(%error, "the timeline shows nothing from before this start");
+            }
+        })?;
+        Ok(Recalling { stop, thread })
+    }
+
+    fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().expect("the thread that reads the log's past does not panic");
     }
 }
 

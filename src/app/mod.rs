@@ -247,7 +247,7 @@ impl Running {
             started_at: identity.started_at,
             version: identity.version,
             wire: write_text,
-            settings: live::Settings { ping, ..live::Settings::default() },
+            settings: live_settings(&config, ping),
         });
         let sessions = Sessions::start(sessions::Parts {
             engine: handle.clone(),
@@ -339,6 +339,16 @@ impl Running {
 fn run_specs(config: &Config) -> Vec<RunSpec> {
     let run = config.catalog.kinds().filter_map(|kind| kind.run.clone().map(|run| (kind.name.clone(), run)));
     run.map(|(kind, run)| RunSpec { kind, run }).collect()
+}
+
+fn live_settings(config: &Config, ping: Millis) -> live::Settings {
+    let defaults = live::Settings::default();
+    live::Settings {
+        ping,
+        jobs_behind_max: config.live.jobs_behind_max.unwrap_or(defaults.jobs_behind_max),
+        events_behind_max: config.live.events_behind_max.unwrap_or(defaults.events_behind_max),
+        ..defaults
+    }
 }
 
 /// The sessions that the server before did not end.

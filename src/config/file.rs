@@ -10,7 +10,7 @@ use crate::config::schedules;
 use crate::config::schedules::ScheduleSettings;
 use crate::config::section::{ConfigProblem, Findings, Section};
 use crate::config::settings::Settings;
-use crate::config::{ConfigError, Retention, read_text};
+use crate::config::{ConfigError, LiveLimits, Retention, read_text};
 use crate::domain::id::{KindName, QueueName};
 use crate::domain::job::StateName;
 use crate::domain::queue::Limits;
@@ -33,6 +33,7 @@ pub(super) struct Contents {
     pub limits: Limits,
     pub schedules: Vec<ScheduleSettings>,
     pub retention: Retention,
+    pub live: LiveLimits,
     pub allowed_origins: Vec<Origin>,
     pub tokens_file: Option<PathBuf>,
     pub not_in_effect: Vec<&'static str>,
@@ -82,6 +83,7 @@ fn read_top(mut top: Section, directory: &Path, strict_kinds: Option<bool>) -> C
     let schedules = top.listed_tables("schedules", |section| schedules::read(section, &catalog));
     let schedules = each_name_once(&mut top, schedules.into_iter().flatten().collect());
     let retention = top.table("retention", read_retention);
+    let live = top.table("live", read_live).unwrap_or_default();
     let auth = top.table("auth", |section| read_auth(section, directory)).unwrap_or_default();
     top.finish();
     let retention = retention.unwrap_or_default();
@@ -96,6 +98,7 @@ fn read_top(mut top: Section, directory: &Path, strict_kinds: Option<bool>) -> C
         limits,
         schedules,
         retention,
+        live,
         allowed_origins: auth.allowed_origins,
         tokens_file: auth.tokens_file,
         not_in_effect: later.into_iter().filter_map(|(asked, what)| asked.then_some(what)).collect(),
@@ -240,6 +243,14 @@ fn read_keep(section: &mut Section, otherwise: Keep) -> Keep {
         age: section.seconds("finished_age_s", Zero::Allowed).unwrap_or(otherwise.age),
         count: count.unwrap_or(otherwise.count),
     }
+}
+
+fn read_live(mut section: Section) -> LiveLimits {
+    let mut events = |key| section.integer(key, 0..=i64::MAX).map(|number| number as u64);
+    let limits =
+        LiveLimits { jobs_behind_max: events("jobs_behind_max"), events_behind_max: events("events_behind_max") };
+    section.finish();
+    limits
 }
 
 #[derive(Default)]

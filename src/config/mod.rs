@@ -61,6 +61,7 @@ pub struct Config {
     pub limits: Limits,
     pub schedules: Vec<ScheduleSettings>,
     pub retention: Retention,
+    pub live: LiveLimits,
     /// Other origins that may change something: those of dashboards served elsewhere.
     pub allowed_origins: Vec<Origin>,
     /// Where the hashes of the tokens are.
@@ -110,6 +111,15 @@ impl Default for Retention {
     fn default() -> Retention {
         Retention::new(Rules::default(), None)
     }
+}
+
+/// How far behind a live subscription may come back and still be given what it missed; what is none is the default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LiveLimits {
+    /// Events, for a subscription of jobs.
+    pub jobs_behind_max: Option<u64>,
+    /// Events, for a subscription of events.
+    pub events_behind_max: Option<u64>,
 }
 
 /// Why the server cannot be configured.
@@ -174,6 +184,7 @@ fn resolve(file: Option<PathBuf>, over_file: Settings, contents: file::Contents,
         limits: contents.limits,
         schedules: contents.schedules,
         retention: contents.retention,
+        live: contents.live,
         allowed_origins: contents.allowed_origins,
         tokens_file: contents.tokens_file,
         not_in_effect: contents.not_in_effect,

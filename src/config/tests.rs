@@ -207,6 +207,15 @@ fn what_a_section_of_retention_leaves_out_is_as_in_general_and_what_that_leaves_
 }
 
 #[test]
+fn how_far_behind_a_page_may_be_is_set_or_left_to_the_server() {
+    let config = load_text("[live]\njobs_behind_max = 7\n").expect("resolves");
+    assert_eq!(config.live, LiveLimits { jobs_behind_max: Some(7), events_behind_max: None });
+    let problems = problems("[live]\nevents_behind_max = -1\njob_behind_max = 7");
+    assert!(problems[0].starts_with("2: live.events_behind_max must be from 0"), "{problems:?}");
+    assert!(problems[1].contains("jobs_behind_max"), "{problems:?}");
+}
+
+#[test]
 fn a_schedule_keeps_its_job_as_it_is_written_and_has_defaults() {
     let toml = "[[schedules]]\nname = \"n\"\ncron = \"0  3 * * *\"\njob = { kind = \"k\", args = { steps = 3 } }";
     let schedule = load_text(toml).expect("resolves").schedules.remove(0);

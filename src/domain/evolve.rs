@@ -215,27 +215,56 @@ fn purge(state: &mut State, record: &Record, id: JobId) {
 
 fn change_job(state: &mut State, record: &Record) -> Arc<Job> {
     let id = record.event.job().expect("an event that changes a job names it");
-    let mut job = Job::clone(state.active(id).expect("an event changes an active job only (J2)"));
+    let finish = FinishOrdinal(state.last_finish.0 + 1);
+    // Where the indexes are kept they want to see the job as it was; else it is changed where it is.
+    if !state.indexes.are_left_out() {
+        let mut job = Job::clone(state.active(id).expect("an event changes an active job only (J2)"));
+        change_with(&mut job, record, finish);
+        return put_changed(state, record, Arc::new(job));
+    }
+    let slot = state.slots.get_mut(id.ordinal()).expect("an event changes a job that is known");
+    let Slot::Active(job) = slot else { unreachable!("an event changes an active job only (J2)") };
+    change_with(Arc::make_mut(job), record, finish);
+    let job = job.clone();
+    if job.ending().is_some() || matches!(record.event, Event::JobAmended(_)) {
+        return put_changed(state, record, job);
+    }
+    job
+}
+
+fn change_with(job: &mut Job, record: &Record, finish: FinishOrdinal) {
     job.seq = record.seq;
     job.updated_at = record.at;
-    change(&mut job, record, FinishOrdinal(state.last_finish.0 + 1));
+    change(job, record, finish);
+}
+
+fn put_changed(state: &mut State, record: &Record, mut job: Arc<Job>) -> Arc<Job> {
     if let Some(ending) = job.ending() {
         state.last_finish = ending.finish_ordinal;
-        let job = Arc::new(job);
         put(state, Slot::Finished(Arc::new(Stub::of(&job))));
         return job;
     }
-    put_active(state, job)
+    // Only then it may have names that others have too.
+    if matches!(record.event, Event::JobAmended(_)) {
+        state.intern_job(Arc::make_mut(&mut job));
+        note_queue(state, &job);
+    }
+    put(state, Slot::Active(job.clone()));
+    job
 }
 
 fn put_active(state: &mut State, mut job: Job) -> Arc<Job> {
     state.intern_job(&mut job);
-    if !state.queues.contains_key(&job.queue) {
-        state.queues.insert(job.queue.clone(), Queue::default());
-    }
+    note_queue(state, &job);
     let job = Arc::new(job);
     put(state, Slot::Active(job.clone()));
     job
+}
+
+fn note_queue(state: &mut State, job: &Job) {
+    if !state.queues.contains_key(&job.queue) {
+        state.queues.insert(job.queue.clone(), Queue::default());
+    }
 }
 
 fn put(state: &mut State, slot: Slot) {

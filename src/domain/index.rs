@@ -16,6 +16,8 @@ use crate::domain::time::Timestamp;
 /// All indexes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Indexes {
+    /// Nothing is kept while events are only folded: nobody decides on such a state.
+    are_left_out: bool,
     ready: Ready,
     /// Scheduled and retryable jobs, by the time at which they are queued.
     due: BTreeSet<(Timestamp, Ordinal)>,
@@ -66,8 +68,21 @@ impl Indexes {
         indexes
     }
 
+    /// Indexes that stay empty, of a state that is only folded.
+    pub fn left_out() -> Indexes {
+        Indexes { are_left_out: true, ..Indexes::default() }
+    }
+
+    /// Whether this stays empty.
+    pub fn are_left_out(&self) -> bool {
+        self.are_left_out
+    }
+
     /// Takes note that a job, which was `before`, is `after` now. `slots` has the new value already.
     pub fn change(&mut self, before: Option<&Slot>, after: &Slot, slots: &Slots) {
+        if self.are_left_out {
+            return;
+        }
         let ordinal = after.id().ordinal();
         self.change_waiting(before.and_then(active), active(after));
         self.change_running(before.and_then(active), active(after));
@@ -82,6 +97,9 @@ impl Indexes {
     /// Takes note that a job which had ended is not known any more. Who waits for it goes on as if it had completed: it
     /// is forgotten only when nobody does.
     pub fn forget(&mut self, stub: &Stub) {
+        if self.are_left_out {
+            return;
+        }
         self.remove_ending(stub);
         let ordinal = stub.id.ordinal();
         let Some(relations) = &stub.relations else { return };

@@ -25,6 +25,11 @@ impl Slots {
         self.pieces.get(&(ordinal.0 / PIECE))?.slots[(ordinal.0 % PIECE) as usize].as_ref()
     }
 
+    /// The slot of an ordinal, to be changed where it is.
+    pub fn get_mut(&mut self, ordinal: Ordinal) -> Option<&mut Slot> {
+        self.pieces.get_mut(&(ordinal.0 / PIECE))?.slots[(ordinal.0 % PIECE) as usize].as_mut()
+    }
+
     /// Fills or empties a slot and gives what was in it.
     pub fn set(&mut self, ordinal: Ordinal, slot: Option<Slot>) -> Option<Slot> {
         let number = ordinal.0 / PIECE;

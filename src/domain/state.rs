@@ -215,6 +215,11 @@ pub struct Globals {
 impl State {
     /// Puts a state together again from its parts. Slots may come in any order.
     pub fn from_parts(globals: Globals, slots: impl IntoIterator<Item = Slot>) -> State {
+        State::from_parts_without_indexes(globals, slots).with_indexes()
+    }
+
+    /// The same, without indexes.
+    pub fn from_parts_without_indexes(globals: Globals, slots: impl IntoIterator<Item = Slot>) -> State {
         let mut state = State {
             seq: globals.seq,
             at: globals.at,
@@ -224,14 +229,27 @@ impl State {
             queues: globals.queues,
             workers: globals.workers,
             schedules: globals.schedules,
-            ..State::default()
+            ..State::default().without_indexes()
         };
         for slot in slots {
             let slot = state.intern_slot(slot);
             state.slots.set(slot.id().ordinal(), Some(slot));
         }
-        state.indexes = Indexes::build(&state.slots);
         state
+    }
+
+    /// Leaves the indexes out: events are folded faster, and nothing can be decided until [`State::with_indexes`].
+    pub fn without_indexes(mut self) -> State {
+        self.indexes = Indexes::left_out();
+        self
+    }
+
+    /// Builds the indexes, if they were left out.
+    pub fn with_indexes(mut self) -> State {
+        if self.indexes.are_left_out() {
+            self.indexes = Indexes::build(&self.slots);
+        }
+        self
     }
 
     /// The parts that are not jobs.

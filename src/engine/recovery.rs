@@ -47,7 +47,8 @@ pub fn recover(
         finished.clear()?;
     }
     let usable = finished.position().min(log.last());
-    let mut state = snapshot(usable).filter(|state| state.seq() <= usable).unwrap_or_default();
+    let state = snapshot(usable).filter(|state| state.seq() <= usable).unwrap_or_default();
+    let mut state = state.without_indexes();
     let start = state.seq();
     let mut endings = Endings { store: &*finished, waiting: BTreeMap::new(), gone: BTreeSet::new() };
     loop {
@@ -61,6 +62,7 @@ pub fn recover(
         report(last);
     }
     endings.flush(state.seq())?;
+    let state = state.with_indexes();
     let folded = state.seq().0 - start.0;
     let views = Arc::new(Views::from_parts(Parts::of(&state), finished, log.clone()));
     Ok(Recovered { state, views, folded })

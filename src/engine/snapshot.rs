@@ -24,14 +24,14 @@ pub enum MergeError {
     Write(#[from] io::Error),
 }
 
-/// Reads a whole state.
+/// Reads a whole state, to be folded further: without its indexes.
 pub fn read(input: impl Read) -> Result<State, SnapshotError> {
     let (mut frames, globals) = FrameReader::new(input)?;
     let mut slots = Vec::new();
     while let Some(frame) = frames.next_frame()? {
         slots.push(decode_slot(&frame)?);
     }
-    Ok(State::from_parts(globals, slots))
+    Ok(State::from_parts_without_indexes(globals, slots))
 }
 
 /// Writes a whole state.
@@ -96,7 +96,7 @@ impl Merge {
     }
 
     fn load<R: Read>(&self, input: Option<R>) -> Result<State, MergeError> {
-        let Some(input) = input else { return Ok(State::default()) };
+        let Some(input) = input else { return Ok(State::default().without_indexes()) };
         let mut slots: Vec<Slot> = Vec::new();
         let globals = each_frame(input, |frame| {
             if self.touched.contains(&frame.ordinal) {
@@ -104,7 +104,7 @@ impl Merge {
             }
             Ok(())
         })?;
-        Ok(State::from_parts(globals, slots))
+        Ok(State::from_parts_without_indexes(globals, slots))
     }
 }
 

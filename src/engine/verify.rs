@@ -53,7 +53,7 @@ pub fn verify(
     store: Option<&dyn FinishedStore>,
     snapshots: Vec<State>,
 ) -> Result<Verdict, ReadError> {
-    let mut folded = State::default();
+    let mut folded = State::default().without_indexes();
     let mut files = BTreeMap::new();
     fold(log, &mut folded, &mut |job| note_files(&mut files, &job))?;
     let fold_hash = hash(&folded);
@@ -115,7 +115,7 @@ fn fold(log: &dyn LogReader, state: &mut State, ended: &mut dyn FnMut(Arc<Job>))
 /// The first finished job that the store has otherwise than the fold, or cannot give, if there is one.
 fn compare_store(log: &dyn LogReader, folded: &State, store: &dyn FinishedStore) -> Result<Option<String>, ReadError> {
     let mut difference = None;
-    let mut state = State::default();
+    let mut state = State::default().without_indexes();
     fold(log, &mut state, &mut |job| {
         let is_kept = matches!(folded.slot(job.id), Some(Slot::Finished(stub)) if stub.seq == job.seq);
         if difference.is_some() || !is_kept || job.seq > store.position() {

@@ -7,10 +7,8 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::Instant;
 
 use crate::domain::event::Record;
 use crate::domain::id::{JobId, Ordinal, Seq};
@@ -19,6 +17,7 @@ use crate::feed::published::PublishedEvent;
 use crate::live::Live;
 use crate::live::board::{Following, Member};
 use crate::live::frames::{ErrorFrame, Mode, ServerFrame};
+use crate::live::lines::LineFollower;
 use crate::live::outbox::Outbox;
 use crate::live::position::{Lost, Position};
 use crate::live::table::TableKind;
@@ -35,8 +34,6 @@ const PIECE_BYTES_MAX: usize = 256 * 1024;
 const SNAPSHOT_PAGE_ROWS: usize = 250;
 /// The most lines of a log in one frame.
 const LINES_MAX: usize = 500;
-/// How often new lines are looked for.
-pub const LINES_EVERY: Duration = Duration::from_millis(250);
 /// About the most bytes of records that are held to find what matches.
 const READ_BYTES_MAX: usize = 4 * PIECE_BYTES_MAX;
 
@@ -61,6 +58,8 @@ pub struct Subscription {
     pub id: Arc<str>,
     pub topic: Topic,
     pub stage: Stage,
+    /// On topic logs, once it was answered.
+    pub lines: Option<LineFollower>,
     /// The position that its reader was told last.
     pub sent: Seq,
 }
@@ -78,8 +77,8 @@ pub enum Stage {
     Live,
     /// Its reader was too slow for rows that are not numbered one by one.
     Again,
-    /// Lines after this one are looked for.
-    Lines { after: u64, was_running: bool, look_at: Instant },
+    /// The lines of a job are followed.
+    Lines { says_caught_up: bool },
     /// It is over.
     Ended,
 }
@@ -105,7 +104,7 @@ impl Feeder<'_> {
                 self.send(&ServerFrame::CaughtUp { id: self.id(), seq });
                 Ok(())
             }
-            Stage::Lines { after, .. } => self.lines(after),
+            Stage::Lines { says_caught_up } => self.lines(says_caught_up),
             Stage::Live | Stage::Ended => Ok(()),
         }
     }
@@ -125,7 +124,7 @@ impl Feeder<'_> {
                 self.send_table(kind);
                 return Ok(());
             }
-            Topic::Logs { job, after } => return self.begin_lines(*job, *after),
+            Topic::Logs { job, after } => return self.begin_lines(*job, *after, since),
         };
         match since.map(|position| self.live.judge(position, behind_max)) {
             Some(Ok(seq)) => {
@@ -356,7 +355,8 @@ impl Feeder<'_> {
         Ok(job.as_ref().is_some_and(|job| which.matches(job)))
     }
 
-    fn begin_lines(&mut self, job: JobId, after: u64) -> Result<(), FeedError> {
+    /// Lines have numbers of their own: of a position only matters whether it was told by this log.
+    fn begin_lines(&mut self, job: JobId, after: u64, since: Option<Position>) -> Result<(), FeedError> {
         let head = self.live.extent().head;
         if self.live.parts.engine.views().job(job)?.is_none() {
             let detail = format!("there is no job {job}");
@@ -364,23 +364,37 @@ impl Feeder<'_> {
             self.subscription.stage = Stage::Ended;
             return Ok(());
         }
-        self.subscribed(Mode::Live, head);
-        self.subscription.stage = Stage::Lines { after, was_running: true, look_at: Instant::now() };
+        let known = since.map(|position| self.live.parts.epochs.knows(position, head));
+        let resumes = matches!(known, Some(Ok(_)));
+        self.subscribed(if resumes { Mode::Resume } else { Mode::Live }, head);
+        let after = match known {
+            None | Some(Ok(_)) => after,
+            Some(Err(reason)) => {
+                self.send(&ServerFrame::Reset { id: self.id(), reason, seq: head });
+                0
+            }
+        };
+        self.subscription.lines = Some(LineFollower::new(&*self.live.parts.logs, job, after));
+        self.subscription.stage = Stage::Lines { says_caught_up: resumes };
         Ok(())
     }
 
-    /// Lines are no events, and nobody announces them: they are looked for while the job runs, and once after.
-    fn lines(&mut self, after: u64) -> Result<(), FeedError> {
-        let Topic::Logs { job: job_id, .. } = self.subscription.topic else { return Ok(()) };
-        let is_running = self.live.parts.engine.views().is_running(job_id);
-        let look_at = Instant::now() + LINES_EVERY;
-        let lines = self.live.parts.logs.lines_after(job_id, after, LINES_MAX, PIECE_BYTES_MAX)?;
-        let Some(last) = lines.last().map(|line| line.n) else {
-            self.subscription.stage = Stage::Lines { after, was_running: is_running, look_at };
+    fn lines(&mut self, says_caught_up: bool) -> Result<(), FeedError> {
+        let (Topic::Logs { job: job_id, .. }, Some(follower)) =
+            (&self.subscription.topic, &mut self.subscription.lines)
+        else {
             return Ok(());
         };
-        self.subscription.stage = Stage::Lines { after: last, was_running: true, look_at: Instant::now() };
-        self.send(&ServerFrame::Logs { id: self.id(), job_id, lines });
+        let job_id = *job_id;
+        let lines = follower.read(&*self.live.parts.logs, LINES_MAX, PIECE_BYTES_MAX)?;
+        let has_more = follower.may_have_more();
+        if !lines.is_empty() {
+            self.send(&ServerFrame::Logs { id: self.id(), job_id, lines });
+        }
+        if says_caught_up && !has_more {
+            self.send(&ServerFrame::CaughtUp { id: self.id(), seq: self.live.extent().head });
+            self.subscription.stage = Stage::Lines { says_caught_up: false };
+        }
         Ok(())
     }
 

@@ -187,7 +187,7 @@ pub enum ServerFrame {
         /// Each job once.
         jobs: Vec<Moved>,
     },
-    /// Lines of a job's log, in order.
+    /// Lines of a job's log, in order of their numbers, by which they are resumed.
     Logs {
         /// The subscription.
         id: Arc<str>,

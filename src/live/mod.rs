@@ -12,6 +12,7 @@ pub mod board;
 pub mod catch_up;
 mod draft;
 pub mod frames;
+pub mod lines;
 pub mod outbox;
 pub mod position;
 mod publisher;
@@ -34,6 +35,7 @@ use crate::domain::time::{Millis, Timestamp};
 use crate::engine::Handle;
 use crate::live::board::Board;
 use crate::live::position::{Epochs, Extent, Lost, Position};
+use crate::sessions::outbox::STALL_MAX;
 use crate::sessions::reading::JobLogReader;
 
 /// The most live connections at a time.
@@ -61,11 +63,18 @@ pub struct Settings {
     pub jobs_behind_max: u64,
     /// So many events behind, a subscription of events begins anew.
     pub events_behind_max: u64,
+    /// How long a reader may take nothing at all of what waits for it.
+    pub stall_max: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { ping: Millis::from_secs(10), jobs_behind_max: 50_000, events_behind_max: 1_000_000 }
+        Settings {
+            ping: Millis::from_secs(10),
+            jobs_behind_max: 50_000,
+            events_behind_max: 1_000_000,
+            stall_max: STALL_MAX,
+        }
     }
 }
 

@@ -75,17 +75,23 @@ impl Epochs {
     /// # Errors
     /// Why it cannot: then what it holds is worth nothing.
     pub fn judge(&self, position: Position, extent: Extent, behind_max: u64) -> Result<Seq, Lost> {
-        let Position { epoch, seq } = position;
-        let past = self.past.iter().find(|(known, _)| *known == epoch).map(|&(_, last)| last);
-        let last = past.or((epoch == self.current).then_some(extent.head)).ok_or(Lost::UnknownEpoch)?;
-        if seq > last {
-            return Err(Lost::Ahead);
-        }
+        let seq = self.knows(position, extent.head)?;
         if seq.next() < extent.earliest {
             return Err(Lost::Trimmed);
         }
         let is_too_far = extent.head.0 - seq.0 > behind_max;
         if is_too_far { Err(Lost::TooFar) } else { Ok(seq) }
+    }
+
+    /// Whether a subscriber was told of this very log: enough for what has numbers of its own, as lines have.
+    ///
+    /// # Errors
+    /// The log does not know the run, or the run never came so far.
+    pub fn knows(&self, position: Position, head: Seq) -> Result<Seq, Lost> {
+        let Position { epoch, seq } = position;
+        let past = self.past.iter().find(|(known, _)| *known == epoch).map(|&(_, last)| last);
+        let last = past.or((epoch == self.current).then_some(head)).ok_or(Lost::UnknownEpoch)?;
+        if seq > last { Err(Lost::Ahead) } else { Ok(seq) }
     }
 }
 
@@ -136,6 +142,16 @@ mod tests {
         judged(3, 41, Err(Lost::Ahead));
         judged(1, 11, Err(Lost::Ahead));
         judged(2, 21, Err(Lost::Ahead));
+    }
+
+    #[test]
+    fn a_log_is_known_however_far_back_the_position_is() {
+        let known = |of, seq| epochs().knows(Position { epoch: epoch(of), seq: Seq(seq) }, Seq(40));
+        assert_eq!((known(1, 0), known(1, 10), known(3, 40)), (Ok(Seq(0)), Ok(Seq(10)), Ok(Seq(40))));
+        assert_eq!(
+            (known(1, 11), known(3, 41), known(4, 1)),
+            (Err(Lost::Ahead), Err(Lost::Ahead), Err(Lost::UnknownEpoch))
+        );
     }
 
     #[test]

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep_until};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use tokio::time::Instant;
 
 use crate::domain::id::{Seq, SessionId};
 use crate::kinds::problem::Problems;
-use crate::live::catch_up::{FeedError, Feeder, LINES_EVERY, Stage, Subscription};
+use crate::live::catch_up::{FeedError, Feeder, Stage, Subscription};
 use crate::live::frames::{ClientFrame, ErrorFrame, ServerFrame};
+use crate::live::lines::LineFollower;
 use crate::live::outbox::{Outbox, Taken};
 use crate::live::topic::Topic;
 use crate::live::{Live, SUBSCRIPTIONS_MAX};
@@ -122,7 +125,7 @@ impl Subscriber {
         }
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
         self.names.insert(id.clone(), number);
-        self.subscriptions.insert(number, Subscription { number, id, topic, stage, sent: Seq::ZERO });
+        self.subscriptions.insert(number, Subscription { number, id, topic, stage, lines: None, sent: Seq::ZERO });
         Ok(())
     }
 
@@ -139,22 +142,12 @@ impl Subscriber {
         if self.outbox.has_news() || self.next_hungry().is_some() {
             return;
         }
-        let look_at = self.next_look();
+        let lines = self.subscriptions.values().filter_map(|subscription| subscription.lines.as_ref());
+        let mut due: FuturesUnordered<_> = lines.map(LineFollower::due).collect();
         tokio::select! {
             () = self.outbox.stirred() => {}
-            () = sleep_until(look_at.unwrap_or_else(Instant::now)), if look_at.is_some() => {}
+            Some(()) = due.next() => {}
         }
-    }
-
-    /// When a log is looked at next. Of a job that does not run only whether it does by now.
-    fn next_look(&self) -> Option<Instant> {
-        let now = Instant::now();
-        let looks = self.subscriptions.values().filter_map(|subscription| match subscription.stage {
-            Stage::Lines { look_at, .. } if look_at > now => Some(look_at),
-            Stage::Lines { .. } => Some(now + LINES_EVERY),
-            _ => None,
-        });
-        looks.min()
     }
 
     /// What is to be sent now, in order and as it goes over the line; empty if there is nothing.
@@ -210,13 +203,7 @@ impl Subscriber {
         let now = Instant::now();
         let is_hungry = |subscription: &Subscription| match subscription.stage {
             Stage::Begin { .. } | Stage::Snapshot { .. } | Stage::Missed { .. } | Stage::Again => true,
-            Stage::Lines { was_running, look_at, .. } => {
-                let is_running = || match subscription.topic {
-                    Topic::Logs { job, .. } => self.live.parts.engine.views().is_running(job),
-                    _ => false,
-                };
-                look_at <= now && (was_running || is_running())
-            }
+            Stage::Lines { .. } => subscription.lines.as_ref().is_some_and(|lines| lines.is_due(now)),
             Stage::Live | Stage::Ended => false,
         };
         let (later, earlier) = (self.subscriptions.range(self.fed + 1..), self.subscriptions.range(..=self.fed));

@@ -1,6 +1,7 @@
 //! Live subscriptions over the real engine, without a socket.
 
-use std::io;
+mod lines;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,28 +21,24 @@ use crate::live::frames::{ClientFrame, Mistake, parse};
 use crate::live::outbox::{OUTBOX_BYTES_MAX, Outbox, Taken};
 use crate::live::position::Epochs;
 use crate::live::subscriber::{Subscriber, TooMany};
+use crate::live::tests::lines::Lines;
 use crate::live::topic::Selection;
 use crate::live::{CONNECTIONS_MAX, Live, Parts, SUBSCRIPTIONS_MAX, Settings};
-use crate::sessions::reading::{JobLogReader, KeptLine};
 use crate::sessions::testing::{EPOCH, PATIENCE, World};
-
-struct NoLines;
-
-impl JobLogReader for NoLines {
-    fn lines_after(&self, _: JobId, _: u64, _: usize, _: usize) -> io::Result<Vec<KeptLine>> {
-        Ok(Vec::new())
-    }
-}
 
 fn live(world: &World) -> Arc<Live> {
     live_with(world, Settings::default())
 }
 
 fn live_with(world: &World, settings: Settings) -> Arc<Live> {
+    live_over(world, Arc::new(Lines::default()), settings)
+}
+
+fn live_over(world: &World, logs: Arc<Lines>, settings: Settings) -> Arc<Live> {
     let past: [EpochSpan; 0] = [];
     Live::start(Parts {
         engine: world.handle.clone(),
-        logs: Arc::new(NoLines),
+        logs,
         clock: Arc::new(SystemClock),
         epochs: Epochs::new(&past, Seq::ZERO, EPOCH),
         started_at: Timestamp::from_ms(1_000),

@@ -13,6 +13,7 @@ pub mod frames;
 mod handover;
 pub mod holdings;
 mod items;
+pub mod line_news;
 pub mod outbox;
 pub mod polling;
 pub mod ports;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::id::JobId;
 use crate::domain::job::FileInfo;
 use crate::domain::time::Timestamp;
+use crate::sessions::line_news::LineWatch;
 use crate::sessions::ports::{LOG_LINE_BYTES_MAX, LogStream};
 
 /// One line of a job's log, as it is kept.
@@ -32,6 +33,9 @@ pub trait JobLogReader: Send + Sync {
     /// The lines of a job after line number `after` (0: from the first), in order: at most `lines_max`, and no more than
     /// about `bytes_max` of text, but at least one if there is one. Empty at the end, and for a job without lines.
     fn lines_after(&self, job: JobId, after: u64, lines_max: usize, bytes_max: usize) -> io::Result<Vec<KeptLine>>;
+
+    /// Hears of the lines that are added to a job's log from now on. Does not block.
+    fn watch(&self, job: JobId) -> LineWatch;
 }
 
 /// The port to the jobs' output files, for those who read them or bring them over the network.

@@ -95,9 +95,16 @@ impl CachedPage {
         self.frame(seq)?.decode(seq, &self.payloads)
     }
 
-    /// How many bytes the record has outside of the page.
-    pub fn payload_bytes(&self, seq: Seq) -> Result<usize, DecodeError> {
-        Ok(self.frame(seq)?.payload()?.map_or(0, |payload| payload.length as usize))
+    /// How many records there are from `from` to the end of the page.
+    pub fn count_from(&self, from: Seq) -> usize {
+        self.frames.len() - (from.0 - self.first.0) as usize
+    }
+
+    /// Decodes one record of the page, and says how many bytes it has outside of the page.
+    pub fn decode_sized(&self, seq: Seq) -> Result<(Record, usize), DecodeError> {
+        let frame = self.frame(seq)?;
+        let bytes = frame.payload()?.map_or(0, |payload| payload.length as usize);
+        Ok((frame.decode(seq, &self.payloads)?, bytes))
     }
 
     fn frame(&self, seq: Seq) -> Result<Frame<'_>, DecodeError> {

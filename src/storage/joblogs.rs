@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 
 use crate::domain::id::JobId;
 use crate::domain::time::Timestamp;
+use crate::sessions::line_news::LineNews;
 use crate::storage::disk;
 use crate::storage::logfile::LogFile;
 
@@ -63,6 +64,8 @@ pub struct JobLogError {
 pub struct JobLogs {
     dir: PathBuf,
     open: Mutex<Open>,
+    /// Told of new lines by who adds them through the port.
+    pub(super) news: LineNews,
 }
 
 #[derive(Debug, Default)]
@@ -77,7 +80,7 @@ impl JobLogs {
     pub fn open(data: &Path) -> io::Result<JobLogs> {
         let dir = data.join("logs");
         disk::create_dir(&dir)?;
-        Ok(JobLogs { dir, open: Mutex::default() })
+        Ok(JobLogs { dir, open: Mutex::default(), news: LineNews::default() })
     }
 
     /// Appends lines and gives the number of the last line of the log. They are durable after the next sync only.

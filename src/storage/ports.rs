@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::domain::id::JobId;
 use crate::domain::job::FileInfo;
 use crate::domain::time::Timestamp;
+use crate::sessions::line_news::LineWatch;
 use crate::sessions::ports::{JobFiles as JobFilesPort, JobLogs as JobLogsPort, LogLine, LogStream};
 use crate::sessions::reading::{JobFileStore, JobLogReader, KeptLine, NewJobFile};
 use crate::sessions::traces::JobTraces;
@@ -20,7 +21,9 @@ const PIECE_LINES: usize = 64;
 impl JobLogsPort for JobLogs {
     fn append(&self, job: JobId, at: Timestamp, lines: &[LogLine]) -> io::Result<()> {
         let lines: Vec<NewLine> = lines.iter().map(|line| new_line(at, line)).collect();
-        JobLogs::append(self, job, &lines).map(drop).map_err(io::Error::other)
+        let newest = JobLogs::append(self, job, &lines).map_err(io::Error::other)?;
+        self.news.announce(job, newest);
+        Ok(())
     }
 
     fn needs_sync(&self, job: JobId) -> bool {
@@ -47,6 +50,10 @@ impl JobLogReader for JobLogs {
             }
         }
         Ok(lines)
+    }
+
+    fn watch(&self, job: JobId) -> LineWatch {
+        self.news.watch(job)
     }
 }
 

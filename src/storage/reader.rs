@@ -120,10 +120,10 @@ impl LogReader for Shared {
             return Ok(records[place..].iter().take(PIECE_RECORDS_MAX).cloned().collect());
         }
         let page = self.page_with(from)?;
-        let mut records = Vec::new();
+        let mut records = Vec::with_capacity(page.count_from(from));
         let mut payload_bytes = 0;
         for seq in page.seqs_from(from) {
-            let decoded = page.decode(seq).and_then(|record| Ok((record, page.payload_bytes(seq)?)));
+            let decoded = page.decode_sized(seq);
             let (record, bytes) = decoded.map_err(|error| self.damaged(seq, &explain(&error)))?;
             records.push(record);
             payload_bytes += bytes;

@@ -23,6 +23,7 @@ mod search;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+pub mod timeline;
 mod walk;
 
 use std::collections::HashMap;
@@ -46,6 +47,7 @@ use crate::views::counts::Beat;
 use crate::views::index::Index;
 use crate::views::query::{JobPage, JobQuery, LIMIT_MAX};
 use crate::views::row::JobRow;
+use crate::views::timeline::{Histogram, Timeline};
 use crate::views::walk::{Found, Place, Walk};
 
 pub use crate::views::finished::{FinishedStore, Head, MemoryFinished, ViewError, finish_ordinal};
@@ -62,11 +64,19 @@ pub struct Views {
     /// The latest progress of running jobs, with the token of the run that told it.
     overlay: Mutex<HashMap<JobId, (TokenHash, Arc<Progress>)>>,
     beats: Mutex<HashMap<SessionId, Beat>>,
+    history: Mutex<History>,
     /// The seq of the last event about a schedule that is shown.
     schedules_changed: watch::Sender<Seq>,
     /// Held while finished jobs are stored: one at a time.
     storing: Mutex<()>,
     due: (Mutex<bool>, Condvar),
+}
+
+/// What happened when, as far as it is known.
+struct History {
+    timeline: Timeline,
+    /// Everything up to here has still to be read from the log; none once that was done.
+    missing_until: Option<Seq>,
 }
 
 /// What a recovered state tells the views. Jobs and stubs may come in any order; that of submission is the fastest.
@@ -100,6 +110,7 @@ impl Views {
     /// Builds the views of a recovered state. The store must hold every finished job of it: what the store lacked,
     /// recovery has put there, by folding the log from the store's position.
     pub fn from_parts(parts: Parts<'_>, finished: Arc<dyn FinishedStore>, log: Arc<dyn LogReader>) -> Views {
+        let missing_until = Some(parts.seq).filter(|seq| *seq > Seq::ZERO);
         let index = Index::of(parts);
         let purged = Arc::new(Purged::default());
         index.purged.keys().for_each(|&job| purged.insert(job));
@@ -111,6 +122,7 @@ impl Views {
             limits: RwLock::default(),
             overlay: Mutex::default(),
             beats: Mutex::default(),
+            history: Mutex::new(History { timeline: Timeline::default(), missing_until }),
             schedules_changed: watch::Sender::new(Seq::ZERO),
             storing: Mutex::default(),
             due: Default::default(),
@@ -128,6 +140,9 @@ impl Views {
         index.apply(page);
         let (is_full, is_due) = (index.pending.is_full(), index.pending.is_due());
         drop(index);
+        let mut history = self.history.lock();
+        page.records.iter().for_each(|record| history.timeline.note(record.seq, record.at, &record.event));
+        drop(history);
         self.tell_of_schedules(page);
         self.forget_overlays(page);
         if is_full {
@@ -162,6 +177,27 @@ impl Views {
         self.index.read().seq
     }
 
+    /// How many events of each type happened when, in at most `count` equal parts; and whether that is all of it: after a
+    /// start what happened before is read again from the log.
+    pub fn histogram(&self, count: usize) -> (Histogram, bool) {
+        let mut history = self.history.lock();
+        history.timeline.forget_before(self.log.earliest());
+        (history.timeline.histogram(count), history.missing_until.is_none())
+    }
+
+    /// Up to where the log has still to be read for the histogram.
+    pub fn history_missing_until(&self) -> Option<Seq> {
+        self.history.lock().missing_until
+    }
+
+    /// Takes in what happened before the server started.
+    pub fn recall(&self, earlier: Timeline) {
+        let mut history = self.history.lock();
+        if history.missing_until.take().is_some() {
+            history.timeline.put_before(earlier);
+        }
+    }
+
     /// One job, as of its last durable event, without the live overlay.
     pub fn job(&self, id: JobId) -> Result<Option<Arc<Job>>, ViewError> {
         let job = loop {
@@ -188,12 +224,6 @@ impl Views {
             Slot::Active(job) => Some(job.clone()),
             Slot::Finished(_) | Slot::Empty => None,
         }
-    }
-
-    /// Whether a worker runs a job now.
-    pub fn is_running(&self, id: JobId) -> bool {
-        let index = self.index.read();
-        matches!(index.slot(id), Slot::Active(job) if job.id == id && job.run().is_some())
     }
 
     /// One job as users see it, but for args and result, which are in the log.

@@ -135,6 +135,30 @@ fn a_page_that_cannot_go_on_is_told_why() {
 }
 
 #[test]
+fn a_page_further_behind_than_the_setting_begins_anew_and_one_event_less_resumes() {
+    let server = TestServer::with_config("[live]\njobs_behind_max = 3\nevents_behind_max = 5\n");
+    (0..8).for_each(|_| drop(submit(&server, "far")));
+    let head = server.get("/health").ok(200)["seq"].as_u64().expect("a number");
+    let mut page = Page::connect(&server);
+    for (topic, behind_max, mode) in [("jobs", 3, "snapshot"), ("events", 5, "live")] {
+        let epoch = page.epoch().clone();
+        page.subscribe("a", topic, json!({}), json!({"epoch": epoch, "seq": head - behind_max}));
+        let subscribed = page.hear("subscribed");
+        assert_eq!((&subscribed["mode"], &subscribed["recovered"]), (&json!("resume"), &json!(true)));
+        assert_eq!(page.await_frame("caught_up")["seq"], head);
+        let missed = page.next();
+        assert_eq!((&missed["prev"], &missed["seq"]), (&json!(head - behind_max), &json!(head)));
+        page.subscribe("a", topic, json!({}), json!({"epoch": epoch, "seq": head - behind_max - 1}));
+        let subscribed = page.hear("subscribed");
+        assert_eq!((&subscribed["mode"], &subscribed["recovered"]), (&json!(mode), &json!(false)));
+        assert_eq!(page.hear("reset")["reason"], "too_far");
+        if topic == "jobs" {
+            assert_eq!(page.hear("snapshot")["jobs"].as_array().map(Vec::len), Some(8));
+        }
+    }
+}
+
+#[test]
 fn after_a_reset_every_page_is_told_and_holds_no_job_of_before() {
     let own = tempfile::tempdir().expect("a directory");
     let server = TestServer::in_directory(own.path());
@@ -149,6 +173,37 @@ fn after_a_reset_every_page_is_told_and_holds_no_job_of_before() {
     page.hear("subscribed");
     assert_eq!(page.hear("reset")["reason"], "unknown_epoch");
     assert_eq!(page.hear("snapshot")["jobs"], json!([]));
+}
+
+#[test]
+fn after_a_reset_on_startup_every_subscriber_of_a_log_that_is_gone_is_told_so() {
+    let own = tempfile::tempdir().expect("a directory");
+    let server = TestServer::in_directory(own.path());
+    let id = submit(&server, "far");
+    let page = Page::connect(&server);
+    let position = since(&page, &page.status.clone());
+    drop((page, server));
+    std::fs::write(own.path().join("daybook.toml"), "reset_on_startup = \"archive\"\n").expect("writes");
+    let server = TestServer::owning(own);
+    let mut page = Page::connect(&server);
+    for filter in [json!({}), json!({"id": id}), json!({"kind": "far"})] {
+        for (topic, mode) in [("jobs", "snapshot"), ("events", "live")] {
+            page.subscribe("a", topic, filter.clone(), position.clone());
+            let subscribed = page.hear("subscribed");
+            assert_eq!((&subscribed["mode"], &subscribed["recovered"]), (&json!(mode), &json!(false)), "{topic}");
+            assert_eq!(page.hear("reset")["reason"], "unknown_epoch");
+            if topic == "jobs" {
+                assert_eq!(page.hear("snapshot")["jobs"], json!([]));
+            }
+        }
+    }
+    // Whoever asks for its lines all the same learns that it is no more.
+    page.subscribe("a", "logs", json!({"id": id, "after": 3}), position);
+    assert_eq!(page.hear("error")["code"], "job_not_found");
+    submit(&server, "far");
+    page.subscribe("a", "events", json!({}), since(&page, &page.status.clone()));
+    assert_eq!(page.hear("subscribed")["recovered"], true);
+    assert_eq!(page.await_frame("events")["events"][0]["type"], "job.submitted");
 }
 
 #[test]
@@ -184,6 +239,85 @@ fn progress_comes_as_it_is_and_lines_as_they_are_written() {
     let missing = json!({"type": "subscribe", "id": "none", "topic": "logs", "filter": {"id": page.epoch()}});
     page.say(missing);
     assert_eq!(page.await_frame("error")["code"], "job_not_found");
+}
+
+/// The next lines of a subscription, as numbers and texts, until there are so many.
+fn lines(page: &mut Page, count: usize) -> Vec<(u64, String)> {
+    let mut lines = Vec::new();
+    while lines.len() < count {
+        let frame = page.hear("logs");
+        let came = frame["lines"].as_array().expect("lines").iter();
+        lines.extend(
+            came.map(|line| (line["n"].as_u64().expect("a number"), line["text"].as_str().expect("a text").to_owned())),
+        );
+    }
+    lines
+}
+
+#[test]
+fn every_follower_of_a_job_gets_every_line_once_in_order_over_both_transports() {
+    const LINES: u64 = 3_000;
+    let server = TestServer::start();
+    let id = submit(&server, "far");
+    let mut worker = Socket::ready(&server, "far", 1);
+    let lease = worker.job();
+    let mut pages: Vec<Page> = (0..3).map(|_| Page::connect(&server)).collect();
+    for page in &mut pages {
+        page.subscribe("a", "logs", json!({"id": id}), Value::Null);
+        page.hear("subscribed");
+    }
+    let expected: Vec<(u64, String)> = (1..=LINES).map(|n| (n, format!("line {n}"))).collect();
+    let path = format!("/api/jobs/{id}/logs?follow");
+    std::thread::scope(|scope| {
+        let streams = [(); 2].map(|()| scope.spawn(|| server.ask("GET", &path, &[], b"")));
+        for batch in (1..=LINES).collect::<Vec<u64>>().chunks(60) {
+            let lines: Vec<Value> = batch.iter().map(|n| json!({"text": format!("line {n}")})).collect();
+            worker.say(lease.frame("log", json!({"lines": lines})));
+        }
+        worker.say(lease.frame("complete", json!({"result": null})));
+        pages.iter_mut().for_each(|page| assert!(lines(page, LINES as usize) == expected));
+        for stream in streams {
+            let text = String::from_utf8(stream.join().expect("an answer").bytes).expect("text");
+            let data = text.lines().filter_map(|line| line.strip_prefix("data:"));
+            let data: Vec<Value> = data.map(|data| serde_json::from_str(data).expect("JSON")).collect();
+            let numbers: Vec<Option<u64>> = data.iter().map(|line| line["n"].as_u64()).collect();
+            // After the lines comes the end, which has no number.
+            let wanted: Vec<Option<u64>> = (1..=LINES).map(Some).chain([None]).collect();
+            assert!(numbers == wanted, "each once, and then the end");
+        }
+    });
+}
+
+#[test]
+fn lines_go_on_after_the_last_one_over_restarts_and_come_anew_after_a_position_of_another_log() {
+    let server = TestServer::start();
+    let id = submit(&server, "far");
+    let mut worker = Socket::ready(&server, "far", 1);
+    let lease = worker.job();
+    worker.say(lease.frame("log", json!({"lines": [{"text": "one"}, {"text": "two"}]})));
+    worker.say(lease.frame("complete", json!({"result": null})));
+    server.finished(&id);
+    let mut page = Page::connect(&server);
+    page.subscribe("a", "logs", json!({"id": id}), Value::Null);
+    assert_eq!(page.hear("subscribed")["mode"], "live");
+    assert_eq!(lines(&mut page, 2), [(1, "one".to_owned()), (2, "two".to_owned())]);
+    let here = since(&page, &page.status.clone());
+    let server = server.kill_and_restart();
+    let mut page = Page::connect(&server);
+    page.subscribe("a", "logs", json!({"id": id, "after": 1}), here.clone());
+    let subscribed = page.hear("subscribed");
+    assert_eq!((&subscribed["mode"], &subscribed["recovered"]), (&json!("resume"), &json!(true)));
+    assert_eq!(lines(&mut page, 1), [(2, "two".to_owned())]);
+    assert_eq!(page.hear("caught_up")["seq"], subscribed["seq"]);
+    let ahead = json!({"epoch": here["epoch"], "seq": 1_000_000});
+    let foreign = json!({"epoch": "01990000-0000-7000-8000-0000000000ee", "seq": 1});
+    for (position, reason) in [(ahead, "ahead"), (foreign, "unknown_epoch")] {
+        page.subscribe("a", "logs", json!({"id": id, "after": 1}), position);
+        let subscribed = page.hear("subscribed");
+        assert_eq!((&subscribed["mode"], &subscribed["recovered"]), (&json!("live"), &json!(false)));
+        assert_eq!(page.hear("reset")["reason"], reason);
+        assert_eq!(lines(&mut page, 2).len(), 2, "from the first, whatever the page holds");
+    }
 }
 
 #[test]
@@ -301,6 +435,51 @@ fn a_page_that_stops_reading_holds_up_nobody_and_misses_nothing() {
     assert!(mirror.fell_behind > 0, "more waited for it than a buffer holds");
     let first = mirror.seqs[0];
     assert_eq!(mirror.seqs, (first..first + count as u64).collect::<Vec<u64>>(), "every event once, in order");
+}
+
+#[test]
+fn readers_that_stop_slow_nobody_and_cost_at_most_their_buffers() {
+    const STALLED: u64 = 16;
+    /// What waits for a reader (1 MiB), one large frame that is written, and one that was read for it.
+    const READER_BYTES_MAX: u64 = 4 * 1024 * 1024;
+    const EVENTS: usize = 48;
+    let server = TestServer::start();
+    let mut quick = Page::connect(&server);
+    quick.subscribe("a", "events", json!({}), Value::Null);
+    quick.hear("subscribed");
+    let text = "x".repeat(512 * 1024);
+    let change = |quick: &mut Page| {
+        for _ in 0..EVENTS {
+            let id = server.submit(&json!({"kind": "far", "args": {"text": text}}));
+            let frame = quick.await_frame("events");
+            assert_eq!(
+                (&frame["events"][0]["job_id"], frame["events"].as_array().map(Vec::len)),
+                (&json!(id), Some(1))
+            );
+        }
+    };
+    // What the changes cost without them.
+    change(&mut quick);
+    let before = server.memory("VmRSS");
+    change(&mut quick);
+    let alone = server.memory("VmRSS").saturating_sub(before);
+    let mut stalled: Vec<Page> = (0..STALLED).map(|_| Page::connect(&server)).collect();
+    for (number, page) in stalled.iter_mut().enumerate() {
+        // Under names of their own, so that no two of them share a frame.
+        page.subscribe(&format!("stalled-{number}"), "events", json!({}), Value::Null);
+        page.hear("subscribed");
+    }
+    let before = server.memory("VmRSS");
+    change(&mut quick);
+    let grown = server.memory("VmRSS").saturating_sub(before);
+    println!("{grown} bytes more with {STALLED} stalled readers, {alone} without them");
+    assert!(grown <= alone + STALLED * READER_BYTES_MAX, "{grown} bytes more, {alone} without them");
+    // They are fed when they read again, and miss nothing.
+    let page = &mut stalled[0];
+    let mut seen = 0;
+    while seen < EVENTS {
+        seen += page.await_frame("events")["events"].as_array().expect("events").len();
+    }
 }
 
 #[test]

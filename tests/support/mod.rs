@@ -69,6 +69,11 @@ impl TestServer {
         self.server.process()
     }
 
+    /// A line of `/proc/<pid>/status`, in bytes.
+    pub fn memory(&self, name: &str) -> u64 {
+        self.server.memory(name)
+    }
+
     /// Where it was started.
     pub fn directory(&self) -> &Path {
         &self.directory

@@ -5,7 +5,7 @@ import { askOpen, decide, PROBE_ID, probed, sendUpdate } from "./ask.ts";
 import { holed } from "./line.ts";
 import type { Fields, Position, Row, Rows, SubscriptionFrame } from "./protocol.ts";
 import type { EpochChange, Subscription } from "./state.ts";
-import { act, change, drop, emit, put, report, type Turn } from "./turn.ts";
+import { change, emit, put, report, type Turn } from "./turn.ts";
 
 type FrameOf<Type extends SubscriptionFrame["type"]> = Extract<SubscriptionFrame, { type: Type }>;
 
@@ -40,7 +40,7 @@ function subscribed(turn: Turn, one: Subscription, frame: FrameOf<"subscribed">)
     // Our place stays until the reset or the rows are here: cut before that, we must ask with it again, or nobody
     // would ever say that it was lost.
     put(turn, { ...known, phase: "snapshot", pages: 0 });
-  } else if (one.resuming && !frame.recovered && one.topic !== "logs") {
+  } else if (one.resuming && !frame.recovered) {
     // A reset follows, and our place stays until then, as above.
     put(turn, { ...known, phase: "snapshot", pages: 0 });
   } else becomeLive(turn, known, frame.seq);
@@ -55,14 +55,11 @@ function reset(turn: Turn, one: Subscription, frame: FrameOf<"reset">): void {
   const same = sameLog(frame.reason);
   if (one.resuming) decide(turn, same ? "restart" : "reset");
   if (one.topic === "logs") {
-    // Lines are resumed by their number, so in the same log nothing is lost; in another one their job is not there.
-    if (same && one.phase !== "live") becomeLive(turn, one, frame.seq);
-    if (!same) {
-      emit(turn, { type: "reset", id: one.id, reason: frame.reason });
-      drop(turn, one.id);
-      act(turn, { type: "send", frame: { type: "unsubscribe", id: one.id } });
-      emit(turn, { type: "gone", id: one.id });
-    }
+    // Lines are resumed by their number, so in the same log nothing is lost. In another one their job is there too, as
+    // after a restore, or the server would have refused: its lines come from the first.
+    if (!same) emit(turn, { type: "reset", id: one.id, reason: frame.reason });
+    const anew = same ? one : { ...one, line: 0, filter: { ...one.filter, after: 0 } };
+    if (!same || one.phase !== "live") becomeLive(turn, anew, frame.seq);
   } else {
     emit(turn, { type: "reset", id: one.id, reason: frame.reason });
     if (one.topic === "events") becomeLive(turn, one, frame.seq);

@@ -53,7 +53,7 @@ enum Heard {
 
 /// Serves a connection until it is closed.
 pub async fn serve(live: Arc<Live>, io: TokioIo<Upgraded>, is_foreign: bool) {
-    let meter = Arc::new(Meter::default());
+    let meter = Arc::new(Meter::with_patience(live.settings().stall_max));
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)

@@ -11,6 +11,7 @@ use warp::http::{Request as HttpRequest, Response as HttpResponse};
 use super::*;
 
 mod handlers;
+mod live_socket;
 mod schedules;
 mod schemas;
 mod world;

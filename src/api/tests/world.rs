@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::io::{Seek, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -33,6 +34,7 @@ use crate::live::Live;
 use crate::live::position::Epochs;
 use crate::log::EventLog;
 use crate::log::memory::{MemoryLog, MemoryStore};
+use crate::sessions::line_news::{LineNews, LineWatch};
 use crate::sessions::ports::{JobLogs, LogLine, LogStream};
 use crate::sessions::reading::{JobFileStore, JobLogReader, KeptLine, NewJobFile};
 use crate::sessions::traces::Traces;
@@ -47,6 +49,7 @@ pub struct World {
     pub handle: Handle,
     pub store: Arc<MemoryStore>,
     pub lines: Arc<Lines>,
+    pub live: Arc<Live>,
     _engine: Engine,
 }
 
@@ -84,6 +87,11 @@ impl Answer {
 
 impl World {
     pub async fn start() -> World {
+        World::start_with(crate::live::Settings::default()).await
+    }
+
+    /// With these settings for live connections.
+    pub async fn start_with(settings: crate::live::Settings) -> World {
         let store = Arc::new(MemoryStore::default());
         let log: Box<dyn EventLog> = Box::new(MemoryLog::open(store.clone()));
         let state = State::default();
@@ -118,7 +126,7 @@ impl World {
             started_at: Timestamp::from_ms(1_000),
             version: "0.0.0",
             wire: crate::api::websocket::shared_line::write_text,
-            settings: crate::live::Settings::default(),
+            settings,
         });
         let identity = Identity { epoch, started_at: Timestamp::from_ms(1_000), version: "0.0.0" };
         let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
@@ -126,7 +134,7 @@ impl World {
             identity,
             handle: handle.clone(),
             sessions,
-            live,
+            live: live.clone(),
             clock,
             logs: lines.clone(),
             files: Arc::new(Files::default()),
@@ -137,7 +145,7 @@ impl World {
         };
         let door = Arc::new(door(identity, Gate::new(LISTEN.parse().expect("an address"), Vec::new())));
         door.open(Arc::new(context));
-        World { door, handle, store, lines, _engine: engine }
+        World { door, handle, store, lines, live, _engine: engine }
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -193,15 +201,21 @@ fn catalog() -> Catalog {
 
 /// Log lines in memory.
 #[derive(Default)]
-pub struct Lines(Mutex<BTreeMap<JobId, Vec<KeptLine>>>);
+pub struct Lines {
+    kept: Mutex<BTreeMap<JobId, Vec<KeptLine>>>,
+    news: LineNews,
+    /// Whether no line can be read.
+    pub fails: AtomicBool,
+}
 
 impl JobLogs for Lines {
     fn append(&self, job: JobId, at: Timestamp, lines: &[LogLine]) -> io::Result<()> {
-        let mut all = self.0.lock();
+        let mut all = self.kept.lock();
         let kept = all.entry(job).or_default();
         for line in lines {
             kept.push(KeptLine { n: kept.len() as u64 + 1, at, stream: line.stream, text: line.text.clone() });
         }
+        self.news.announce(job, kept.len() as u64);
         Ok(())
     }
 
@@ -223,9 +237,16 @@ impl Lines {
 
 impl JobLogReader for Lines {
     fn lines_after(&self, job: JobId, after: u64, lines_max: usize, _: usize) -> io::Result<Vec<KeptLine>> {
-        let all = self.0.lock();
+        if self.fails.load(Ordering::Relaxed) {
+            return Err(io::Error::other("the disk is gone"));
+        }
+        let all = self.kept.lock();
         let kept = all.get(&job).map_or(&[][..], Vec::as_slice);
         Ok(kept.iter().skip(after as usize).take(lines_max).cloned().collect())
+    }
+
+    fn watch(&self, job: JobId) -> LineWatch {
+        self.news.watch(job)
     }
 }
 

@@ -5,19 +5,39 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What has moved over a connection.
-#[derive(Debug, Default)]
+use crate::sessions::outbox::STALL_MAX;
+
+/// What has moved over a connection, and how long it may be that nothing does.
+#[derive(Debug)]
 pub struct Meter {
+    stall_max: Duration,
     read: AtomicU64,
     written: AtomicU64,
     /// Whether what was read is still being carried out, so that nothing more is read.
     is_busy: AtomicBool,
 }
 
+impl Default for Meter {
+    fn default() -> Meter {
+        Meter::with_patience(STALL_MAX)
+    }
+}
+
 impl Meter {
+    /// Of a connection that is given up when a write stands still for so long.
+    pub fn with_patience(stall_max: Duration) -> Meter {
+        Meter { stall_max, read: AtomicU64::default(), written: AtomicU64::default(), is_busy: AtomicBool::default() }
+    }
+
+    /// How long a write may stand still.
+    pub fn stall_max(&self) -> Duration {
+        self.stall_max
+    }
+
     /// Bytes that came.
     pub fn read(&self) -> u64 {
         self.read.load(Ordering::Relaxed)

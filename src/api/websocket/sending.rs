@@ -10,7 +10,6 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::api::websocket::meter::Meter;
-use crate::sessions::outbox::STALL_MAX;
 
 /// How often a message that takes long is looked at: whether it still moves.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -105,13 +104,13 @@ pub async fn while_bytes_move<E>(
     let mut moved_at = Instant::now();
     loop {
         let before = meter.written();
-        match timeout(LOOK_EVERY, &mut sending).await {
+        match timeout(LOOK_EVERY.min(meter.stall_max()), &mut sending).await {
             Ok(sent) => return sent.map_err(|_| WriteEnd::Broken),
             Err(_) if meter.written() != before => {
                 moved_at = Instant::now();
                 note_moving();
             }
-            Err(_) if moved_at.elapsed() >= STALL_MAX => return Err(WriteEnd::Stalled),
+            Err(_) if moved_at.elapsed() >= meter.stall_max() => return Err(WriteEnd::Stalled),
             Err(_) => {}
         }
     }

@@ -24,6 +24,8 @@ if (binary === undefined || binary === "") {
           });
         }
         expect(world.surprises()).toEqual([]);
+        // After a reset nobody asks for a job that is no more.
+        expect(await world.strangers()).toEqual([]);
       } finally {
         await world.end();
       }

@@ -71,6 +71,16 @@ export class ServerWorld {
     );
   }
 
+  /** What this run of the server was asked for and does not have: requests that it counted as 404, and frames. */
+  async strangers(): Promise<string[]> {
+    const metrics = await (await fetch(`http://127.0.0.1:${this.#daybook.port}/metrics`)).text();
+    const requests = metrics.split("\n").filter((line) => line.includes('status="404"'));
+    const frames = [...this.#streams]
+      .filter(([name]) => name.startsWith("frame "))
+      .flatMap(([, stream]) => stream.entries.filter(({ type, code }) => type === "error" && code === "job_not_found"));
+    return [...requests, ...frames.map((frame) => JSON.stringify(frame))];
+  }
+
   #load(): Sync {
     const sync = new Sync({ url: `ws://127.0.0.1:${this.#proxy.port}/api/live`, ports: this.#ports() });
     sync.listen((event) => {

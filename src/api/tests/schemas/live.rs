@@ -46,7 +46,7 @@ struct LiveFilter {
     /// On topic jobs: the snapshot has the newest so many; changes come for all that match.
     #[schemars(range(min = 1, max = SNAPSHOT_ROWS_MAX), extend("default" = SNAPSHOT_ROWS_DEFAULT))]
     limit: Option<u32>,
-    /// On topic logs: lines after the one with this number; 0: from the first.
+    /// On topic logs: lines after the one with this number; 0: from the first, as after a `reset` whatever stands here.
     #[schemars(extend("default" = 0))]
     after: Option<u64>,
 }
@@ -62,7 +62,8 @@ struct Subscribe {
     topic: TopicName,
     /// Which part of it; all, if it is left out.
     filter: Option<LiveFilter>,
-    /// Where it was left: the epoch and the seq of the last frame that was seen.
+    /// Where it was left: the epoch and the seq of the last frame that was seen. On topic logs it says which log the line
+    /// `after` is of; on topics queues and workers nothing.
     since: Option<Position>,
 }
 
@@ -122,7 +123,10 @@ const CLIENT: &[Shape] = &[
 const SERVER: &[(&str, &str)] = &[
     ("status", "The first frame: which run of the server this is, and how far its log goes."),
     ("subscribed", "The first answer to `subscribe` and `update`: how the subscription begins."),
-    ("reset", "It cannot go on where it was left: drop what you hold. On topic jobs a snapshot follows."),
+    (
+        "reset",
+        "It cannot go on where it was left: drop what you hold. On topic jobs a snapshot follows, on topic logs all lines.",
+    ),
     ("snapshot", "What there is, in pages, newest first; `more` is false on the last. Changes after `seq` follow."),
     ("changes", "What has changed, as it is now, and what no longer matches. After a commit there is one."),
     ("events", "What has happened: every event that matches, once, in order."),
