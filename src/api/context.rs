@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use crate::api::error::ApiError;
 use crate::api::payload;
@@ -30,6 +31,8 @@ pub struct Identity {
 /// Everything that a handler needs.
 pub struct ApiContext {
     pub identity: Identity,
+    /// The log's own UUID.
+    pub lineage: Uuid,
     pub handle: Handle,
     pub sessions: Arc<Sessions>,
     pub live: Arc<Live>,

@@ -14,6 +14,7 @@ pub mod error;
 mod event_stream;
 pub mod events;
 mod examples;
+pub mod export;
 pub mod files;
 pub mod filter;
 mod gauges;
@@ -66,6 +67,7 @@ fn routes() -> Vec<Route> {
         ("batches", batches::routes()),
         ("events", events::routes()),
         ("events", event_stream::routes()),
+        ("events", export::routes()),
         ("events", live_socket::routes()),
         ("events", timeline::routes()),
         ("logs", logs::routes()),

@@ -1,7 +1,9 @@
 //! Opens the data directory: the log, the views, the logs and files of jobs, and the state that follows from them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use uuid::Uuid;
 
 use crate::config::{Config, ResetOnStartup};
 use crate::domain::id::Seq;
@@ -13,6 +15,7 @@ use crate::log::snapshot::{SnapshotError, SnapshotStore};
 use crate::log::{EventLog, LogReader, ReadError};
 use crate::sessions::traces::{JobTraces, Traces};
 use crate::storage::files::FileError;
+use crate::storage::imported;
 use crate::storage::views::{OpenViewsError, SledFinished};
 use crate::storage::{self, DirectoryLock, JobFiles, JobLogs, OpenError, Opened, Options, SnapshotFiles};
 use crate::views::{FinishedStore, Views};
@@ -20,6 +23,8 @@ use crate::views::{FinishedStore, Views};
 /// What the data directory held.
 pub struct Data {
     pub log: Box<dyn EventLog>,
+    /// The log's own UUID.
+    pub lineage: Uuid,
     pub state: State,
     pub views: Arc<Views>,
     pub job_logs: Arc<JobLogs>,
@@ -55,16 +60,24 @@ pub enum DataError {
     JobLogs(#[source] std::io::Error),
     #[error(transparent)]
     Files(#[from] FileError),
+    #[error(
+        "an import into {} has not come to its end; run the same `daybook import` again, which goes on where it stopped, \
+         or choose another directory with --data", .0.display()
+    )]
+    Importing(PathBuf),
+    #[error("could not look for an unfinished import")]
+    ImportNote(#[source] std::io::Error),
 }
 
 impl DataError {
     /// Whether the operator can cure it: the directory is in use, full or damaged.
     pub fn is_of_operator(&self) -> bool {
         match self {
-            DataError::Open(_) => true,
+            DataError::Open(_) | DataError::Importing(_) => true,
             DataError::Recover(RecoverError::Read(error)) => matches!(error, ReadError::Damaged { .. }),
             DataError::Recover(RecoverError::Views(_)) => false,
             DataError::Snapshots(_) | DataError::Views(_) | DataError::JobLogs(_) | DataError::Files(_) => false,
+            DataError::ImportNote(_) => false,
         }
     }
 }
@@ -91,6 +104,9 @@ pub struct OpenLog {
 /// log is damaged or the disk full.
 pub fn open_log(config: &Config, now: Timestamp) -> Result<OpenLog, DataError> {
     let was_reset = reset_if_asked(config, now)?;
+    if imported::under_way(&config.data).map_err(DataError::ImportNote)?.is_some() {
+        return Err(DataError::Importing(config.data.clone()));
+    }
     let options = Options {
         accept_data_loss: config.accept_data_loss,
         segment_bytes: config.segment_bytes,
@@ -134,6 +150,7 @@ pub fn open(config: &Config, log: OpenLog, report: &dyn Fn(f64)) -> Result<Data,
     let traces = Arc::new(traces);
     Ok(Data {
         log: opened.log,
+        lineage: opened.lineage,
         state: recovered.state,
         views: recovered.views,
         job_logs: job_logs.clone(),

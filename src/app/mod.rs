@@ -7,7 +7,12 @@
 
 mod chores;
 pub mod data;
+pub mod export;
+pub mod import;
+pub mod lines;
 mod reload;
+pub mod replay;
+pub mod source;
 pub mod verify;
 pub mod work;
 
@@ -273,6 +278,7 @@ impl Running {
         let supervisor = Supervisor::start(run_specs(&config), workshop);
         door.open(Arc::new(ApiContext {
             identity,
+            lineage: data.lineage,
             handle: handle.clone(),
             sessions: sessions.clone(),
             live: live.clone(),

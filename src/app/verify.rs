@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use uuid::Uuid;
+
 use crate::domain::id::{JobId, Seq};
 use crate::domain::job::FileInfo;
 use crate::domain::state::{Slot, State};
@@ -13,10 +15,11 @@ use crate::engine::snapshot;
 use crate::engine::verify::{Difference, Verdict, verify};
 use crate::log::snapshot::{DamagedSnapshot, SnapshotError, SnapshotStore};
 use crate::log::{LogReader, ReadError};
-use crate::storage::check::{self, Books, Damage, Findings};
+pub use crate::storage::check::Findings;
+use crate::storage::check::{self, Books, Damage};
 use crate::storage::open::NEXT_STEP;
 use crate::storage::views::SledFinished;
-use crate::storage::{self, DirectoryLock, OpenError, Opened, Options, SnapshotFiles, disk};
+use crate::storage::{self, DirectoryLock, OfflineLog, OpenError, Options, SnapshotFiles, disk};
 use crate::views::FinishedStore;
 
 /// What is copied and opened.
@@ -68,8 +71,21 @@ impl Books for Verdict {
     }
 }
 
+/// Folds the log of a server that is not running as it lies there, and holds the stored views and the snapshots against
+/// it. Needs free disk for a copy of these two; the files themselves are not looked at.
+pub fn compare(data: &Path) -> Result<Report, CheckError> {
+    if !data.join("log").is_dir() {
+        return Err(CheckError::NoLog(data.to_path_buf()));
+    }
+    let log = OfflineLog::open(data)?;
+    let copy = copy_of(data, &OPENED[1..])?;
+    let mut findings = Findings::default();
+    let verdict = fold_and_compare(copy.path(), &log, log.lineage(), &mut findings)?;
+    Ok(Report { verdict: Some(verdict), findings })
+}
+
 fn fold_a_copy(data: &Path, findings: &mut Findings) -> Result<Option<Verdict>, CheckError> {
-    let copy = copy_of(data)?;
+    let copy = copy_of(data, &OPENED)?;
     let opened = match storage::open(copy.path(), &Options { ballast_bytes: 0, ..Options::default() }) {
         Ok(opened) => opened,
         // It is the directory that the operator knows which is newer, not the copy.
@@ -82,7 +98,7 @@ fn fold_a_copy(data: &Path, findings: &mut Findings) -> Result<Option<Verdict>, 
             return Ok(None);
         }
     };
-    match fold_and_compare(copy.path(), &opened, findings) {
+    match fold_and_compare(copy.path(), &*opened.log.reader(), opened.lineage, findings) {
         Ok(verdict) => Ok(Some(verdict)),
         Err(CheckError::Read(ReadError::Damaged { place, detail })) => {
             // Here nobody needs to be told to run this very check.
@@ -94,18 +110,23 @@ fn fold_a_copy(data: &Path, findings: &mut Findings) -> Result<Option<Verdict>, 
     }
 }
 
-fn fold_and_compare(copy: &Path, opened: &Opened, findings: &mut Findings) -> Result<Verdict, CheckError> {
-    let log = opened.log.reader();
-    let store = match SledFinished::open_as_is(&copy.join("views"), opened.lineage) {
+/// Folds a log, and compares it with the views and the snapshots in a copy.
+fn fold_and_compare(
+    copy: &Path,
+    log: &dyn LogReader,
+    lineage: Uuid,
+    findings: &mut Findings,
+) -> Result<Verdict, CheckError> {
+    let store = match SledFinished::open_as_is(&copy.join("views"), lineage) {
         Ok(store) => store,
         Err(error) => {
             findings.damage(Damage::of_views(storage::open::explain(&error)));
             None
         }
     };
-    let files = SnapshotFiles::open(copy, opened.lineage)?;
-    let snapshots = snapshots(&files, &*log, findings)?;
-    let verdict = verify(&*log, store.as_ref().map(|store| store as &dyn FinishedStore), snapshots)?;
+    let files = SnapshotFiles::open(copy, lineage)?;
+    let snapshots = snapshots(&files, log, findings)?;
+    let verdict = verify(log, store.as_ref().map(|store| store as &dyn FinishedStore), snapshots)?;
     for difference in &verdict.differences {
         findings.damage(match difference {
             Difference::Views { detail } => Damage::of_views(detail.clone()),
@@ -140,7 +161,7 @@ fn snapshots(files: &SnapshotFiles, log: &dyn LogReader, findings: &mut Findings
 }
 
 /// A copy beside the data, or where temporary files go if nothing can be written there.
-fn copy_of(data: &Path) -> Result<tempfile::TempDir, CheckError> {
+fn copy_of(data: &Path, parts: &[&str]) -> Result<tempfile::TempDir, CheckError> {
     let failed = |path: &Path| {
         let path = path.to_path_buf();
         move |source| CheckError::Copy { path, source }
@@ -150,7 +171,7 @@ fn copy_of(data: &Path) -> Result<tempfile::TempDir, CheckError> {
     let mut builder = tempfile::Builder::new();
     let named = builder.prefix(".daybook-verify-");
     let copy = named.tempdir_in(beside).or_else(|_| named.tempdir()).map_err(failed(&data))?;
-    for name in OPENED.into_iter().filter(|name| data.join(name).exists()) {
+    for name in parts.iter().filter(|name| data.join(name).exists()) {
         disk::copy_dir(&data.join(name), &copy.path().join(name)).map_err(failed(&data.join(name)))?;
     }
     Ok(copy)

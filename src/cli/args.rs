@@ -2,6 +2,7 @@
 //! live here; what a subcommand does is in the file of its name.
 
 mod schedules;
+mod tools;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ use crate::domain::job::StateName;
 use crate::domain::time::Timestamp;
 
 pub use schedules::{SchedulesArguments, SchedulesCommand, SetArguments};
+pub use tools::{ExportArguments, ImportArguments, ReplayArguments, Speed};
 
 /// Where a server listens unless it is told otherwise.
 pub const SERVER_DEFAULT: &str = "http://127.0.0.1:7878";
@@ -63,9 +65,9 @@ pub struct Arguments {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Everywhere")]
 pub struct Connection {
-    /// Where the server is.
-    #[arg(long, global = true, env = "DAYBOOK_SERVER", default_value = SERVER_DEFAULT, value_name = "URL")]
-    pub server: String,
+    /// Where the server is [default: http://127.0.0.1:7878].
+    #[arg(long, global = true, env = "DAYBOOK_SERVER", value_name = "URL")]
+    pub server: Option<String>,
     /// The token that lets you in.
     #[arg(long, global = true, env = "DAYBOOK_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
@@ -108,6 +110,13 @@ pub enum Command {
         #[arg(long, value_name = "DIR", env = "DAYBOOK_DATA", default_value = "daybook-data")]
         data: PathBuf,
     },
+    /// Fold the log of a server again: the state at any moment, event by event, or what changed in between.
+    #[command(after_help = tools::REPLAY_HELP)]
+    Replay(Box<ReplayArguments>),
+    /// Write a log as CloudEvents, one a line, to a file or to stdout.
+    Export(ExportArguments),
+    /// Make the data of a server from an exported log, in an empty directory.
+    Import(ImportArguments),
     /// Print the completions for a shell.
     Completions { shell: Shell },
 }
@@ -431,7 +440,7 @@ mod tests {
     fn the_connection_may_stand_before_and_after_the_subcommand() {
         for line in ["daybook --server http://h:1 --json jobs ls", "daybook jobs ls --json --server http://h:1"] {
             let connection = parsed(line).connection;
-            assert_eq!((connection.server.as_str(), connection.json), ("http://h:1", true));
+            assert_eq!((connection.server.as_deref(), connection.json), (Some("http://h:1"), true));
         }
     }
 }

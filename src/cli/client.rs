@@ -90,7 +90,7 @@ fn next_of(page: &Document) -> Option<String> {
 impl Client {
     /// A client for the server that the command line names.
     pub fn new(connection: &Connection) -> Result<Client, Failure> {
-        let named = connection.server.trim().trim_end_matches('/');
+        let named = connection.server.as_deref().unwrap_or(SERVER_DEFAULT).trim().trim_end_matches('/');
         let server = match named.split_once("://") {
             // An empty DAYBOOK_SERVER is one that is not set.
             None if named.is_empty() => SERVER_DEFAULT.to_owned(),
@@ -147,14 +147,19 @@ impl Client {
 
     /// Changes something.
     pub fn post(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Result<Answer, Trouble> {
+        self.post_text(path, headers, &body.to_string())
+    }
+
+    /// The same with a body that is JSON already.
+    pub fn post_text(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Result<Answer, Trouble> {
         once_started(|| self.post_once(path, headers, body))
     }
 
-    fn post_once(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Result<Answer, Trouble> {
+    fn post_once(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Result<Answer, Trouble> {
         let request = self.agent.post(format!("{}{path}", self.server)).content_type("application/json");
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let response = self.authorised(request).config().timeout_recv_body(Some(REQUEST_MAX)).build();
-        self.answer(response.send(body.to_string()))
+        self.answer(response.send(body))
     }
 
     /// Makes something, or changes it to this. The same again changes nothing.
@@ -177,7 +182,24 @@ impl Client {
 
     /// Listens to a stream of server-sent events. It may be silent for any time.
     pub fn stream(&self, path: &str, query: &[(&str, String)]) -> Result<Box<dyn BufRead>, Trouble> {
-        let request = self.agent.get(format!("{}{path}", self.server)).header("Accept", "text/event-stream");
+        self.read_on(path, query, "text/event-stream")
+    }
+
+    /// Reads lines for as long as they come.
+    pub fn lines(&self, path: &str, query: &[(&str, String)]) -> Result<Box<dyn BufRead>, Trouble> {
+        let begun = Instant::now();
+        loop {
+            match self.read_on(path, query, "application/x-ndjson") {
+                Err(Trouble::Refused(problem)) if problem.is_starting() && begun.elapsed() < STARTING_MAX => {
+                    std::thread::sleep(STARTING_PAUSE);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn read_on(&self, path: &str, query: &[(&str, String)], accept: &str) -> Result<Box<dyn BufRead>, Trouble> {
+        let request = self.agent.get(format!("{}{path}", self.server)).header("Accept", accept);
         let request = query.iter().fold(request, |request, (name, value)| request.query(name, value));
         match self.authorised(request).call() {
             Ok(response) if response.status().is_success() => {

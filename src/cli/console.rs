@@ -47,6 +47,11 @@ impl Console {
         Ok(self.out.flush()?)
     }
 
+    /// Gives the stream of data itself, for what is written in pieces.
+    pub fn output(&mut self) -> &mut dyn Write {
+        &mut *self.out
+    }
+
     /// Says something to people. If nobody can be told, nothing is lost.
     pub fn say(&mut self, words: &str) {
         let _ = writeln!(self.err, "{words}").and_then(|()| self.err.flush());

@@ -1,7 +1,8 @@
 //! The command line: reads what was typed, does it, and ends with 0 when all is well, 1 for the asker's mistake (or a
 //! job that did not complete) and 2 when the fault is ours. Data goes to stdout, words for people to stderr.
 //!
-//! One file a subcommand. All but `serve` speak to a server over HTTP, and know nothing of its inside.
+//! One file a subcommand. All but `serve` and the tools for the
+//! log (`verify`, `replay`, `export`, `import`) speak to a server over HTTP, and know nothing of its inside.
 
 pub mod args;
 mod client;
@@ -9,12 +10,15 @@ mod completions;
 mod console;
 mod document;
 mod events;
+mod export;
 mod failure;
+mod import;
 mod jobs;
 mod logs;
 mod patience;
 mod progress;
 mod queues;
+mod replay;
 mod schedules;
 mod serve;
 mod status;
@@ -69,12 +73,18 @@ fn dispatch(arguments: Arguments, console: &mut Console) -> Result<(), Stop> {
         Command::Serve(serve) => return serve::run(serve),
         Command::Completions { shell } => return completions::run(shell, console),
         Command::Verify { data } => return verify::run(&data, connection.json, console),
+        Command::Export(arguments) => return export::run(&arguments, &connection, console),
+        Command::Import(arguments) => return import::run(&arguments, connection.json, console),
+        Command::Replay(arguments) => return replay::run(*arguments, &connection, console),
         _ => {}
     }
     let mut asked = Asked { client: Client::new(&connection)?, json: connection.json, console };
     match command {
         Command::Serve(_) | Command::Completions { .. } | Command::Verify { .. } => {
             unreachable!("these need no server and were done above")
+        }
+        Command::Replay(_) | Command::Export(_) | Command::Import(_) => {
+            unreachable!("these look for their server themselves and were done above")
         }
         Command::Submit(arguments) => submit::run(&mut asked, *arguments),
         Command::Jobs(command) => jobs::run(&mut asked, command),

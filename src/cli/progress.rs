@@ -77,6 +77,32 @@ impl Drop for Display {
     }
 }
 
+/// How far something has come that has a known length: a bar where stderr is a terminal, else nothing.
+pub struct Bar(Option<ProgressBar>);
+
+impl Bar {
+    /// For so many events.
+    pub fn of_events(console: &Console, events: u64) -> Bar {
+        let bar = console.draws.then(|| {
+            let bar = ProgressBar::with_draw_target(Some(events), ProgressDrawTarget::stderr());
+            bar.set_style(style("[{bar:40}] {percent:>3}%  {human_pos} of {human_len} events  {per_sec}  {eta}"));
+            bar
+        });
+        Bar(bar)
+    }
+
+    /// So many are done.
+    pub fn show(&self, events: u64) {
+        self.0.iter().for_each(|bar| bar.set_position(events));
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.iter().for_each(ProgressBar::finish_and_clear);
+    }
+}
+
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("the templates above are well formed").progress_chars("=> ")
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::app::verify::{CheckError, Report, check};
+use crate::app::verify::{CheckError, Findings, Report, check};
 use crate::cli::console::Console;
 use crate::cli::failure::{Failure, Stop};
 
@@ -16,7 +16,12 @@ pub fn run(data: &Path, as_json: bool, console: &mut Console) -> Result<(), Stop
     } else {
         print(&report, console)?;
     }
-    let (damaged, unlisted) = (&report.findings.damaged, report.findings.unlisted);
+    outcome(&report.findings, data)
+}
+
+/// Tells of every damaged place; with one it ends with 1.
+pub fn outcome(findings: &Findings, data: &Path) -> Result<(), Stop> {
+    let (damaged, unlisted) = (&findings.damaged, findings.unlisted);
     if damaged.is_empty() {
         return Ok(());
     }
@@ -80,7 +85,8 @@ fn place_of(file: &Path, place: Option<&str>) -> String {
     place.map_or_else(|| file.to_string(), |place| format!("{file}, {place}"))
 }
 
-fn failure(error: CheckError) -> Stop {
+/// What went wrong, with its causes.
+pub fn failure(error: CheckError) -> Stop {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(&error);
     while let Some(cause) = source {

@@ -101,6 +101,14 @@ macro_rules! events {
                 }
             }
 
+            /// Reads an event's data from its JSON form, as it is written here; none if no type has this name.
+            pub fn from_json(type_name: &str, data: &str) -> Option<serde_json::Result<Event>> {
+                match type_name {
+                    $($type_name => Some(serde_json::from_str(data).map(Event::$name)),)*
+                    _ => None,
+                }
+            }
+
             /// The names of all types.
             pub const TYPE_NAMES: &'static [&'static str] = &[$($type_name,)*];
         }

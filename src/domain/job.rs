@@ -281,6 +281,7 @@ pub enum Reason {
 pub struct Progress {
     /// How much is done, 0 to 100.
     #[schemars(range(min = 0, max = 100))]
+    #[serde(deserialize_with = "crate::domain::json::exact_number")]
     pub percent: Option<f64>,
     /// What is being done, in a word.
     #[schemars(length(max = STAGE_BYTES_MAX))]

@@ -179,6 +179,16 @@ fn compact(text: &str) -> Arc<str> {
     kept.into()
 }
 
+/// Reads a number that may be absent, and gives exactly the one that was written: the parser of JSON may be off by a last
+/// bit, which would make another fold.
+pub fn exact_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    if !deserializer.is_human_readable() {
+        return Option::deserialize(deserializer);
+    }
+    let raw = Option::<Box<RawValue>>::deserialize(deserializer)?;
+    raw.map(|raw| raw.get().parse::<f64>().map_err(D::Error::custom)).transpose()
+}
+
 impl fmt::Debug for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -10,7 +10,7 @@ use crate::domain::evolve::evolve;
 use crate::domain::id::{JobId, Seq};
 use crate::domain::job::{FileInfo, Job};
 use crate::domain::state::{Slot, State};
-use crate::engine::snapshot;
+use crate::engine::snapshot::fold_hash;
 use crate::log::{LogReader, ReadError};
 use crate::views::FinishedStore;
 
@@ -56,12 +56,12 @@ pub fn verify(
     let mut folded = State::default().without_indexes();
     let mut files = BTreeMap::new();
     fold(log, &mut folded, &mut |job| note_files(&mut files, &job))?;
-    let fold_hash = hash(&folded);
+    let whole = fold_hash(&folded);
     let mut differences = Vec::new();
     for mut state in snapshots {
         let at = state.seq();
         fold(log, &mut state, &mut |_| {})?;
-        if hash(&state) != fold_hash {
+        if fold_hash(&state) != whole {
             differences.push(Difference::Snapshot { at, detail: first_difference(&folded, &state) });
         }
     }
@@ -75,7 +75,7 @@ pub fn verify(
     folded.jobs().for_each(|job| note_files(&mut files, job));
     Ok(Verdict {
         seq: folded.seq(),
-        fold: fold_hash,
+        fold: whole,
         jobs: folded.slots().count() as u64,
         finished: folded.stubs().count() as u64,
         differences,
@@ -89,13 +89,6 @@ fn note_files(files: &mut BTreeMap<JobId, Vec<FileInfo>>, job: &Job) {
         Some(stored) => drop(files.insert(job.id, stored.clone())),
         None => drop(files.remove(&job.id)),
     }
-}
-
-/// The hash of a state: over its snapshot, jobs in order.
-pub fn hash(state: &State) -> String {
-    let mut hasher = blake3::Hasher::new();
-    snapshot::write(state, &mut hasher).expect("a hasher takes every byte");
-    hasher.finalize().to_hex().to_string()
 }
 
 fn fold(log: &dyn LogReader, state: &mut State, ended: &mut dyn FnMut(Arc<Job>)) -> Result<(), ReadError> {
@@ -124,7 +117,10 @@ fn compare_store(log: &dyn LogReader, folded: &State, store: &dyn FinishedStore)
         let place = job.ending().expect("an ended job has an ending").finish_ordinal;
         match store.get(place) {
             Ok(stored) if stored.as_deref() == Some(&*job) => {}
-            Ok(Some(_)) => difference = Some(format!("job {} is another than the log says", job.id)),
+            Ok(Some(stored)) => {
+                let field = field_that_differs(&stored, &job);
+                difference = Some(format!("job {}, which ended at event {}: its {field} differs", job.id, job.seq));
+            }
             Ok(None) => difference = Some(format!("job {} is missing", job.id)),
             Err(error) => difference = Some(format!("job {} cannot be read: {error}", job.id)),
         }
@@ -136,10 +132,27 @@ fn first_difference(one: &State, other: &State) -> String {
     if one.globals() != other.globals() {
         return "epochs, queues, workers, schedules or counters differ".to_owned();
     }
-    let id = |slot: &Slot| -> JobId { slot.id() };
     let mut pairs = one.slots().zip(other.slots());
     match pairs.find(|(one, other)| one != other) {
-        Some((one, _)) => format!("job {} differs", id(one)),
+        Some((Slot::Active(one), Slot::Active(other))) => {
+            format!("job {}: its {} differs", one.id, field_that_differs(one, other))
+        }
+        Some((one, other)) if one.id() == other.id() && one.state_name() != other.state_name() => {
+            format!("job {}: its state differs", one.id())
+        }
+        Some((one, _)) => format!("job {} differs", one.id()),
         None => "one has jobs that the other has not".to_owned(),
     }
+}
+
+/// The first field in which two jobs differ.
+fn field_that_differs(one: &Job, other: &Job) -> &'static str {
+    macro_rules! first_of {
+        ($($field:ident),*) => {
+            $(if one.$field != other.$field { return stringify!($field); })*
+        };
+    }
+    first_of!(id, state, seq, submitted, kind, queue, priority, tags, policy, relations, attempt, failures, lost_count);
+    first_of!(created_at, updated_at, queued_at, extras);
+    "form"
 }

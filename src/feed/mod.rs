@@ -3,6 +3,7 @@
 //! Nothing is published before it is durable and the views show it (E2, F1). A slow listener never holds up the
 //! writer: it is told how much it missed, and reads that from the log or the views.
 
+pub mod cloudevents;
 pub mod published;
 
 use std::collections::BTreeSet;

@@ -156,7 +156,8 @@ impl PublishedEvent {
 }
 
 impl Data {
-    fn of(event: Event) -> Data {
+    /// What is published of an event.
+    pub fn of(event: Event) -> Data {
         match event {
             Event::JobSubmitted(data) => Data::Submitted(Box::new(Submitted::of(data))),
             Event::JobStarted(data) => Data::Started(Started::of(data)),

@@ -66,6 +66,11 @@ impl<W: Write> FrameWriter<W> {
         Ok(FrameWriter { out, frames: 0 })
     }
 
+    /// Writes frames alone, without the head and the end of a snapshot: what a state is, whatever stores it.
+    pub fn bare(out: W) -> FrameWriter<W> {
+        FrameWriter { out, frames: 0 }
+    }
+
     /// Writes the parts that are not jobs; they come first.
     pub fn globals(&mut self, globals: &Globals) -> io::Result<()> {
         self.frame(Tag::Globals, Ordinal(0), &encode(globals)?)

@@ -75,7 +75,8 @@ mod tests {
     use crate::domain::testing::{World, a_batch, a_job, a_job_after, complete, fail};
     use crate::domain::time::Millis;
     use crate::engine::snapshot;
-    use crate::engine::verify::{hash, verify};
+    use crate::engine::snapshot::fold_hash;
+    use crate::engine::verify::verify;
     use crate::log::EventLog;
     use crate::log::memory::MemoryLog;
     use crate::log::snapshot::{Found, Snapshot, SnapshotError};
@@ -162,7 +163,7 @@ mod tests {
                 snapshotter.catch_up(1).unwrap();
                 newest = snapshotter.newest;
                 assert_eq!(newest, record.seq);
-                assert_eq!(hash(&store.read(newest)), hash(&folded), "at {newest}");
+                assert_eq!(fold_hash(&store.read(newest)), fold_hash(&folded), "at {newest}");
             }
         }
         assert!(store.0.lock().len() > 5, "the history is long enough to be merged again and again");
@@ -177,7 +178,7 @@ mod tests {
         let snapshot = store.read(Seq(u64::MAX));
         let log = log_of(&world.records);
         let verdict = verify(&*log, None, vec![snapshot.clone()]).unwrap();
-        assert_eq!((verdict.differences, verdict.fold), (Vec::new(), hash(&world.state)));
+        assert_eq!((verdict.differences, verdict.fold), (Vec::new(), fold_hash(&world.state)));
         let mut globals = snapshot.globals();
         globals.workers.clear();
         let forged = State::from_parts(globals, snapshot.slots().cloned());

@@ -125,11 +125,7 @@ impl HeadFile {
             return Ok(None);
         }
         let file = disk::open_file(path)?;
-        let slots = [read_slot(&file, 0), read_slot(&file, 1)];
-        if let Some(Slot::Newer { format }) = slots.iter().find(|slot| matches!(slot, Slot::Newer { .. })) {
-            return Err(HeadError::Newer { format: *format });
-        }
-        let (turn, head) = newest(&slots).ok_or(HeadError::Damaged)?;
+        let (slots, turn, head) = said_in(&file)?;
         let damaged_slot = (0..).zip(&slots).find(|(_, slot)| is_damaged(slot, turn)).map(|(number, _)| number);
         Ok(Some((HeadFile { file, turn, damaged_slot }, head)))
     }
@@ -149,6 +145,26 @@ impl HeadFile {
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
+}
+
+/// Reads what the file says; none if there is no such file. Nothing is written there: it may lie on a medium that cannot
+/// be written.
+pub fn read(path: &Path) -> Result<Option<Head>, HeadError> {
+    match File::open(path) {
+        Ok(file) => said_in(&file).map(|(_, _, head)| Some(head)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Both slots, and the newest of them with its turn.
+fn said_in(file: &File) -> Result<([Slot; 2], u64, Head), HeadError> {
+    let slots = [read_slot(file, 0), read_slot(file, 1)];
+    if let Some(Slot::Newer { format }) = slots.iter().find(|slot| matches!(slot, Slot::Newer { .. })) {
+        return Err(HeadError::Newer { format: *format });
+    }
+    let (turn, head) = newest(&slots).ok_or(HeadError::Damaged)?;
+    Ok((slots, turn, head))
 }
 
 fn slot_at(turn: u64) -> u64 {

@@ -13,7 +13,7 @@
 //!
 //! A write goes `log` (encodes) → `segment` → `chapters` (sled's buffer) → `writer` (a thread of its own) → `sync`; a
 //! read goes `reader` → `cache` → `segments` → `segment` or `seal`. A start goes `open` → `recovery` → `trial` →
-//! `inspect`, `verify`. `check` looks at every file of a server that does not run.
+//! `inspect`, `verify`. `check` looks at every file of a server that does not run, and `offline` reads its log.
 //!
 //! Nothing here decides anything about jobs. A damaged log is never opened for writing.
 
@@ -25,10 +25,12 @@ pub mod disk;
 pub mod files;
 mod guard;
 mod head;
+pub mod imported;
 mod inspect;
 pub mod joblogs;
 mod log;
 mod logfile;
+pub mod offline;
 pub mod open;
 mod payloads;
 mod ports;
@@ -53,6 +55,7 @@ mod writer;
 pub use disk::free as disk_free;
 pub use files::JobFiles;
 pub use joblogs::JobLogs;
+pub use offline::OfflineLog;
 pub use open::{DirectoryLock, OpenError, Opened, Options, open};
 pub use reset::reset;
 pub use snapshots::SnapshotFiles;

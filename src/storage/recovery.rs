@@ -95,16 +95,8 @@ impl<'a> Recovery<'a> {
     }
 
     fn check_seal(&self, first: Seq, seal: &Seal) -> Result<(), OpenError> {
-        let length = file_of(&self.dir(first)).metadata().map_or(0, |metadata| metadata.len());
-        if length != seal.file_bytes {
-            let detail = format!("its file has {length} bytes, and had {} when it was sealed", seal.file_bytes);
-            return Err(damaged(first, detail));
-        }
-        if seal.start.next != first || seal.start.lineage != self.head.lineage {
-            return Err(damaged(first, "its seal belongs to another segment".into()));
-        }
-        if self.end.is_some_and(|end| end != seal.start) {
-            return Err(damaged(first, "it does not follow the segment before it".into()));
+        if let Some(flaw) = seal.flaw(&self.dir(first), first, self.end, self.head.lineage) {
+            return Err(damaged(first, flaw));
         }
         if self.promise(first).is_some_and(|promise| promise.last > seal.last()) {
             return Err(damaged(first, format!("it ends with event {}, before HEAD", seal.last())));

@@ -10,7 +10,7 @@ use memchr::memmem;
 use uuid::Uuid;
 
 use crate::domain::id::Seq;
-use crate::log::chain::{ChainEnd, PAGE_MAGIC, Page};
+use crate::log::chain::{ChainEnd, PAGE_MAGIC, Page, PageHash};
 use crate::storage::segment::SLED_SEGMENT_BYTES;
 
 /// The copies of pages with a right checksum, by their first seqs and in the order of the file.
@@ -90,6 +90,28 @@ impl FoundPages {
             (page, end) = (end.next, place.after);
         }
         if end.next == next && end != start { Ok((page, end)) } else { Err(next) }
+    }
+
+    /// The pages from `first` to the one with a hash, in order. Each page names the one before it, so that there is one
+    /// such row at most, whatever else the file still holds of earlier times.
+    pub fn row_to(&self, first: Seq, hash: PageHash) -> Option<Vec<Place>> {
+        let by_hash: BTreeMap<PageHash, &Place> =
+            self.0.values().flatten().map(|place| (place.after.previous, place)).collect();
+        let mut row: Vec<Place> = Vec::new();
+        let mut wanted = hash;
+        loop {
+            let place = **by_hash.get(&wanted)?;
+            let next = row.last().map_or(place.after.next, |behind: &Place| behind.before.next);
+            if place.after.next != next || place.before.next < first {
+                return None;
+            }
+            row.push(place);
+            if place.before.next == first {
+                row.reverse();
+                return Some(row);
+            }
+            wanted = place.before.previous;
+        }
     }
 
     fn is_continued(&self, end: &ChainEnd) -> bool {

@@ -123,6 +123,20 @@ impl Seal {
         Ok(bytes == self.file_bytes && *hasher.finalize().as_bytes() == self.file_hash)
     }
 
+    /// Why a seal cannot be that of the segment in `dir`, which begins at `first` where the chain `before` it ends; none
+    /// if it can. What is in the segment is not read.
+    pub fn flaw(&self, dir: &Path, first: Seq, before: Option<ChainEnd>, lineage: Uuid) -> Option<String> {
+        let length = file_of(dir).metadata().map_or(0, |metadata| metadata.len());
+        if length != self.file_bytes {
+            return Some(format!("its file has {length} bytes, and had {} when it was sealed", self.file_bytes));
+        }
+        if self.start.next != first || self.start.lineage != lineage {
+            return Some("its seal belongs to another segment".into());
+        }
+        let follows = before.is_none_or(|end| end == self.start);
+        (!follows).then(|| "it does not follow the segment before it".into())
+    }
+
     /// The last seq of the segment.
     pub fn last(&self) -> Seq {
         Seq(self.end.next.0 - 1)

@@ -34,6 +34,11 @@ impl SnapshotFiles {
         Ok(SnapshotFiles { dir, lineage })
     }
 
+    /// The same without making or clearing anything: for who only reads.
+    pub fn open_as_is(data: &Path, lineage: Uuid) -> SnapshotFiles {
+        SnapshotFiles { dir: data.join("snapshots"), lineage }
+    }
+
     /// Removes snapshots of what the log does not have any more: they would be wrong as soon as it goes on.
     pub fn forget_after(&self, last: Seq) -> Result<(), SnapshotError> {
         for seq in self.seqs()?.into_iter().filter(|seq| *seq > last) {

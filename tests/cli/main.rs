@@ -2,6 +2,8 @@
 //! workers. Knows nothing of the inside.
 
 mod commands;
+mod export;
+mod replay;
 mod server;
 #[allow(dead_code, reason = "each test program uses a part of what they share")]
 #[path = "../support/mod.rs"]

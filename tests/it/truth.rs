@@ -86,6 +86,7 @@ fn ask_about_the_server(server: &crate::support::TestServer) {
         server.get(path).ok(200);
     }
     assert_eq!(server.get("/metrics").status, 200);
+    assert_eq!(server.get("/api/export").status, 200);
 }
 
 #[test]

@@ -74,7 +74,11 @@ impl Description {
         let exact = described.get(essence);
         let shape = exact.or_else(|| described.iter().find(|(range, _)| fits(range)).map(|(_, shape)| shape));
         let shape = shape.unwrap_or_else(|| panic!("{asked}: the media type {essence:?} is described"));
-        if essence.ends_with("json") {
+        if essence == "application/x-ndjson" {
+            let text = std::str::from_utf8(&answer.bytes).expect("lines are text");
+            let lines = text.lines().map(|line| serde_json::from_str(line).expect("each line is JSON"));
+            lines.for_each(|line: Value| Shapes::of_events().check("cloudevent.json", &line));
+        } else if essence.ends_with("json") {
             let body = answer.json();
             self.check_shape(asked, &shape["schema"], &body);
             let events = body["events"].as_array().into_iter().flatten();

@@ -132,6 +132,7 @@ impl World {
         let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
         let context = ApiContext {
             identity,
+            lineage: uuid::Uuid::from_u128(7),
             handle: handle.clone(),
             sessions,
             live: live.clone(),

@@ -27,9 +27,9 @@ use std::path::{Path, PathBuf};
 use crate::domain::id::JobId;
 use crate::domain::job::FileInfo;
 use crate::log::snapshot::DamagedSnapshot;
-use crate::storage::disk;
 use crate::storage::open::OpenError;
 use crate::storage::reset;
+use crate::storage::{disk, imported};
 
 /// How many damaged places and how many leftovers are listed; more are counted.
 pub const LISTED_MAX: usize = 1000;
@@ -214,6 +214,8 @@ impl Look<'_> {
 fn top_level(look: &mut Look<'_>, name: &str, path: &Path) {
     match name {
         "LOCK" | "ballast" | "log" | "snapshots" | "views" | "logs" | "files" | "groups" | "scratch" => {}
+        imported::DONE => {}
+        imported::UNDER_WAY => look.leftover(path, "an import has not come to its end; the same command again goes on"),
         "RESET" => look.leftover(path, "a reset was begun here; the next start finishes it"),
         "log.rebuilt" => look.leftover(path, "a rebuilding of the log was begun here; the next start finishes it"),
         _ if name.starts_with(reset::ARCHIVE_INSIDE) => look.leftover(path, "what a reset moved aside"),

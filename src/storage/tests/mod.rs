@@ -18,6 +18,7 @@
 //! | a full disk halts, gives up the ballast, and takes it again later (L3) | `full_disk` |
 //! | readers stop at the durable end; nothing is taken after an error | `log::conformance` |
 //! | one server a directory; none on one that cannot be written or is of a newer format | `places`, `a_second_server…` |
+//! | a log is read offline as a server reads it, and not changed | `offline` |
 //! | one flipped byte in any file is found by `verify` | `storage::check`, `tests/disk` |
 
 mod child;
@@ -25,6 +26,7 @@ mod crash;
 mod damage;
 mod full_disk;
 pub mod mounts;
+mod offline;
 mod places;
 mod syncs;
 mod torn;

@@ -1,8 +1,9 @@
-//! The files of `schemas/events`: one for each type of event, `event.json` for all of them, `common.json` for what they
-//! share.
+//! The files of `schemas/events`: one for each type of event, `event.json` for all of them, `cloudevent.json` for the
+//! lines of an export, `common.json` for what they share.
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
+use uuid::Uuid;
 
 use super::*;
 use crate::domain::event::{
@@ -11,6 +12,8 @@ use crate::domain::event::{
     JobLateResult, JobProgressed, JobPurged, JobQueued, JobScheduled, JobsForgotten, QueueDraining, QueuePaused,
     QueueRateSpent, QueueResumed, Record, ScheduleChanged, ScheduleFired, WorkerJoined, WorkerLeft,
 };
+use crate::domain::id::Seq;
+use crate::feed::cloudevents::{Begun, CloudEvent, Ended, FORMAT};
 use crate::feed::published::{PublishedEvent, Retried, Started, Submitted};
 use crate::log::codec::samples;
 
@@ -198,6 +201,7 @@ pub fn files() -> Files {
         .map(|shape| (format!("{}.json", shape.event_type), of_type(shape, &envelope, &mut generator)))
         .collect();
     files.insert("event.json".to_owned(), of_all(&envelope));
+    files.insert("cloudevent.json".to_owned(), of_lines(&mut generator));
     let definitions = generator.take_definitions(true);
     let everything = Value::Object(files.clone().into_iter().collect());
     let shared = json!({
@@ -247,6 +251,31 @@ fn of_all(envelope: &Value) -> Value {
     file["properties"] = envelope["properties"].clone();
     file["oneOf"] = SHAPES.iter().map(|shape| json!({"$ref": format!("{}.json", shape.event_type)})).collect();
     file["examples"] = json!(examples_of("job.started"));
+    file
+}
+
+/// A line of an export.
+fn of_lines(generator: &mut SchemaGenerator) -> Value {
+    let mut file = head(
+        "cloudevent.json",
+        "A line of an exported log: a CloudEvent 1.0 in JSON. The first is `daybook.export.begun` and the last \
+         `daybook.export.ended`; between them stands every event in order. A newer server may write other types, and more \
+         attributes; an import takes only what it knows.",
+    );
+    let envelope = CloudEvent::json_schema(generator).to_value();
+    for part in ["type", "required", "properties"] {
+        file[part] = envelope[part].clone();
+    }
+    file["title"] = json!("CloudEvent");
+    let lineage = Uuid::from_u128(0x0199_0000_0000_7000_8000_0000_0000_0007);
+    let at = crate::domain::time::Timestamp::from_ms(1_790_000_000_000);
+    let begun = Begun { format: FORMAT, lineage, earliest: Seq(1), last: Seq(4711), epoch: None };
+    let ended = Ended { last: Seq(4711), fold: None };
+    let samples = samples::one_of_each().into_iter().filter(|record| record.event.type_name() == "job.queued");
+    let events = samples.map(|record| CloudEvent::of(Record { actor: Actor::SERVER, ..record }, lineage));
+    let lines = [CloudEvent::begun(begun, at)].into_iter().chain(events);
+    let lines = lines.chain([CloudEvent::ended(ended, lineage, at)]);
+    file["examples"] = lines.map(|line| serde_json::to_value(line).expect("writes")).collect();
     file
 }
 

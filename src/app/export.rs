@@ -1,0 +1,161 @@
+//! Writes a log as lines: into a file, which may be gone on with where it broke off, or to any other end. Folds what it
+//! writes, so that the last line says to what it comes. Must never append to a file of another log.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use uuid::Uuid;
+
+use crate::app::lines::LineSource;
+use crate::app::source::{EventSource, SourceError};
+use crate::domain::evolve::evolve;
+use crate::domain::id::Seq;
+use crate::domain::state::State;
+use crate::engine::snapshot::fold_hash;
+use crate::feed::cloudevents::{Begun, CloudEvent, Ended, FORMAT};
+
+/// Why a log was not exported.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error("{file} is an export of another log; name another file, or write it anew with --force")]
+    OtherLog { file: String },
+    #[error(
+        "{file} goes up to event {has}, and the log to {last}: the log was restored or reset since; write it anew with --force"
+    )]
+    Ahead { file: String, has: Seq, last: Seq },
+    #[error("could not write {file}")]
+    Write { file: String, source: io::Error },
+}
+
+/// What an earlier export left in a file.
+pub struct Part {
+    lineage: Uuid,
+    state: State,
+    /// The bytes up to the last whole line of an event.
+    bytes: u64,
+}
+
+impl Part {
+    /// Reads what is there; none if there is nothing to go on with. What is there must be a part of an export: nothing
+    /// else is written over.
+    pub fn of_file(path: &Path) -> Result<Option<Part>, SourceError> {
+        if std::fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0) || !path.exists() {
+            return Ok(None);
+        }
+        let mut lines = match LineSource::of_part(path) {
+            // Not even the first line was written.
+            Err(SourceError::BrokenOff { lines: 0, .. }) if is_begun(path) => return Ok(None),
+            lines => lines?,
+        };
+        let mut state = lines.begin(Seq::ZERO)?;
+        loop {
+            match lines.next_record() {
+                Ok(Some(record)) => drop(evolve(&mut state, &record)),
+                Ok(None) | Err(SourceError::BrokenOff { .. }) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Some(Part { lineage: lines.begun().lineage, state, bytes: lines.bytes() }))
+    }
+
+    /// The last event that is in it.
+    pub fn last(&self) -> Seq {
+        self.state.seq()
+    }
+}
+
+/// Whether a file begins as an export does.
+fn is_begun(path: &Path) -> bool {
+    const BEGINNING: &[u8] = b"{\"specversion\":";
+    let bytes = std::fs::read(path).unwrap_or_default();
+    bytes.len() < 4096 && (bytes.starts_with(BEGINNING) || BEGINNING.starts_with(&bytes))
+}
+
+/// What was exported.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Exported {
+    /// How many events were written this time.
+    pub events: u64,
+    /// The last one.
+    pub seq: Seq,
+    pub fold: String,
+}
+
+/// Writes a log into a file, behind what is there of it. `watch` hears the last event that was written, now and then.
+pub fn to_file(
+    source: &mut dyn EventSource,
+    path: &Path,
+    part: Option<Part>,
+    watch: &mut dyn FnMut(Seq),
+) -> Result<Exported, ExportError> {
+    let file = path.display().to_string();
+    let failed = |source| ExportError::Write { file: file.clone(), source };
+    let extent = source.extent();
+    if part.as_ref().is_some_and(|part| part.lineage != extent.lineage) {
+        return Err(ExportError::OtherLog { file });
+    }
+    if let Some(has) = part.as_ref().map(Part::last).filter(|has| *has > extent.last) {
+        return Err(ExportError::Ahead { file, has, last: extent.last });
+    }
+    let opened = OpenOptions::new().create(true).truncate(part.is_none()).write(true).open(path).map_err(failed)?;
+    let mut out = BufWriter::with_capacity(256 * 1024, opened);
+    if let Some(part) = &part {
+        keep(out.get_mut(), part.bytes).map_err(failed)?;
+    }
+    let state = part.map(|part| part.state);
+    let exported = write(source, state, &mut out, watch).map_err(|error| match error {
+        ExportError::Write { source, .. } => failed(source),
+        other => other,
+    });
+    // What was written is kept also when it breaks off: the next time goes on behind it.
+    let kept = out.flush().and_then(|()| out.get_ref().sync_all()).map_err(failed);
+    exported.and_then(|exported| kept.map(|()| exported))
+}
+
+fn keep(file: &mut File, bytes: u64) -> io::Result<()> {
+    file.set_len(bytes)?;
+    io::Seek::seek(file, io::SeekFrom::End(0)).map(drop)
+}
+
+/// Writes the lines of a log to an end, all of them or those behind a state.
+pub fn write(
+    source: &mut dyn EventSource,
+    behind: Option<State>,
+    out: &mut dyn Write,
+    watch: &mut dyn FnMut(Seq),
+) -> Result<Exported, ExportError> {
+    let extent = source.extent();
+    let lineage = extent.lineage;
+    let failed = |source| ExportError::Write { file: "the output".into(), source };
+    let mut put = |line: String| out.write_all(line.as_bytes()).map_err(failed);
+    let mut state = match behind {
+        Some(state) => {
+            source.go_on(state.seq())?;
+            state
+        }
+        None => {
+            let state = source.begin(Seq::ZERO)?;
+            let (earliest, last, epoch) = (extent.earliest, extent.last, extent.epoch);
+            put(CloudEvent::begun(Begun { format: FORMAT, lineage, earliest, last, epoch }, state.at()).line())?;
+            state
+        }
+    };
+    let before = state.seq();
+    loop {
+        let records = source.next()?;
+        if records.is_empty() {
+            break;
+        }
+        for record in records {
+            evolve(&mut state, &record);
+            put(CloudEvent::of(record, lineage).line())?;
+        }
+        watch(state.seq());
+    }
+    let (seq, fold) = (state.seq(), fold_hash(&state));
+    put(CloudEvent::ended(Ended { last: seq, fold: Some(fold.clone()) }, lineage, state.at()).line())?;
+    Ok(Exported { events: seq.0 - before.0, seq, fold })
+}

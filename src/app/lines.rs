@@ -1,0 +1,233 @@
+//! An exported log as a source of events, from a file or from a running server: reads line by line, and takes nothing that
+//! is not the next event of one and the same log. What is wrong is told with the line and what to do.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use crate::app::source::{EventSource, Extent, SourceError};
+use crate::domain::event::Record;
+use crate::domain::id::Seq;
+use crate::domain::state::State;
+use crate::domain::time::Timestamp;
+use crate::feed::cloudevents::{Begun, Ended, Line};
+
+/// The longest line: a job with all that it may have, written as JSON.
+const LINE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Where the last line of a whole file lies.
+const LAST_LINE_BYTES_MAX: u64 = 4096;
+/// How many events are given at once.
+const PIECE_EVENTS: usize = 256;
+const PIECE_BYTES: usize = 4 * 1024 * 1024;
+
+const FOREIGN: &str = "name a file that `daybook export` wrote";
+const CUT_FILE: &str = "make it whole with `daybook export --out`, which goes on behind its last whole line";
+const CUT_STREAM: &str =
+    "see with `daybook status` how the server is, and try again; an export with --out goes on there";
+
+/// Lines that are read one after the other.
+pub struct LineSource {
+    name: String,
+    input: Box<dyn BufRead>,
+    /// What to do when it breaks off.
+    cut: &'static str,
+    /// How many lines were read.
+    lines: u64,
+    /// How many bytes the lines have that were taken.
+    bytes: u64,
+    begun: Begun,
+    last: Seq,
+    /// The last event that was read: its number, its moment, and whether its group goes on.
+    read: (Seq, Timestamp, bool),
+    ended: Option<Ended>,
+}
+
+impl LineSource {
+    /// Opens a file, which has to be whole.
+    pub fn of_file(path: &Path) -> Result<LineSource, SourceError> {
+        let name = path.display().to_string();
+        let failed = |source| SourceError::Unreadable { name: name.clone(), source };
+        let mut file = File::open(path).map_err(failed)?;
+        let end = last_line(&mut file).map_err(failed)?;
+        let mut source = LineSource::open(name, Box::new(BufReader::new(file)), CUT_FILE)?;
+        let Some(Ended { last, .. }) = end else { return Err(source.cut_at_its_end()) };
+        source.last = last;
+        Ok(source)
+    }
+
+    /// Opens a file that may break off, to go on with it.
+    pub fn of_part(path: &Path) -> Result<LineSource, SourceError> {
+        let name = path.display().to_string();
+        let file = File::open(path).map_err(|source| SourceError::Unreadable { name: name.clone(), source })?;
+        LineSource::open(name, Box::new(BufReader::new(file)), CUT_FILE)
+    }
+
+    /// Reads what a server sends.
+    pub fn of_stream(name: &str, input: Box<dyn BufRead>) -> Result<LineSource, SourceError> {
+        LineSource::open(name.to_owned(), input, CUT_STREAM)
+    }
+
+    fn open(name: String, input: Box<dyn BufRead>, cut: &'static str) -> Result<LineSource, SourceError> {
+        let begun = Begun { format: 0, lineage: Default::default(), earliest: Seq(1), last: Seq::ZERO, epoch: None };
+        let read = (Seq::ZERO, Timestamp::from_ms(0), false);
+        let mut source = LineSource { name, input, cut, lines: 0, bytes: 0, begun, last: Seq::ZERO, read, ended: None };
+        let Some(text) = source.next_text()? else { return Err(source.cut_off()) };
+        let refused = |detail: String| source.refused(format!("{detail}; {FOREIGN}"));
+        match Line::read(&text).map_err(|error| refused(error.to_string()))? {
+            (Line::Begun(begun), lineage) if begun.lineage == lineage && begun.earliest > Seq::ZERO => {
+                source.begun = begun;
+                source.last = begun.last;
+                source.read.0 = Seq(begun.earliest.0 - 1);
+                Ok(source)
+            }
+            _ => Err(refused("it is not the first line of an export".into())),
+        }
+    }
+
+    /// What the first line says.
+    pub fn begun(&self) -> Begun {
+        self.begun
+    }
+
+    /// What the last line says, once it was read.
+    pub fn ended(&self) -> Option<&Ended> {
+        self.ended.as_ref()
+    }
+
+    /// How many bytes the lines have that were taken so far, without a last line.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The next event; none behind the last line.
+    pub fn next_record(&mut self) -> Result<Option<Record>, SourceError> {
+        if self.ended.is_some() {
+            return Ok(None);
+        }
+        let taken = self.bytes;
+        let Some(text) = self.next_text()? else { return Err(self.cut_off()) };
+        let (line, lineage) = Line::read(&text).map_err(|error| self.refused(error.to_string()))?;
+        if lineage != self.begun.lineage {
+            return Err(self.refused("it is of another log".into()));
+        }
+        match line {
+            Line::Event(record) => {
+                self.check(&record)?;
+                self.read = (record.seq, record.at, record.continues);
+                Ok(Some(*record))
+            }
+            Line::Ended(ended) if ended.last == self.read.0 && !self.read.2 => {
+                self.bytes = taken;
+                self.ended = Some(ended);
+                Ok(None)
+            }
+            Line::Ended(ended) => {
+                Err(self
+                    .refused(format!("it says that event {} is the last, behind event {}", ended.last, self.read.0)))
+            }
+            Line::Begun(_) => Err(self.refused("it is the first line of an export, in the middle of one".into())),
+        }
+    }
+
+    /// The rules of the log: dense, and never back in time (L2).
+    fn check(&self, record: &Record) -> Result<(), SourceError> {
+        let (last, at, _) = self.read;
+        if record.seq != last.next() {
+            return Err(self.refused(format!("event {} is missing; it has event {}", last.next(), record.seq)));
+        }
+        if record.at < at {
+            return Err(self.refused(format!("event {} happened before event {last}", record.seq)));
+        }
+        Ok(())
+    }
+
+    /// The next line that has its end.
+    fn next_text(&mut self) -> Result<Option<String>, SourceError> {
+        let mut bytes = Vec::new();
+        let read = self.input.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut bytes);
+        match read {
+            Ok(_) => {}
+            // A server that ends, or a connection that breaks, is what a file is that was cut.
+            Err(_) if self.cut == CUT_STREAM => return Ok(None),
+            Err(source) => return Err(SourceError::Unreadable { name: self.name.clone(), source }),
+        }
+        if bytes.last() != Some(&b'\n') {
+            return Ok(None);
+        }
+        self.lines += 1;
+        self.bytes += bytes.len() as u64;
+        String::from_utf8(bytes).map(Some).map_err(|_| self.refused(format!("it is no text; {FOREIGN}")))
+    }
+
+    fn refused(&self, detail: String) -> SourceError {
+        SourceError::Line { name: self.name.clone(), line: self.lines.max(1), detail }
+    }
+
+    fn cut_off(&self) -> SourceError {
+        let (name, next_step) = (self.name.clone(), self.cut);
+        SourceError::BrokenOff { name, lines: self.lines, last: self.read.0, next_step }
+    }
+
+    /// The same, or what else is wrong before.
+    fn cut_at_its_end(&mut self) -> SourceError {
+        loop {
+            match self.next_record() {
+                Ok(Some(_)) => {}
+                Ok(None) => return self.refused(format!("something stands behind it; {FOREIGN}")),
+                Err(error) => return error,
+            }
+        }
+    }
+}
+
+impl EventSource for LineSource {
+    fn extent(&self) -> Extent {
+        Extent { lineage: self.begun.lineage, earliest: self.begun.earliest, last: self.last, epoch: self.begun.epoch }
+    }
+
+    fn begin(&mut self, _: Seq) -> Result<State, SourceError> {
+        match self.begun.earliest {
+            Seq(1) => Ok(State::default().without_indexes()),
+            earliest => Err(SourceError::BeginningDropped { earliest }),
+        }
+    }
+
+    fn go_on(&mut self, after: Seq) -> Result<(), SourceError> {
+        if self.read.0 == after { Ok(()) } else { Err(self.refused(format!("it does not go on behind event {after}"))) }
+    }
+
+    fn next(&mut self) -> Result<Vec<Record>, SourceError> {
+        let mut records = Vec::new();
+        let from = self.bytes;
+        while records.len() < PIECE_EVENTS && self.bytes - from < PIECE_BYTES as u64 {
+            match self.next_record()? {
+                Some(record) => records.push(record),
+                None => break,
+            }
+        }
+        Ok(records)
+    }
+
+    fn last_until(&self, _: Timestamp) -> Result<Option<Seq>, SourceError> {
+        Ok(None)
+    }
+
+    fn said_fold(&self) -> Option<&str> {
+        self.ended.as_ref()?.fold.as_deref()
+    }
+}
+
+/// The last line of a file, if it is that of a whole export. The file is read from its beginning after that.
+fn last_line(file: &mut File) -> io::Result<Option<Ended>> {
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LAST_LINE_BYTES_MAX)))?;
+    let mut end = Vec::new();
+    file.read_to_end(&mut end)?;
+    file.seek(SeekFrom::Start(0))?;
+    let Some(lines) = end.strip_suffix(b"\n") else { return Ok(None) };
+    let last = lines.rsplit(|byte| *byte == b'\n').next().and_then(|line| std::str::from_utf8(line).ok());
+    Ok(match last.map(Line::read) {
+        Some(Ok((Line::Ended(ended), _))) => Some(ended),
+        _ => None,
+    })
+}

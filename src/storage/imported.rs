@@ -1,0 +1,46 @@
+//! The notes that an import leaves in a data directory: `IMPORTING` while it is under way, which keeps servers out, and
+//! `IMPORTED` for good. An exported log has no log lines and no output files: for the jobs up to this note they are left
+//! out, and not missing.
+
+use std::io;
+use std::path::Path;
+
+use uuid::Uuid;
+
+use crate::domain::id::Ordinal;
+use crate::storage::disk;
+
+/// The note of an import that has not come to its end.
+pub const UNDER_WAY: &str = "IMPORTING";
+/// The note of one that has.
+pub const DONE: &str = "IMPORTED";
+
+/// Notes that the log of this lineage is being imported.
+pub fn begin(data: &Path, source: Uuid) -> io::Result<()> {
+    disk::write_bytes(&data.join(UNDER_WAY), source.to_string().as_bytes())
+}
+
+/// The lineage of the log that is being imported, if one is; nil if the note cannot be read.
+pub fn under_way(data: &Path) -> io::Result<Option<Uuid>> {
+    Ok(note(&data.join(UNDER_WAY))?.map(|text| text.trim().parse().unwrap_or_default()))
+}
+
+/// Notes that all is there, up to the job with this ordinal.
+pub fn finish(data: &Path, last: Ordinal) -> io::Result<()> {
+    disk::write_bytes(&data.join(DONE), last.0.to_string().as_bytes())?;
+    disk::remove_file(&data.join(UNDER_WAY))?;
+    disk::sync_dir(data)
+}
+
+/// The last job that came with an import; zero if there was none.
+pub fn last_imported(data: &Path) -> Ordinal {
+    let noted = note(&data.join(DONE)).ok().flatten();
+    Ordinal(noted.and_then(|text| text.trim().parse().ok()).unwrap_or(0))
+}
+
+fn note(path: &Path) -> io::Result<Option<String>> {
+    match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        text => text.map(Some),
+    }
+}
