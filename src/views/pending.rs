@@ -79,9 +79,10 @@ impl Pending {
         self.jobs.len() + self.gone.len()
     }
 
-    /// Whether they must be stored before more may come.
+    /// Whether they must be stored before more may come. Places to empty take next to nothing, and there are no more than
+    /// stored jobs: they wait for the flusher, however many they are.
     pub fn is_full(&self) -> bool {
-        self.len() >= PENDING_JOBS_MAX || self.items >= PENDING_ITEMS_MAX
+        self.jobs.len() >= PENDING_JOBS_MAX || self.items >= PENDING_ITEMS_MAX
     }
 
     /// Whether it is time to store them.

@@ -79,6 +79,7 @@ fn ask_about_the_server(server: &crate::support::TestServer) {
         "/api/kinds",
         "/api/kinds/typed",
         "/api/stats",
+        "/api/timeline",
         "/api/openapi.json",
         "/api/events",
         "/api/asyncapi.json",
