@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use crate::support::TestServer;
@@ -263,4 +265,15 @@ fn files_and_log_lines_go_with_their_job_also_when_a_crash_came_in_between() {
         std::thread::yield_now();
     }
     server.get("/health").ok(200);
+}
+
+#[test]
+fn a_new_rule_is_in_effect_at_once_after_a_reload() {
+    let server = TestServer::with_config("");
+    let ids: Vec<String> = (0..4).map(|_| cancelled(&server)).collect();
+    let toml = "[retention]\nfinished_count = 2\nevery_s = 0.2\n";
+    std::fs::write(server.directory().join("daybook.toml"), toml).expect("writes");
+    kill(Pid::from_raw(server.process() as i32), Signal::SIGHUP).expect("it runs");
+    until_forgotten(&server, &ids[1]);
+    assert_eq!(list(&server), [ids[3].clone(), ids[2].clone()]);
 }
