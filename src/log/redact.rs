@@ -34,6 +34,13 @@ impl Purged {
         self.count.store(jobs.len(), Ordering::Release);
     }
 
+    /// Takes what its job carried out of a record, if the job was purged.
+    pub fn redact(&self, record: &mut Record) {
+        if record.event.job().is_some_and(|job| self.contains(job)) {
+            redact(&mut record.event);
+        }
+    }
+
     fn contains(&self, job: JobId) -> bool {
         self.count.load(Ordering::Acquire) > 0 && self.jobs.read().contains(&job)
     }
@@ -50,12 +57,6 @@ impl Redacting {
     pub fn new(inner: Arc<dyn LogReader>, purged: Arc<Purged>) -> Redacting {
         Redacting { inner, purged }
     }
-
-    fn redact(&self, record: &mut Record) {
-        if record.event.job().is_some_and(|job| self.purged.contains(job)) {
-            redact(&mut record.event);
-        }
-    }
 }
 
 impl LogReader for Redacting {
@@ -69,7 +70,7 @@ impl LogReader for Redacting {
 
     fn record(&self, seq: Seq) -> Result<Record, ReadError> {
         let mut record = self.inner.record(seq)?;
-        self.redact(&mut record);
+        self.purged.redact(&mut record);
         Ok(record)
     }
 
@@ -79,7 +80,7 @@ impl LogReader for Redacting {
 
     fn page_after(&self, after: Seq) -> Result<Vec<Record>, ReadError> {
         let mut records = self.inner.page_after(after)?;
-        records.iter_mut().for_each(|record| self.redact(record));
+        records.iter_mut().for_each(|record| self.purged.redact(record));
         Ok(records)
     }
 }
