@@ -1,10 +1,12 @@
 // Which subscriptions are asked for when the server has spoken, and what a new epoch means for them.
 //
 // After a new epoch nobody knows yet whether the log is the old one. Until one answer tells, whatever names a job is
-// held back: after a reset that job does not exist, and asking for it would be asking about a stranger.
+// held back: after a reset that job does not exist, and asking for it would be asking about a stranger. What goes ahead
+// to find out, the scout, therefore never names one: a list of the page, or else a question of our own.
 
+import { SUBSCRIPTIONS_MAX } from "./limits.ts";
 import { staleMs } from "./line.ts";
-import type { ClientFrame, Filter, StatusFrame } from "./protocol.ts";
+import type { ClientFrame, Filter, Position, StatusFrame } from "./protocol.ts";
 import type { EpochChange, Subscription } from "./state.ts";
 import { act, change, drop, emit, put, type Turn } from "./turn.ts";
 
@@ -13,17 +15,39 @@ function namesJob({ topic, filter }: Subscription): boolean {
   return topic === "logs" || filter.id !== undefined || filter.parent_id !== undefined;
 }
 
-/** Its answer tells whether the log still has our place. Others resume by other means, and their answers tell nothing. */
-function canScout({ topic, position, phase }: Subscription): boolean {
-  return position !== null && phase !== "failed" && (topic === "jobs" || topic === "events");
+/** Waits to be asked for, now or when the epoch is decided. */
+function isOpen({ phase }: Subscription): boolean {
+  return phase === "unsent" || phase === "held";
 }
 
-function isScouting(one: Subscription): boolean {
-  return one.phase === "asked" && one.resuming && canScout(one);
+/** Resumes by its place in the log. Others resume by other means, and their answers tell nothing about the log. */
+function followsLog({ topic }: Subscription): boolean {
+  return topic === "jobs" || topic === "events";
 }
 
+/**
+ * Whether its answer tells what the new epoch is: a scout. It names no job, and its place is of the epoch that we left:
+ * one of the epoch of now, or of one that was already decided about, would speak of another change than this.
+ */
+export function tells({ state }: Turn, one: Subscription): boolean {
+  const { undecided } = state;
+  return undecided !== null && one.position?.epoch === undecided.previous && followsLog(one) && !namesJob(one);
+}
+
+/** Whether it is not asked for yet: it may be about another log than the server's, and its answer would not say so. */
+function waits(turn: Turn, one: Subscription): boolean {
+  const { undecided, epoch, probing, subscriptions } = turn.state;
+  if (undecided === null) return false;
+  // Our own question is one more, and the server closes for one too many.
+  if (probing && subscriptions.size >= SUBSCRIPTIONS_MAX) return true;
+  // With a place of the epoch of now it is about the log of now.
+  if (one.position?.epoch === epoch) return false;
+  return namesJob(one) || (followsLog(one) && one.position !== null && !tells(turn, one));
+}
+
+/** Lines are asked for by number, and always said so: without `after` only what comes from now on would be meant. */
 function filterOf({ topic, filter, line }: Subscription): Filter {
-  return topic === "logs" && line > 0 ? { ...filter, after: line } : filter;
+  return topic === "logs" ? { ...filter, after: line } : filter;
 }
 
 function send(turn: Turn, frame: ClientFrame): void {
@@ -40,23 +64,25 @@ function all(turn: Turn): Subscription[] {
   return [...turn.state.subscriptions.values()];
 }
 
-/** The one that goes ahead; one that names no job if there is any. */
-function scoutOf(turn: Turn): Subscription | null {
-  const able = all(turn).filter((one) => canScout(one) && (one.phase === "unsent" || one.phase === "held"));
-  return able.find((one) => !namesJob(one)) ?? able[0] ?? null;
-}
-
 /** Our own subscription, seen by nobody: it asks what a place is worth when none of the page's can. */
 export const PROBE_ID = "daybook:place";
 /** No kind has this name, so that the probe's answer is all that comes of it. */
 const PROBE_FILTER: Filter = { kind: "daybook.nothing" };
 
-/** Sends the probe if anything is held back for it, or else gives up asking. */
+/** A place of the epoch that we left. After a refresh there is none, unless a subscription brought one. */
+function placeOfBefore(turn: Turn): Position | null {
+  const { undecided } = turn.state;
+  if (undecided === null) return null;
+  if (undecided.seq !== null) return { epoch: undecided.previous, seq: undecided.seq };
+  return all(turn).find(({ position }) => position?.epoch === undecided.previous)?.position ?? null;
+}
+
+/** Sends the probe, or gives up asking if there is nothing to ask about. */
 function probe(turn: Turn): void {
-  const place = all(turn).find((one) => one.phase !== "failed" && one.position !== null && namesJob(one))?.position;
-  if (place === undefined || place === null) return decide(turn, "unknown");
+  const since = placeOfBefore(turn);
+  if (since === null) return decide(turn, "unknown");
   change(turn, { probing: true });
-  send(turn, { type: "subscribe", id: PROBE_ID, topic: "events", filter: PROBE_FILTER, since: place });
+  send(turn, { type: "subscribe", id: PROBE_ID, topic: "events", filter: PROBE_FILTER, since });
 }
 
 /** What the probe's answer says, if it says anything: null for a frame that is no answer. */
@@ -70,14 +96,13 @@ export function probed(turn: Turn, what: EpochChange | null): void {
 
 /** Asks for all that is open, or holds it back while the epoch is undecided. */
 export function askOpen(turn: Turn): void {
-  if (turn.state.phase.name !== "joined") return;
-  const scouting = turn.state.probing || all(turn).some(isScouting);
-  const scout = turn.state.undecided !== null && !scouting ? scoutOf(turn) : null;
-  if (turn.state.undecided !== null && !scouting && scout === null) probe(turn);
+  const { phase, undecided, probing } = turn.state;
+  if (phase.name !== "joined") return;
+  const scouted = all(turn).some((one) => tells(turn, one) && (isOpen(one) || one.resuming));
+  if (undecided !== null && !probing && !scouted) probe(turn);
   for (const one of all(turn)) {
-    if (one.phase !== "unsent" && one.phase !== "held") continue;
-    const held = turn.state.undecided !== null && namesJob(one) && one.id !== scout?.id;
-    if (!held) ask(turn, one);
+    if (!isOpen(one)) continue;
+    if (!waits(turn, one)) ask(turn, one);
     else if (one.phase !== "held") put(turn, { ...one, phase: "held" });
   }
 }
@@ -89,7 +114,8 @@ export function decide(turn: Turn, what: EpochChange): void {
   change(turn, { undecided: null, restarted: true });
   emit(turn, { type: "epoch", what, previous: undecided.previous, epoch });
   if (what === "reset") {
-    for (const one of all(turn).filter(({ phase }) => phase === "held")) {
+    const ofBefore = (one: Subscription): boolean => namesJob(one) && one.position?.epoch !== epoch;
+    for (const one of all(turn).filter((one) => one.phase === "held" && ofBefore(one))) {
       drop(turn, one.id);
       emit(turn, { type: "gone", id: one.id });
     }
@@ -98,7 +124,7 @@ export function decide(turn: Turn, what: EpochChange): void {
 
 /** The server's first word: which epoch this is, and so what our positions are worth. */
 export function status(turn: Turn, frame: StatusFrame): void {
-  const { epoch: lived, saved, undecided, outlived, pingMs } = turn.state;
+  const { epoch: lived, head, saved, undecided, outlived, pingMs } = turn.state;
   const epoch = frame.epoch;
   // Of this page's life, or of the page that was here before it was loaded again.
   const previous = [lived, saved].find((known) => known !== null && known !== epoch) ?? null;
@@ -110,7 +136,7 @@ export function status(turn: Turn, frame: StatusFrame): void {
     session: frame.session ?? null,
     pingMs: frame.ping_s > 0 ? frame.ping_s * 1000 : pingMs,
     // A second restart before the first was understood: the older epoch is the one that we hold things of.
-    undecided: undecided ?? (previous === null ? null : { previous }),
+    undecided: undecided ?? (previous === null ? null : { previous, seq: previous === lived ? head : null }),
   });
   if (saved !== epoch) act(turn, { type: "save", epoch });
   if (lived !== null && lived !== epoch) {
@@ -137,25 +163,32 @@ export function update(turn: Turn, id: string, filter: Filter): void {
   const fresh = phase.name === "joined" && phase.live;
   const line = one.topic === "logs" ? (filter.after ?? 0) : 0;
   const changed: Subscription = { ...one, filter, line, position: null, pages: 0, fresh };
-  if (one.phase === "unsent" || one.phase === "held" || one.phase === "failed") {
+  if (isOpen(one) || one.phase === "failed") {
     put(turn, { ...changed, phase: "unsent", resuming: false });
-    askOpen(turn);
   } else if (one.phase === "asked") {
     // Two open questions under one id could not be told apart by their answers: this one waits for the other's.
     put(turn, { ...changed, owed: true });
   } else sendUpdate(turn, changed);
+  // It may have been the scout: its old place is not asked about any more.
+  askOpen(turn);
 }
 
+/** Under an answered id. One that must wait is taken back, so that the old filter does not go on meanwhile. */
 export function sendUpdate(turn: Turn, one: Subscription): void {
-  put(turn, { ...one, phase: "asked", resuming: false, owed: false });
-  send(turn, { type: "update", id: one.id, filter: one.filter });
+  if (waits(turn, one)) {
+    send(turn, { type: "unsubscribe", id: one.id });
+    put(turn, { ...one, phase: "held", resuming: false, known: false, owed: false });
+  } else {
+    put(turn, { ...one, phase: "asked", resuming: false, owed: false });
+    send(turn, { type: "update", id: one.id, filter: filterOf(one) });
+  }
 }
 
 export function unsubscribe(turn: Turn, id: string): void {
   const one = turn.state.subscriptions.get(id);
   if (one === undefined) return;
   drop(turn, id);
-  if (one.phase !== "unsent" && one.phase !== "held" && one.phase !== "failed") send(turn, { type: "unsubscribe", id });
+  if (!isOpen(one) && one.phase !== "failed") send(turn, { type: "unsubscribe", id });
   askOpen(turn);
 }
 

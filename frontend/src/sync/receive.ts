@@ -1,7 +1,7 @@
 // What the server says about one subscription: checked against the place where we are, handed on, remembered as the
 // next place. Nothing is handed on twice, and nothing after a hole is handed on at all.
 
-import { askOpen, decide, PROBE_ID, probed, sendUpdate } from "./ask.ts";
+import { askOpen, decide, PROBE_ID, probed, sendUpdate, tells } from "./ask.ts";
 import { holed } from "./line.ts";
 import type { Fields, Position, Row, Rows, SubscriptionFrame } from "./protocol.ts";
 import type { EpochChange, Subscription } from "./state.ts";
@@ -27,13 +27,15 @@ function becomeLive(turn: Turn, one: Subscription, seq: number): void {
 }
 
 function subscribed(turn: Turn, one: Subscription, frame: FrameOf<"subscribed">): void {
-  // On queues and workers every answer is a snapshot, so "recovered" would say nothing about the log.
-  if (one.resuming && frame.recovered && one.topic !== "queues" && one.topic !== "workers") {
+  if (one.resuming && frame.recovered && tells(turn, one)) {
     decide(turn, "restart");
     askOpen(turn);
   }
   const known = { ...one, known: true };
-  if (one.owed) return sendUpdate(turn, known);
+  if (one.owed) {
+    sendUpdate(turn, known);
+    return askOpen(turn);
+  }
   if (frame.recovered && frame.mode === "resume") {
     put(turn, { ...known, phase: "catching_up" });
   } else if (frame.mode === "snapshot") {
@@ -53,7 +55,7 @@ function sameLog(reason: string): boolean {
 
 function reset(turn: Turn, one: Subscription, frame: FrameOf<"reset">): void {
   const same = sameLog(frame.reason);
-  if (one.resuming) decide(turn, same ? "restart" : "reset");
+  if (one.resuming && tells(turn, one)) decide(turn, same ? "restart" : "reset");
   if (one.topic === "logs") {
     // Lines are resumed by their number, so in the same log nothing is lost. In another one their job is there too, as
     // after a restore, or the server would have refused: its lines come from the first.
@@ -72,7 +74,7 @@ function snapshot(turn: Turn, one: Subscription, frame: FrameOf<"snapshot">): vo
   // A new snapshot may also come to one that was live: it starts over.
   const first = one.phase !== "snapshot" || one.pages === 0;
   // A server that answers a resume with rows and neither recovers nor resets must not leave the others waiting.
-  if (one.resuming && one.topic === "jobs") {
+  if (one.resuming && tells(turn, one)) {
     decide(turn, "unknown");
     askOpen(turn);
   }

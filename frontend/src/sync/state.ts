@@ -4,7 +4,7 @@ import type { ClientFrame, Fields, Filter, Line, LogEvent, Position, Row, Topic 
 
 /**
  * Where a subscription stands on the socket of now.
- * `unsent`: to be asked for. `held`: waits until it is known whether its job still exists. `asked`: no answer yet,
+ * `unsent`: to be asked for. `held`: waits until it is known whether its log still exists. `asked`: no answer yet,
  * so whatever still comes under its id belongs to what was asked before. `snapshot`: pages arrive. `catching_up`:
  * missed changes arrive. `live`. `failed`: the server refused it; it is not asked for again.
  */
@@ -63,8 +63,11 @@ export interface State {
   readonly outlived: readonly string[];
   /** What the tab's storage has. After a refresh it is only good for saying that the server restarted meanwhile. */
   readonly saved: string | null;
-  /** A new epoch of which it is not known yet whether its log still has what we hold. */
-  readonly undecided: { readonly previous: string } | null;
+  /**
+   * A new epoch of which it is not known yet whether its log still has what we hold. `seq` is how far we saw the epoch
+   * that we left; null when only the tab's storage remembers it.
+   */
+  readonly undecided: { readonly previous: string; readonly seq: number | null } | null;
   /** A question of our own about it is open. */
   readonly probing: boolean;
   readonly restarted: boolean;

@@ -129,10 +129,13 @@ function answer(turn: Turn, epoch: string): void {
   }
 }
 
-/** Live is when nothing is missed any more. Only that sets the tries back: a server that dies at every hello is not hammered. */
+/**
+ * Live is when nothing is missed any more, and the epoch is known for what it is. Only that sets the tries back: a
+ * server that dies at every hello is not hammered.
+ */
 function settle(turn: Turn): void {
-  const { phase, subscriptions } = turn.state;
-  if (phase.name !== "joined" || phase.live) return;
+  const { phase, subscriptions, undecided } = turn.state;
+  if (phase.name !== "joined" || phase.live || undecided !== null) return;
   const done = [...subscriptions.values()].every((one) => one.phase === "live" || one.phase === "failed");
   if (!done) return;
   change(turn, { phase: { name: "joined", live: true }, attempt: 0 });

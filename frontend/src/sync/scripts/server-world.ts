@@ -29,6 +29,9 @@ export class ServerWorld {
   readonly #streams = new Map<string, Stream>();
   readonly #names = new Map<string, string>();
   readonly #held = new Map<string, () => void>();
+  /** Ids of jobs that a reset took, and the frames that asked for one nevertheless. */
+  readonly #gone = new Set<string>();
+  readonly #askedForGone: string[] = [];
   #hear: ((signal: PageSignal) => void) | null = null;
   #stirred: () => void = () => {};
   #stopping = false;
@@ -71,14 +74,17 @@ export class ServerWorld {
     );
   }
 
-  /** What this run of the server was asked for and does not have: requests that it counted as 404, and frames. */
+  /**
+   * What the server was asked for and does not have: requests that this run counted as 404, frames that it refused, and
+   * frames that name a job of a log that is no more. These it answers, with nothing.
+   */
   async strangers(): Promise<string[]> {
     const metrics = await (await fetch(`http://127.0.0.1:${this.#daybook.port}/metrics`)).text();
     const requests = metrics.split("\n").filter((line) => line.includes('status="404"'));
     const frames = [...this.#streams]
       .filter(([name]) => name.startsWith("frame "))
       .flatMap(([, stream]) => stream.entries.filter(({ type, code }) => type === "error" && code === "job_not_found"));
-    return [...requests, ...frames.map((frame) => JSON.stringify(frame))];
+    return [...requests, ...frames.map((frame) => JSON.stringify(frame)), ...this.#askedForGone];
   }
 
   #load(): Sync {
@@ -109,6 +115,7 @@ export class ServerWorld {
         return {
           send: (text) => {
             const frame = JSON.parse(text) as Fields;
+            if ([...this.#gone].some((id) => text.includes(id))) this.#askedForGone.push(text);
             this.#write(`send ${String(frame.id ?? "")}`, this.#loose(frame));
             socket.send(text);
           },
@@ -273,6 +280,7 @@ export class ServerWorld {
     else await this.#daybook.kill();
     this.#stopping = false;
     this.#proxy.to(null);
+    if (reset) for (const id of this.#names.values()) this.#gone.add(id);
     await this.#daybook.start(reset);
     this.#proxy.to(this.#daybook.port);
   }

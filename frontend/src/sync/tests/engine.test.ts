@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { backoffMs } from "../backoff.ts";
 import { pillOf, Sync, type Connection } from "../index.ts";
+import { SUBSCRIPTIONS_MAX } from "../limits.ts";
 import type { Ports, SocketHandlers } from "../ports.ts";
 
 interface Bench {
@@ -139,6 +140,23 @@ test("the session of the connection is known while it lasts", () => {
   sockets.at(-1)?.closed(1006, "");
   sync.retry();
   expect(sync.session).toBeNull();
+});
+
+test("our own question after a restart is never one too many for the server", () => {
+  const { sync, say, sockets, sent } = bench();
+  const told: string[] = [];
+  sync.listen((event) => told.push(event.type === "epoch" ? event.what : ""));
+  for (let made = 0; made < SUBSCRIPTIONS_MAX; made++) sync.subscribe({ topic: "queues" }, () => {});
+  sync.start();
+  say(STATUS);
+  sockets.at(-1)?.closed(1006, "");
+  sync.retry();
+  sent.length = 0;
+  say({ ...STATUS, epoch: "E2", seq: 3 });
+  expect(sent.map((text) => (JSON.parse(text) as { id: string }).id)).toEqual(["daybook:place"]);
+  say({ type: "subscribed", id: "daybook:place", recovered: true, mode: "resume", seq: 3 });
+  expect(sent.length).toBe(2 + SUBSCRIPTIONS_MAX);
+  expect(told).toContain("restart");
 });
 
 test("http becomes ws, https becomes wss", () => {

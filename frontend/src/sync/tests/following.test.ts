@@ -1,5 +1,6 @@
 // Random lives: changes, cuts, lost and repeated frames, restarts, resets, sleeps. In the end every mirror equals the
-// server, and on topic events each event came once. A failure names its seed.
+// server, and on topic events each event came once. Jobs that are followed one by one are never asked for in a log that
+// does not have them, and closed with `gone` in no other. A failure names its seed.
 
 import { expect, test } from "vitest";
 import { JobMirror, Sync, type SyncEvent } from "../index.ts";
@@ -28,6 +29,12 @@ class Life {
   /** Events since the last reset; null before the subscription is live, for what came earlier is not its business. */
   events: number[] = [];
   eventsFrom: number | null = null;
+  /** Jobs that are followed one by one, each picked from what the page shows, and those that were closed with `gone`. */
+  readonly followed = new Map<string, { mirror: JobMirror; close: () => void }>();
+  /** Rows that the page was told to forget, and may still show until its list has started over. */
+  forgotten = new Set<string>();
+  readonly goneTooSoon: string[] = [];
+  gone = 0;
   wall = 0;
   timers = new Set<{ due: number; run: () => void }>();
   sync: Sync;
@@ -39,7 +46,32 @@ class Life {
     this.sync.subscribe({ topic: "jobs" }, (event) => this.mirrors.a.apply(event));
     this.sync.subscribe({ topic: "jobs", filter: { state: "active" } }, (event) => this.mirrors.b.apply(event));
     this.sync.subscribe({ topic: "events" }, (event) => this.#hear(event));
+    this.sync.listen((event) => {
+      if (event.type === "epoch" && event.what !== "restart") this.forgotten = new Set(this.mirrors.a.list().map(({ id }) => id));
+    });
     this.sync.start();
+  }
+
+  #follow(): void {
+    const shown = this.mirrors.a.list().filter(({ id }) => !this.forgotten.has(id) && !this.followed.has(id));
+    const job = shown[Math.floor(this.random() * shown.length)]?.id;
+    if (job === undefined) return;
+    const mirror = new JobMirror();
+    const { close } = this.sync.subscribe({ topic: "jobs", filter: { id: job } }, (event) => {
+      mirror.apply(event);
+      if (event.type !== "gone") return;
+      this.gone++;
+      this.followed.delete(job);
+      if (this.server.has(job)) this.goneTooSoon.push(job);
+    });
+    this.followed.set(job, { mirror, close });
+  }
+
+  #unfollow(): void {
+    const [first] = this.followed;
+    if (first === undefined) return;
+    first[1].close();
+    this.followed.delete(first[0]);
   }
 
   #hear(event: SyncEvent): void {
@@ -115,12 +147,14 @@ class Life {
     const fate = this.random();
     if (fate < 0.5) {
       const states = ["queued", "running", "completed"];
-      this.server.commit(`job-${Math.floor(this.random() * 20)}`, states[Math.floor(this.random() * 3)] ?? "queued");
-    } else if (fate < 0.8) this.deliver(1 + Math.floor(this.random() * 5), true);
+      this.server.commit(this.server.nameOf(Math.floor(this.random() * 20)), states[Math.floor(this.random() * 3)] ?? "queued");
+    } else if (fate < 0.53) this.#follow();
+    else if (fate < 0.8) this.deliver(1 + Math.floor(this.random() * 5), true);
     else if (fate < 0.9) this.pass(this.random() * 400);
     else if (fate < 0.96) this.server.connections.forEach((connection) => this.server.cut(connection));
     else if (fate < 0.98) this.server.restart(false);
     else if (fate < 0.99) this.server.restart(true);
+    else if (fate < 0.992) this.#unfollow();
     // Longer than any silence that a connection may have.
     else this.pass(30_000);
   }
@@ -136,6 +170,7 @@ class Life {
 
 test(`${LIVES} random lives end with what the server has, each event once`, () => {
   let resets = 0;
+  let gone = 0;
   for (let seed = 1; seed <= LIVES; seed++) {
     const life = new Life(seed);
     life.sync.listen(({ type }) => {
@@ -147,9 +182,16 @@ test(`${LIVES} random lives end with what the server has, each event once`, () =
     const seen = [mirrors.a, mirrors.b].map((mirror) => mirror.list().map(({ id, seq }) => `${id}@${seq}`));
     const there = [false, true].map((active) => [...server.jobs(active).values()].map(({ id, seq }) => `${id}@${seq}`).sort().reverse());
     expect(seen.map((rows) => [...rows].sort().reverse()), `seed ${seed}`).toEqual(there);
+    expect(server.strangers, `seed ${seed}: asked for jobs of another log`).toEqual([]);
+    expect(life.goneTooSoon, `seed ${seed}: closed although the log is theirs`).toEqual([]);
+    for (const [job, { mirror }] of life.followed) {
+      expect(mirror.get(job)?.seq, `seed ${seed}: ${job}`).toBe(server.jobs(false).get(job)?.seq);
+    }
+    gone += life.gone;
     const from = eventsFrom ?? 0;
     expect(events, `seed ${seed}`).toEqual(server.events.slice(from).map(({ seq }) => seq));
   }
   // Or the lives were too easy.
   expect(resets).toBeGreaterThan(LIVES / 10);
+  expect(gone).toBeGreaterThan(LIVES / 10);
 });

@@ -14,6 +14,8 @@ interface Following {
   readonly id: string;
   readonly topic: string;
   readonly active: boolean;
+  /** The one job that is followed, or all. */
+  readonly job: string | null;
   sent: number;
 }
 
@@ -37,6 +39,9 @@ export class ModelServer {
   events: Event[] = [];
   #epochs: { name: string; last: number }[] = [];
   #made = 0;
+  #logs = 0;
+  /** Jobs that were asked for and are of another log. */
+  readonly strangers: string[] = [];
   #connections = new Set<Connection>();
   readonly #pageRows = 3;
   readonly #tooFar: number;
@@ -54,13 +59,22 @@ export class ModelServer {
     return this.#epochs.at(-1)?.name ?? "";
   }
 
+  /** Of which log a job is can be seen by its name. */
+  nameOf(number: number): string {
+    return `${this.#logs}-job-${number}`;
+  }
+
+  has(job: string): boolean {
+    return job.startsWith(`${this.#logs}-`);
+  }
+
   get connections(): readonly Connection[] {
     return [...this.#connections];
   }
 
-  jobs(active: boolean): Map<string, Event> {
+  jobs(active: boolean, job: string | null = null): Map<string, Event> {
     const jobs = new Map<string, Event>();
-    for (const event of this.events) jobs.set(event.id, event);
+    for (const event of this.events) if (job === null || event.id === job) jobs.set(event.id, event);
     for (const [id, { state }] of jobs) if (active && state === "completed") jobs.delete(id);
     return jobs;
   }
@@ -72,6 +86,7 @@ export class ModelServer {
     if (reset) {
       this.events = [];
       this.#epochs = [];
+      this.#logs++;
     }
     this.#epochs.push({ name: `epoch-${++this.#made}`, last: Number.MAX_SAFE_INTEGER });
   }
@@ -112,7 +127,9 @@ export class ModelServer {
   hear(connection: Connection, frame: ClientFrame): void {
     if (frame.type === "unsubscribe") connection.subscriptions.delete(frame.id);
     if (frame.type !== "subscribe") return;
-    const one: Following = { id: frame.id, topic: frame.topic, active: frame.filter.state === "active", sent: this.head };
+    const job = frame.filter.id ?? null;
+    if (job !== null && !this.has(job)) this.strangers.push(job);
+    const one: Following = { id: frame.id, topic: frame.topic, active: frame.filter.state === "active", job, sent: this.head };
     connection.subscriptions.set(frame.id, one);
     const lost = frame.since === null ? null : this.#lost(frame.since);
     if (frame.since !== null && lost === null) {
@@ -140,7 +157,7 @@ export class ModelServer {
   }
 
   #snapshot(connection: Connection, one: Following): void {
-    const rows = [...this.jobs(one.active).values()].reverse();
+    const rows = [...this.jobs(one.active, one.job).values()].reverse();
     for (let from = 0; from === 0 || from < rows.length; from += this.#pageRows) {
       const more = from + this.#pageRows < rows.length;
       connection.say({ type: "snapshot", id: one.id, seq: this.head, jobs: rows.slice(from, from + this.#pageRows), more });
@@ -151,8 +168,8 @@ export class ModelServer {
     const prev = one.sent;
     if (one.topic === "events") connection.say({ type: "events", id: one.id, prev, seq, events, losable });
     else {
-      const now = this.jobs(one.active);
-      const touched = [...new Set(events.map(({ id }) => id))];
+      const now = this.jobs(one.active, one.job);
+      const touched = [...new Set(events.map(({ id }) => id))].filter((id) => one.job === null || id === one.job);
       const jobs = touched.flatMap((id) => now.get(id) ?? []);
       connection.say({ type: "changes", id: one.id, prev, seq, jobs, left: touched.filter((id) => !now.has(id)), losable });
     }
