@@ -15,6 +15,9 @@ pub const LOG_SYNCS: &str = "daybook_log_syncs_total";
 /// Times of schedules that have come, by what came of them.
 pub const SCHEDULES_FIRED: &str = "daybook_schedules_fired_total";
 
+/// Finished jobs that retention has forgotten.
+pub const FORGOTTEN_JOBS: &str = "daybook_forgotten_jobs_total";
+
 /// The upper ends of the buckets for spans, in seconds.
 const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
 
@@ -29,6 +32,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     describe_counter!(REQUESTS, "Answered HTTP requests.");
     describe_counter!(LOG_SYNCS, "Real syncs of the log and the stored views; each answered change waited for one.");
     describe_counter!(SCHEDULES_FIRED, "Times of schedules that have come.");
+    describe_counter!(FORGOTTEN_JOBS, "Finished jobs that were forgotten, as [retention] says.");
     describe_histogram!(REQUEST_SECONDS, "How long HTTP requests took.");
     Ok(handle)
 }
@@ -43,6 +47,11 @@ pub fn note_request(method: &str, route: &'static str, status: u16, took: Durati
 /// Notes how many real syncs there were in this process so far.
 pub fn note_log_syncs(total: u64) {
     counter!(LOG_SYNCS).absolute(total);
+}
+
+/// Counts jobs that were forgotten.
+pub fn note_forgotten(jobs: u64) {
+    counter!(FORGOTTEN_JOBS).increment(jobs);
 }
 
 /// Counts a time of a schedule; `outcome` is the word of its event.

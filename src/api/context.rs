@@ -17,6 +17,7 @@ use crate::kinds::Catalog;
 use crate::live::Live;
 use crate::sessions::Sessions;
 use crate::sessions::reading::{JobFileStore, JobLogReader};
+use crate::sessions::traces::Traces;
 use crate::views::row::JobBody;
 
 /// Which run of which version this is.
@@ -38,6 +39,8 @@ pub struct ApiContext {
     pub clock: Arc<dyn Clock>,
     pub logs: Arc<dyn JobLogReader>,
     pub files: Arc<dyn JobFileStore>,
+    /// What jobs leave on the disk, to remove it.
+    pub traces: Arc<Traces>,
     pub metrics: PrometheusHandle,
     /// The kinds, also after a reload.
     pub catalog: watch::Receiver<Arc<Catalog>>,

@@ -62,6 +62,7 @@ pub const TABLE: &[Meaning] = &[
     plain("lease_lost", 409, "the lease is not held any more"),
     plain("job_is_terminal", 409, "the job has ended"),
     plain("job_is_running", 409, "the job is running"),
+    plain("job_is_active", 409, "the job has not ended"),
     plain("job_not_retryable", 409, "the job cannot be run again"),
     hinted(
         "queue_draining",
@@ -284,6 +285,8 @@ fn job_of(refusal: &Refusal) -> Option<JobId> {
         Refusal::JobNotFound { job }
         | Refusal::JobIsTerminal { job, .. }
         | Refusal::JobIsRunning { job }
+        | Refusal::JobIsActive { job }
+        | Refusal::JobWasPurged { job }
         | Refusal::JobNotRetryable { job, .. }
         | Refusal::DependencyNotRetried { job, .. }
         | Refusal::LeaseLost { job }
@@ -322,6 +325,8 @@ fn pointer_of(refusal: &Refusal, base: impl Fn(usize) -> String) -> Option<Strin
         Refusal::JobNotFound { .. }
         | Refusal::JobIsTerminal { .. }
         | Refusal::JobIsRunning { .. }
+        | Refusal::JobIsActive { .. }
+        | Refusal::JobWasPurged { .. }
         | Refusal::JobNotRetryable { .. }
         | Refusal::DependencyNotRetried { .. }
         | Refusal::LeaseLost { .. }
@@ -393,6 +398,8 @@ mod tests {
             Refusal::JobNotFound { job },
             Refusal::JobIsTerminal { job, state },
             Refusal::JobIsRunning { job },
+            Refusal::JobIsActive { job },
+            Refusal::JobWasPurged { job },
             Refusal::JobNotRetryable { job, state },
             Refusal::LeaseLost { job },
             Refusal::UniqueConflict { holder: job, entry: 3 },

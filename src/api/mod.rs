@@ -29,6 +29,7 @@ pub mod openapi;
 mod pages;
 mod paging;
 mod payload;
+mod purge;
 pub mod query;
 pub mod queues;
 mod range;
@@ -62,6 +63,7 @@ pub fn door(identity: Identity, gate: Gate) -> Door {
 fn routes() -> Vec<Route> {
     let areas = [
         ("jobs", jobs::routes()),
+        ("jobs", purge::routes()),
         ("batches", batches::routes()),
         ("events", events::routes()),
         ("events", event_stream::routes()),

@@ -1,4 +1,5 @@
-//! Starts and stops what the server does by itself: ticks, schedules, the disk watch, synced log lines, stored views, snapshots.
+//! Starts and stops what the server does by itself: ticks, schedules, retention, the disk watch, synced log lines, stored
+//! views, snapshots.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,16 +9,17 @@ use std::time::Duration;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::task::JoinSet;
 
+use crate::app::ServeError;
 use crate::app::data::ForChores;
-use crate::app::{Followed, ServeError};
+use crate::app::reload::Following;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::Handle;
-use crate::kinds::Catalog;
 use crate::log::LogReader;
 use crate::maintenance::scheduler::Scheduler;
 use crate::maintenance::snapshotter::{EVENTS_AT_STOP, EVENTS_BETWEEN, Snapshotter};
-use crate::maintenance::{disk, recall, ticker};
+use crate::maintenance::sweeper::Sweeper;
+use crate::maintenance::{disk, recall, retention, ticker};
 use crate::storage::{self, DirectoryLock};
 use crate::views::Views;
 use crate::views::flusher::Flusher;
@@ -46,7 +48,7 @@ impl Chores {
         handle: &Handle,
         clock: &Arc<dyn Clock>,
         views: &Arc<Views>,
-        catalog: Followed<Arc<Catalog>>,
+        following: &Following,
         metrics: PrometheusHandle,
         data: ForChores,
     ) -> Result<Chores, ServeError> {
@@ -58,7 +60,10 @@ impl Chores {
         let mut tasks = JoinSet::new();
         let logs = data.job_logs.clone();
         tasks.spawn(ticker::run(handle.clone(), clock.clone(), move || sync_logs_now(logs.clone())));
-        tasks.spawn(Scheduler::new(handle.clone(), clock.clone(), catalog).run());
+        // Before retention begins, so that it hears of everybody whom that forgets.
+        tasks.spawn(Sweeper::new(handle, data.traces).run());
+        tasks.spawn(retention::run(handle.clone(), following.retention.clone()));
+        tasks.spawn(Scheduler::new(handle.clone(), clock.clone(), following.catalog.clone()).run());
         let directory = config.data.clone();
         tasks.spawn(disk::run(handle.clone(), config.min_free_bytes, move || storage::disk_free(&directory)));
         tasks.spawn(sync_logs(data.job_logs));

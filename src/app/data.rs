@@ -13,6 +13,7 @@ use crate::engine::recovery::{RecoverError, recover};
 use crate::engine::snapshot;
 use crate::log::snapshot::{SnapshotError, SnapshotStore};
 use crate::log::{EventLog, LogReader, ReadError};
+use crate::sessions::traces::{JobTraces, Traces};
 use crate::storage::files::FileError;
 use crate::storage::imported;
 use crate::storage::views::{OpenViewsError, SledFinished};
@@ -39,6 +40,8 @@ pub struct ForChores {
     pub snapshots: Arc<dyn SnapshotStore>,
     pub newest_snapshot: Seq,
     pub job_logs: Arc<JobLogs>,
+    /// What jobs leave on the disk, to remove it.
+    pub traces: Arc<Traces>,
     pub lock: DirectoryLock,
 }
 
@@ -142,16 +145,19 @@ pub fn open(config: &Config, log: OpenLog, report: &dyn Fn(f64)) -> Result<Data,
     let recovered = recover(&log, snapshot, finished, &|seq| report(seq.0 as f64 / last as f64))?;
     tracing::info!(events = log.last().0, folded = recovered.folded, "the log is recovered");
     let job_logs = Arc::new(JobLogs::open(&config.data).map_err(DataError::JobLogs)?);
+    let job_files = Arc::new(JobFiles::open(&config.data)?);
+    let traces = Traces::new([job_logs.clone() as Arc<dyn JobTraces>, job_files.clone()]);
+    let traces = Arc::new(traces);
     Ok(Data {
         log: opened.log,
         lineage: opened.lineage,
         state: recovered.state,
         views: recovered.views,
         job_logs: job_logs.clone(),
-        job_files: Arc::new(JobFiles::open(&config.data)?),
+        job_files,
         clean_shutdown: opened.clean_shutdown,
         was_reset,
-        chores: ForChores { log, snapshots, newest_snapshot, job_logs, lock: opened.lock },
+        chores: ForChores { log, snapshots, newest_snapshot, job_logs, traces, lock: opened.lock },
     })
 }
 

@@ -127,6 +127,7 @@ pub fn write(
     out: &mut dyn Write,
     watch: &mut dyn FnMut(Seq),
 ) -> Result<Exported, ExportError> {
+    source.hide_purged()?;
     let extent = source.extent();
     let lineage = extent.lineage;
     let failed = |source| ExportError::Write { file: "the output".into(), source };

@@ -242,7 +242,7 @@ impl Running {
         let start = StartEpoch { epoch: identity.epoch, reset: data.was_reset, clean_shutdown: data.clean_shutdown };
         begin_epoch(&handle, start, before.gone).await.map_err(ServeError::Begin)?;
         scheduler::set_configured(&handle, &*clock, &config.schedules).await.map_err(ServeError::Begin)?;
-        let (rules, catalog, limits) = reload::Rules::new(&config);
+        let (rules, following) = reload::Rules::new(&config);
         let ping = Millis(config.lease.0 / 3);
         let live = Live::start(live::Parts {
             engine: handle.clone(),
@@ -258,13 +258,13 @@ impl Running {
             engine: handle.clone(),
             logs: data.job_logs.clone(),
             clock: clock.clone(),
-            catalog: catalog.clone(),
+            catalog: following.catalog.clone(),
             epoch: identity.epoch,
             settings: Settings { lease: config.lease, ping, grace: config.reconnect_grace },
         });
         sessions.expect_back(before.may_come_back);
-        let chores =
-            Chores::start(&config, &handle, &clock, &data.views, catalog.clone(), metrics.clone(), data.chores)?;
+        let traces = data.chores.traces.clone();
+        let chores = Chores::start(&config, &handle, &clock, &data.views, &following, metrics.clone(), data.chores)?;
         let groups = LiveGroups::open(&config.data.join("groups"), identity.epoch)
             .map_err(ServeError::step("keep a record of children"))?;
         let workshop = Workshop {
@@ -285,9 +285,10 @@ impl Running {
             clock: clock.clone(),
             logs: data.job_logs,
             files: data.job_files,
+            traces,
             metrics,
-            catalog,
-            limits,
+            catalog: following.catalog,
+            limits: following.limits,
         }));
         Ok(Running { config, clock, handle, engine, supervisor, sessions, live, chores, rules })
     }
@@ -322,7 +323,7 @@ impl Running {
         if is_halted { Ok(()) } else { closed.map_err(ServeError::Close) }
     }
 
-    /// Reads kinds, queues and schedules again. A configuration that is wrong changes nothing.
+    /// Reads kinds, queues, schedules and retention again. A configuration that is wrong changes nothing.
     async fn reload(&mut self) {
         match self.rules.read_again(&self.config) {
             Ok(config) => {
@@ -331,7 +332,7 @@ impl Running {
                 let _ = self.handle.set_limits(config.limits.clone());
                 self.handle.views().set_limits(config.limits.clone());
                 match scheduler::set_configured(&self.handle, &*self.clock, &config.schedules).await {
-                    Ok(()) => tracing::info!("kinds, queues and schedules were read again"),
+                    Ok(()) => tracing::info!("kinds, queues, schedules and retention were read again"),
                     Err(error) => tracing::error!(%error, "not all schedules were taken over; send SIGHUP again"),
                 }
                 self.config = config;

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use crate::domain::event::Record;
+use crate::domain::event::{Event, Record};
 use crate::domain::id::{Epoch, Seq};
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
 use crate::engine::snapshot;
+use crate::log::redact::Purged;
 use crate::log::snapshot::{Found, SnapshotStore};
 use crate::log::{LogReader, ReadError};
 use crate::storage::open::explain;
@@ -39,6 +40,11 @@ pub trait EventSource {
 
     /// Has the events that follow begin behind this one, whose state is known.
     fn go_on(&mut self, after: Seq) -> Result<(), SourceError>;
+
+    /// Leaves out what purged jobs carried, from now on: a copy is not to have it again. Who shows none of it does nothing.
+    fn hide_purged(&mut self) -> Result<(), SourceError> {
+        Ok(())
+    }
 
     /// Events in a piece, behind those that were given; none at the end.
     fn next(&mut self) -> Result<Vec<Record>, SourceError>;
@@ -89,6 +95,7 @@ impl SourceError {
 pub struct DataSource {
     data: PathBuf,
     log: OfflineLog,
+    purged: Purged,
     /// The last event that was given.
     read: Seq,
 }
@@ -99,7 +106,12 @@ impl DataSource {
         if !data.join("log").is_dir() {
             return Err(SourceError::NoLog(data.to_path_buf()));
         }
-        Ok(DataSource { data: data.to_path_buf(), log: OfflineLog::open(data)?, read: Seq::ZERO })
+        Ok(DataSource {
+            data: data.to_path_buf(),
+            log: OfflineLog::open(data)?,
+            purged: Purged::default(),
+            read: Seq::ZERO,
+        })
     }
 
     /// The newest snapshot that can be used, as a state. One that cannot is passed over: it is disposable (V1).
@@ -142,8 +154,26 @@ impl EventSource for DataSource {
         Ok(())
     }
 
+    fn hide_purged(&mut self) -> Result<(), SourceError> {
+        let state = self.snapshot(self.log.last());
+        let stubs = state.iter().flat_map(State::stubs);
+        stubs.filter(|stub| stub.purged().is_some()).for_each(|stub| self.purged.insert(stub.id));
+        let mut read = state.map_or(Seq(self.log.earliest().0 - 1), |state| state.seq());
+        loop {
+            let records = self.log.page_after(read)?;
+            let Some(last) = records.last() else { return Ok(()) };
+            read = last.seq;
+            for record in &records {
+                if let Event::JobPurged(data) = &record.event {
+                    self.purged.insert(data.job);
+                }
+            }
+        }
+    }
+
     fn next(&mut self) -> Result<Vec<Record>, SourceError> {
-        let records = self.log.page_after(self.read)?;
+        let mut records = self.log.page_after(self.read)?;
+        records.iter_mut().for_each(|record| self.purged.redact(record));
         self.read = records.last().map_or(self.read, |last| last.seq);
         Ok(records)
     }

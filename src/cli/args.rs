@@ -224,6 +224,11 @@ pub enum JobsCommand {
         #[arg(long)]
         dependents: bool,
     },
+    /// Take what ended jobs carried out of every answer: args, results, files and log lines. It does not come back.
+    Purge {
+        #[arg(value_name = "ID", required = true, value_parser = id_of)]
+        ids: Vec<JobId>,
+    },
 }
 
 #[derive(Debug, Args)]

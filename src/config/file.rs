@@ -10,11 +10,12 @@ use crate::config::schedules;
 use crate::config::schedules::ScheduleSettings;
 use crate::config::section::{ConfigProblem, Findings, Section};
 use crate::config::settings::Settings;
-use crate::config::{ConfigError, Keep, LiveLimits, Retention, read_text};
+use crate::config::{ConfigError, LiveLimits, Retention, read_text};
 use crate::domain::id::{KindName, QueueName};
 use crate::domain::job::StateName;
 use crate::domain::queue::Limits;
 use crate::domain::rate::RateLimit;
+use crate::domain::retention::{Keep, Rules};
 use crate::domain::retry::Policy;
 use crate::kinds::fields::Zero;
 use crate::kinds::request::ATTEMPTS_MAX;
@@ -85,13 +86,18 @@ fn read_top(mut top: Section, directory: &Path, strict_kinds: Option<bool>) -> C
     let live = top.table("live", read_live).unwrap_or_default();
     let auth = top.table("auth", |section| read_auth(section, directory)).unwrap_or_default();
     top.finish();
-    let later = [(retention.is_some(), "[retention]"), (auth.tokens_file.is_some(), "auth.tokens_file")];
+    let retention = retention.unwrap_or_default();
+    let later = [
+        (retention.log_age.is_some(), "retention.log_age_s"),
+        (retention.log_bytes.is_some(), "retention.log_bytes"),
+        (auth.tokens_file.is_some(), "auth.tokens_file"),
+    ];
     Contents {
         settings,
         catalog,
         limits,
         schedules,
-        retention: retention.unwrap_or_default(),
+        retention,
         live,
         allowed_origins: auth.allowed_origins,
         tokens_file: auth.tokens_file,
@@ -204,36 +210,38 @@ fn read_queue(name: &str, mut section: Section) -> Option<QueueSettings> {
 fn read_retention(mut section: Section) -> Retention {
     let terminal =
         [("completed", StateName::Completed), ("failed", StateName::Failed), ("cancelled", StateName::Cancelled)];
-    let mut states = Vec::new();
+    let general = read_keep(&mut section, Keep::default());
+    let mut states = BTreeMap::new();
     for (key, state) in terminal {
-        states.extend(section.table(key, read_exception).map(|keep| (state, keep)));
+        states.extend(section.table(key, |section| (state, read_exception(section, general))));
     }
     let kinds = section.named_tables("kinds", |name, mut section| {
         let name = name.parse::<KindName>().map_err(|error| section.problem("", error)).ok();
-        Some((name, read_exception(section))).and_then(|(name, keep)| Some((name?, keep)))
+        let keep = read_exception(section, general);
+        name.map(|name| (name, keep))
     });
+    let rules = Rules { general, states, kinds: kinds.into_iter().flatten().collect(), ..Rules::default() };
     let retention = Retention {
-        finished: read_keep(&mut section),
-        states,
-        kinds: kinds.into_iter().flatten().collect(),
         log_age: section.seconds("log_age_s", Zero::Refused),
         log_bytes: section.integer("log_bytes", 1..=i64::MAX).map(|number| number as u64),
-        every: section.seconds("every_s", Zero::Refused),
+        ..Retention::new(rules, section.seconds("every_s", Zero::Refused))
     };
     section.finish();
     retention
 }
 
-fn read_exception(mut section: Section) -> Keep {
-    let keep = read_keep(&mut section);
+fn read_exception(mut section: Section, general: Keep) -> Keep {
+    let keep = read_keep(&mut section, general);
     section.finish();
     keep
 }
 
-fn read_keep(section: &mut Section) -> Keep {
+/// Reads what is kept; what is left out is as `otherwise` says.
+fn read_keep(section: &mut Section, otherwise: Keep) -> Keep {
+    let count = section.integer("finished_count", 0..=i64::MAX).map(|number| number as u64);
     Keep {
-        age: section.seconds("finished_age_s", Zero::Allowed),
-        count: section.integer("finished_count", 0..=i64::MAX).map(|number| number as u64),
+        age: section.seconds("finished_age_s", Zero::Allowed).unwrap_or(otherwise.age),
+        count: count.unwrap_or(otherwise.count),
     }
 }
 

@@ -17,9 +17,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::auth::Origin;
-use crate::domain::id::KindName;
-use crate::domain::job::StateName;
 use crate::domain::queue::Limits;
+use crate::domain::retention::Rules;
 use crate::domain::time::Millis;
 use crate::kinds::Catalog;
 
@@ -84,24 +83,34 @@ pub enum ResetOnStartup {
 }
 
 /// What is kept of finished jobs and of the log, and for how long.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retention {
-    pub finished: Keep,
-    /// Exceptions for jobs that ended in a state.
-    pub states: Vec<(StateName, Keep)>,
-    /// Exceptions for jobs of a kind.
-    pub kinds: Vec<(KindName, Keep)>,
+    /// What is kept of finished jobs.
+    pub rules: Arc<Rules>,
     pub log_age: Option<Millis>,
     pub log_bytes: Option<u64>,
     /// How often is looked.
-    pub every: Option<Millis>,
+    pub every: Millis,
 }
 
-/// How many finished jobs are kept, and for how long; what is none is not limited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Keep {
-    pub age: Option<Millis>,
-    pub count: Option<u64>,
+/// How often is looked what is to be forgotten, if nothing else is said.
+const RETENTION_EVERY: Millis = Millis(300_000);
+/// Who waits for a job is answered within this time after its end; until then it is there.
+const LEAST_AGE_MAX: Millis = Millis(10_000);
+
+impl Retention {
+    /// Completes the rules: a job is there for a while after its end, but no longer than until the next look.
+    fn new(rules: Rules, every: Option<Millis>) -> Retention {
+        let every = every.unwrap_or(RETENTION_EVERY);
+        let rules = Arc::new(Rules { least_age: every.min(LEAST_AGE_MAX), ..rules });
+        Retention { rules, log_age: None, log_bytes: None, every }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Retention {
+        Retention::new(Rules::default(), None)
+    }
 }
 
 /// How far behind a live subscription may come back and still be given what it missed; what is none is the default.

@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use super::*;
+use crate::domain::job::StateName;
+use crate::domain::retention::Keep;
 use crate::domain::schedule::{Missed, Origin, Overlap};
 
 const NOBODY: fn(&str) -> Option<String> = |_| None;
@@ -184,10 +186,24 @@ fn a_timeout_of_nothing_is_refused_and_says_what_to_do() {
 
 #[test]
 fn what_is_not_in_effect_yet_is_said() {
-    let toml = "[retention]\nfinished_age_s = 60\n[retention.failed]\nfinished_count = 5";
-    let config = load_text(toml).expect("resolves");
-    assert_eq!(config.not_in_effect, ["[retention]"]);
-    assert_eq!(config.retention.states[0].1.count, Some(5));
+    let config = load_text("[retention]\nfinished_age_s = 60\nlog_bytes = 7000000").expect("resolves");
+    assert_eq!(config.not_in_effect, ["retention.log_bytes"]);
+    assert!(load_text("[retention]\nfinished_age_s = 60").expect("resolves").not_in_effect.is_empty());
+}
+
+#[test]
+fn what_a_section_of_retention_leaves_out_is_as_in_general_and_what_that_leaves_out_has_defaults() {
+    let plain = load_text("").expect("resolves").retention;
+    assert_eq!(plain.rules.general, Keep { age: Millis(7 * 86_400_000), count: 100_000 });
+    assert_eq!((plain.every, plain.rules.least_age), (Millis(300_000), Millis(10_000)));
+    let toml = "[retention]\nfinished_age_s = 60\nevery_s = 0.5\n[retention.failed]\nfinished_count = 5\n\
+                [retention.kinds.resize]\nfinished_age_s = 0";
+    let Retention { rules, every, .. } = load_text(toml).expect("resolves").retention;
+    let of = |kind: &str, state| rules.class_of(&kind.parse().expect("a name"), state).1;
+    assert_eq!(of("other", StateName::Completed), Keep { age: Millis(60_000), count: 100_000 });
+    assert_eq!(of("other", StateName::Failed), Keep { age: Millis(60_000), count: 5 });
+    assert_eq!(of("resize", StateName::Failed), Keep { age: Millis(0), count: 100_000 });
+    assert_eq!((every, rules.least_age), (Millis(500), Millis(500)));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::domain::event::{LateCall, LossCause, QueuedCause, ScheduleFired, Work
 use crate::domain::id::{Epoch, JobId, KindName, QueueName, ScheduleName, Seq, SessionId, Tag, TokenHash};
 use crate::domain::job::{FileInfo, Job, JobError, Progress, WorkerPlace};
 use crate::domain::json::Json;
+use crate::domain::retention::{Round, Rules};
 use crate::domain::retry::Policy;
 use crate::domain::schedule::{FireError, Origin, ScheduleSpec};
 use crate::domain::time::Timestamp;
@@ -64,6 +65,12 @@ pub enum Command {
         children: bool,
     },
     Retry(Retry),
+    /// Finished jobs that are too old or too many are forgotten, a bounded number at a time.
+    Forget(Forget),
+    /// What a finished job carried is taken out of every answer.
+    Purge {
+        job: JobId,
+    },
     Amend(Amend),
     PauseQueue {
         queue: QueueName,
@@ -213,6 +220,15 @@ pub struct Retry {
     pub finished: Vec<Arc<Job>>,
 }
 
+/// A step of a round of forgetting.
+#[derive(Debug, Clone)]
+pub struct Forget {
+    pub rules: Arc<Rules>,
+    pub round: Round,
+    /// The first event that the log still has.
+    pub earliest: Seq,
+}
+
 /// Changes to a waiting job; what is `None` stays.
 #[derive(Debug, Clone)]
 pub struct Amend {
@@ -284,6 +300,8 @@ pub enum Answer {
     Adopted(Vec<Grant>),
     /// The job that was changed.
     Job(JobId),
+    /// The jobs that were forgotten, how many of the round had to stay, and where it goes on; none: it is at its end.
+    Forgotten { jobs: Vec<JobId>, stayed: u64, next: Option<Round> },
     /// A schedule was set; whether it is new.
     ScheduleSet { is_new: bool },
     /// A schedule was fired: what came of it.

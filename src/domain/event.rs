@@ -7,6 +7,7 @@
 
 mod job;
 mod queue;
+mod retention;
 mod schedule;
 mod worker;
 
@@ -22,6 +23,7 @@ pub use crate::domain::event::job::{
     Revived, RevivedItem,
 };
 pub use crate::domain::event::queue::{QueueDraining, QueuePaused, QueueRateSpent, QueueResumed};
+pub use crate::domain::event::retention::{JobPurged, JobsForgotten};
 pub use crate::domain::event::schedule::{ScheduleChanged, ScheduleFired};
 pub use crate::domain::event::worker::{WorkerJoined, WorkerLeft, WorkerLeftCause};
 use crate::domain::id::{Epoch, JobId, ScheduleName, Seq, SessionId};
@@ -185,6 +187,10 @@ events! {
     ScheduleFired = "schedule.fired",
     /// A worker came back with the token of a running job: another session holds its lease.
     JobAdopted = "job.adopted",
+    /// Jobs that had ended are not known any more.
+    JobsForgotten = "jobs.forgotten",
+    /// A job's args, results, files and log lines are gone from every answer.
+    JobPurged = "job.purged",
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -199,7 +205,7 @@ pub struct EpochStarted {
     pub clean_shutdown: bool,
 }
 impl Event {
-    /// The job that the event is about. An event changes no other job (D3).
+    /// The job that the event is about. But for `jobs.forgotten`, an event changes no other job (D3).
     pub fn job(&self) -> Option<JobId> {
         match self {
             Event::JobSubmitted(data) => Some(data.job),
@@ -221,12 +227,24 @@ impl Event {
             Event::JobAmended(data) => Some(data.job),
             Event::JobLateResult(data) => Some(data.job),
             Event::JobAdopted(data) => Some(data.job),
+            Event::JobPurged(data) => Some(data.job),
+            // It is about several: see [`Event::jobs`].
+            Event::JobsForgotten(_) => None,
             Event::EpochStarted(_) | Event::QueuePaused(_) | Event::QueueResumed(_) => None,
             Event::QueueDraining(_) | Event::QueueRateSpent(_) => None,
             Event::WorkerJoined(_) | Event::WorkerLeft(_) => None,
             // The job that a schedule submits has an event of its own.
             Event::ScheduleChanged(_) | Event::ScheduleFired(_) => None,
         }
+    }
+
+    /// All jobs that the event names: it changes these and no other (D3).
+    pub fn jobs(&self) -> impl Iterator<Item = JobId> {
+        let forgotten = match self {
+            Event::JobsForgotten(data) => data.jobs.as_slice(),
+            _ => &[],
+        };
+        self.job().into_iter().chain(forgotten.iter().copied())
     }
 
     /// The actor that the event itself names: a job is started or adopted by the worker that takes it, whoever asked.
@@ -252,6 +270,7 @@ impl Event {
             Event::JobCheckpointed(data) => data.data.as_str().len(),
             Event::JobCompleted(data) => json(&data.result),
             Event::ScheduleChanged(data) => data.schedule.as_ref().map_or(0, |spec| spec.job.as_str().len()),
+            Event::JobsForgotten(data) => data.jobs.len() * size_of::<JobId>(),
             Event::JobRetried(data) => data.revived.items.as_ref().map_or(0, |items| items.len() * 64),
             _ => 0,
         }

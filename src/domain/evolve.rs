@@ -1,7 +1,7 @@
 //! What follows from an event. The only writer of the state; it cannot refuse (D2).
 //!
-//! An event that does not fit means corruption or a bug of ours, and we stop. An event changes the job that it names and
-//! no other (D3), so the whole of a job's life is [`change`], one event after the other.
+//! An event that does not fit means corruption or a bug of ours, and we stop. An event changes the jobs that it names and
+//! no other (D3), and only `jobs.forgotten` names several, so the whole of a job's life is [`change`], one event after the other.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::domain::job::{
 };
 use crate::domain::queue::{Pause, Queue};
 use crate::domain::rate::Spent;
-use crate::domain::state::{EpochSpan, Slot, State, Stub, Worker};
+use crate::domain::state::{After, EpochSpan, Slot, State, Stub, Worker};
 use crate::domain::time::Timestamp;
 
 /// Applies one record. Gives the job that it changed, as it is now; a finished one in full, for the last time.
@@ -32,22 +32,8 @@ pub fn evolve(state: &mut State, record: &Record) -> Option<Arc<Job>> {
             state.epochs.push(EpochSpan { epoch: data.epoch, first: record.seq, last: None, started_at: record.at });
             None
         }
-        Event::QueuePaused(data) => {
-            queue_of(state, &data.queue).pause = Some(pause(record));
-            None
-        }
-        Event::QueueResumed(data) => {
-            let queue = queue_of(state, &data.queue);
-            (queue.pause, queue.drain) = (None, None);
-            None
-        }
-        Event::QueueDraining(data) => {
-            queue_of(state, &data.queue).drain = Some(pause(record));
-            None
-        }
-        Event::QueueRateSpent(data) => {
-            let spent = Spent { at: record.at, used_millionths: data.used_millionths };
-            queue_of(state, &data.queue).spent = Some(spent);
+        Event::QueuePaused(_) | Event::QueueResumed(_) | Event::QueueDraining(_) | Event::QueueRateSpent(_) => {
+            change_queue(state, record);
             None
         }
         Event::WorkerJoined(data) => {
@@ -69,6 +55,14 @@ pub fn evolve(state: &mut State, record: &Record) -> Option<Arc<Job>> {
         Event::JobSubmitted(data) => Some(submit(state, record, data)),
         Event::JobRetried(data) => Some(retry(state, record, data)),
         Event::JobLateResult(data) => note_late(state, record, data.job),
+        Event::JobsForgotten(data) => {
+            data.jobs.iter().for_each(|&id| forget(state, id));
+            None
+        }
+        Event::JobPurged(data) => {
+            purge(state, record, data.job);
+            None
+        }
         Event::JobQueued(_)
         | Event::JobScheduled(_)
         | Event::JobStarted(_)
@@ -85,6 +79,22 @@ pub fn evolve(state: &mut State, record: &Record) -> Option<Arc<Job>> {
         | Event::JobCancelled(_)
         | Event::JobAmended(_)
         | Event::JobAdopted(_) => Some(change_job(state, record)),
+    }
+}
+
+fn change_queue(state: &mut State, record: &Record) {
+    match &record.event {
+        Event::QueuePaused(data) => queue_of(state, &data.queue).pause = Some(pause(record)),
+        Event::QueueResumed(data) => {
+            let queue = queue_of(state, &data.queue);
+            (queue.pause, queue.drain) = (None, None);
+        }
+        Event::QueueDraining(data) => queue_of(state, &data.queue).drain = Some(pause(record)),
+        Event::QueueRateSpent(data) => {
+            let spent = Spent { at: record.at, used_millionths: data.used_millionths };
+            queue_of(state, &data.queue).spent = Some(spent);
+        }
+        _ => unreachable!("these are about no queue"),
     }
 }
 
@@ -176,12 +186,31 @@ fn note_late(state: &mut State, record: &Record, id: JobId) -> Option<Arc<Job>> 
     match slot {
         Slot::Active(_) => Some(change_job(state, record)),
         Slot::Finished(mut stub) => {
-            let count = stub.late.map_or(0, |(_, count)| count);
-            Arc::make_mut(&mut stub).late = Some((record.seq, count.saturating_add(1)));
+            let stub_now = Arc::make_mut(&mut stub);
+            let (late, purged) = (stub_now.late().saturating_add(1), stub_now.purged());
+            stub_now.after = Some(Box::new(After { seq: record.seq, late, purged }));
             put(state, Slot::Finished(stub));
             None
         }
     }
+}
+
+/// What was known of an ended job goes, with everything by which it was found.
+fn forget(state: &mut State, id: JobId) {
+    assert!(state.slot(id).is_some(), "only a known job is forgotten");
+    match state.slots.set(id.ordinal(), None) {
+        Some(Slot::Finished(stub)) => state.indexes.forget(&stub),
+        Some(Slot::Active(_)) | None => unreachable!("only what has ended is forgotten (J2)"),
+    }
+}
+
+fn purge(state: &mut State, record: &Record, id: JobId) {
+    let Some(Slot::Finished(mut stub)) = state.slot(id).cloned() else {
+        unreachable!("only what has ended is purged (J2)")
+    };
+    let purged = Arc::make_mut(&mut stub);
+    purged.after = Some(Box::new(After { seq: record.seq, late: purged.late(), purged: Some(record.at) }));
+    put(state, Slot::Finished(stub));
 }
 
 fn change_job(state: &mut State, record: &Record) -> Arc<Job> {
@@ -311,6 +340,7 @@ fn change(job: &mut Job, record: &Record, finish: FinishOrdinal) {
         | Event::WorkerLeft(_)
         | Event::ScheduleChanged(_)
         | Event::ScheduleFired(_) => unreachable!("these are about no job"),
+        Event::JobsForgotten(_) | Event::JobPurged(_) => unreachable!("these are about jobs that have ended"),
     }
 }
 

@@ -6,11 +6,11 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::domain::id::{JobId, KindName, Ordinal, QueueName, SessionId};
+use crate::domain::id::{FinishOrdinal, JobId, KindName, Ordinal, QueueName, SessionId};
 use crate::domain::job::{Job, JobState, Relations, StateName, UniqueScope};
 use crate::domain::queue::{Rank, Ready};
 use crate::domain::slots::Slots;
-use crate::domain::state::Slot;
+use crate::domain::state::{Slot, Stub};
 use crate::domain::time::Timestamp;
 
 /// All indexes.
@@ -29,10 +29,33 @@ pub struct Indexes {
     unique: BTreeMap<(KindName, Arc<str>), Ordinal>,
     child_keys: BTreeMap<(Ordinal, Arc<str>), Ordinal>,
     idempotency: BTreeMap<Arc<str>, Ordinal>,
-    dependents: BTreeMap<Ordinal, Vec<Ordinal>>,
-    children: BTreeMap<Ordinal, Vec<Ordinal>>,
+    /// By the job that is waited for, also when it is forgotten: the known jobs that name it.
+    dependents: BTreeMap<Ordinal, Ordinals>,
+    /// By the parent, also when it is forgotten: the known children.
+    children: BTreeMap<Ordinal, Ordinals>,
     /// Blocked jobs whose fate is sealed: all they wait for is completed, or something ended otherwise.
     unsettled: BTreeSet<Ordinal>,
+    /// What has ended, in the order in which it did.
+    finished: BTreeMap<FinishOrdinal, Ordinal>,
+    /// How many jobs of a kind have ended in a state.
+    ended: BTreeMap<(KindName, StateName), u64>,
+}
+
+/// A few jobs or many. Most parents have one child or few; taking one of a hundred thousand out must cost no more.
+#[derive(Debug, Clone, PartialEq)]
+enum Ordinals {
+    One(Ordinal),
+    Many(BTreeSet<Ordinal>),
+}
+
+impl Ordinals {
+    fn iter(&self) -> impl Iterator<Item = Ordinal> {
+        let (one, many) = match self {
+            Ordinals::One(one) => (Some(*one), None),
+            Ordinals::Many(many) => (None, Some(many)),
+        };
+        one.into_iter().chain(many.into_iter().flatten().copied())
+    }
 }
 
 impl Indexes {
@@ -64,10 +87,48 @@ impl Indexes {
         self.change_waiting(before.and_then(active), active(after));
         self.change_running(before.and_then(active), active(after));
         self.change_keys(before, after);
+        self.change_ended(before, after);
         if before.is_none() {
             self.add_relations(ordinal, after.relations());
         }
         self.change_unsettled(ordinal, before, after, slots);
+    }
+
+    /// Takes note that a job which had ended is not known any more. Who waits for it goes on as if it had completed: it
+    /// is forgotten only when nobody does.
+    pub fn forget(&mut self, stub: &Stub) {
+        if self.are_left_out {
+            return;
+        }
+        self.remove_ending(stub);
+        let ordinal = stub.id.ordinal();
+        let Some(relations) = &stub.relations else { return };
+        for dependency in &relations.depends_on {
+            remove_from(&mut self.dependents, dependency.ordinal(), ordinal);
+        }
+        if let Some(idempotency) = &relations.idempotency {
+            self.idempotency.remove(&idempotency.key);
+        }
+        let Some(parent) = relations.parent else { return };
+        remove_from(&mut self.children, parent.ordinal(), ordinal);
+        if let Some(key) = relations.unique_key.as_ref().filter(|key| key.scope == UniqueScope::Parent) {
+            self.child_keys.remove(&(parent.ordinal(), key.key.clone()));
+        }
+    }
+
+    fn change_ended(&mut self, before: Option<&Slot>, after: &Slot) {
+        if let Some(Slot::Finished(stub)) = before {
+            self.remove_ending(stub);
+        }
+        if let Slot::Finished(stub) = after {
+            self.finished.insert(stub.finish_ordinal, stub.id.ordinal());
+            *self.ended.entry((stub.kind.clone(), stub.state)).or_default() += 1;
+        }
+    }
+
+    fn remove_ending(&mut self, stub: &Stub) {
+        self.finished.remove(&stub.finish_ordinal);
+        count_down(&mut self.ended, &(stub.kind.clone(), stub.state));
     }
 
     fn change_waiting(&mut self, before: Option<&Job>, after: Option<&Job>) {
@@ -125,13 +186,13 @@ impl Indexes {
     fn add_relations(&mut self, ordinal: Ordinal, relations: Option<&Arc<Relations>>) {
         let Some(relations) = relations else { return };
         for dependency in &relations.depends_on {
-            self.dependents.entry(dependency.ordinal()).or_default().push(ordinal);
+            insert_into(&mut self.dependents, dependency.ordinal(), ordinal);
         }
         if let Some(idempotency) = &relations.idempotency {
             self.idempotency.insert(idempotency.key.clone(), ordinal);
         }
         let Some(parent) = relations.parent else { return };
-        self.children.entry(parent.ordinal()).or_default().push(ordinal);
+        insert_into(&mut self.children, parent.ordinal(), ordinal);
         if let Some(key) = relations.unique_key.as_ref().filter(|key| key.scope == UniqueScope::Parent) {
             self.child_keys.insert((parent.ordinal(), key.key.clone()), ordinal);
         }
@@ -145,17 +206,17 @@ impl Indexes {
         }
         // The job ended, was revived, or is new: in a bulk an entry may wait for one that comes after it.
         let broke = ended && after.state_name() != StateName::Completed;
-        for dependent in self.dependents.get(&ordinal).into_iter().flatten() {
-            let Some(slot) = slots.get(*dependent).filter(|slot| slot.state_name() == StateName::Blocked) else {
+        for dependent in self.dependents.get(&ordinal).into_iter().flat_map(Ordinals::iter) {
+            let Some(slot) = slots.get(dependent).filter(|slot| slot.state_name() == StateName::Blocked) else {
                 continue;
             };
             let sealed = if ended {
                 // While dependencies only end, a fate that is sealed stays so.
-                broke || self.unsettled.contains(dependent) || all_completed(slot, slots)
+                broke || self.unsettled.contains(&dependent) || all_completed(slot, slots)
             } else {
                 is_sealed(slot, slots)
             };
-            mark(&mut self.unsettled, *dependent, sealed);
+            mark(&mut self.unsettled, dependent, sealed);
         }
     }
 
@@ -216,13 +277,23 @@ impl Indexes {
     }
 
     /// The jobs that wait or waited for a job.
-    pub fn dependents_of(&self, job: Ordinal) -> &[Ordinal] {
-        self.dependents.get(&job).map_or(&[], Vec::as_slice)
+    pub fn dependents_of(&self, job: Ordinal) -> impl Iterator<Item = Ordinal> {
+        self.dependents.get(&job).into_iter().flat_map(Ordinals::iter)
     }
 
     /// The children of a job.
-    pub fn children_of(&self, job: Ordinal) -> &[Ordinal] {
-        self.children.get(&job).map_or(&[], Vec::as_slice)
+    pub fn children_of(&self, job: Ordinal) -> impl Iterator<Item = Ordinal> {
+        self.children.get(&job).into_iter().flat_map(Ordinals::iter)
+    }
+
+    /// The jobs that have ended, in the order in which they did, from an ending on.
+    pub fn finished_from(&self, first: FinishOrdinal) -> impl Iterator<Item = (FinishOrdinal, Ordinal)> {
+        self.finished.range(first..).map(|(&finish, &ordinal)| (finish, ordinal))
+    }
+
+    /// How many jobs of each kind have ended in each state.
+    pub fn ended(&self) -> impl Iterator<Item = (&KindName, StateName, u64)> {
+        self.ended.iter().map(|((kind, state), &count)| (kind, *state, count))
     }
 
     /// Blocked jobs whose fate is sealed.
@@ -266,20 +337,22 @@ fn holder(job: &Job) -> Option<SessionId> {
     job.run().map(|run| run.lease.session)
 }
 
-/// Whether a blocked job can be decided: everything it waits for is completed, or something ended otherwise or is gone.
+/// Whether a blocked job can be decided: everything it waits for is completed, or something ended otherwise. What is not
+/// known was known once, when the job was accepted, and is forgotten: nothing is as long as its end matters to a blocked
+/// job, unless it has completed.
 fn is_sealed(slot: &Slot, slots: &Slots) -> bool {
     if slot.state_name() != StateName::Blocked {
         return false;
     }
     let broken = |id: &JobId| match slots.get(id.ordinal()).map(Slot::state_name) {
         Some(state) => state.is_terminal() && state != StateName::Completed,
-        None => true,
+        None => false,
     };
     all_completed(slot, slots) || depends_on(slot).iter().any(broken)
 }
 
 fn all_completed(slot: &Slot, slots: &Slots) -> bool {
-    let completed = |id: &JobId| slots.get(id.ordinal()).map(Slot::state_name) == Some(StateName::Completed);
+    let completed = |id: &JobId| slots.get(id.ordinal()).is_none_or(|slot| slot.state_name() == StateName::Completed);
     // The last of them ends last, as a rule: looking there first answers soon.
     depends_on(slot).iter().rev().all(completed)
 }
@@ -308,10 +381,38 @@ fn replace<T: Ord>(set: &mut BTreeSet<T>, before: Option<T>, after: Option<T>) {
     }
 }
 
-fn count_down<K: Ord>(counts: &mut BTreeMap<K, u32>, key: &K) {
-    let count = counts.get_mut(key).expect("what runs was counted");
-    *count -= 1;
-    if *count == 0 {
+fn insert_into(map: &mut BTreeMap<Ordinal, Ordinals>, of: Ordinal, ordinal: Ordinal) {
+    match map.get_mut(&of) {
+        None => drop(map.insert(of, Ordinals::One(ordinal))),
+        Some(Ordinals::One(one)) if *one == ordinal => {}
+        Some(few @ Ordinals::One(_)) => *few = Ordinals::Many(few.iter().chain([ordinal]).collect()),
+        Some(Ordinals::Many(many)) => {
+            many.insert(ordinal);
+        }
+    }
+}
+
+fn remove_from(map: &mut BTreeMap<Ordinal, Ordinals>, of: Ordinal, ordinal: Ordinal) {
+    let left = match map.get_mut(&of) {
+        Some(Ordinals::Many(many)) => {
+            many.remove(&ordinal);
+            (many.len() == 1).then(|| many.first().copied()).flatten()
+        }
+        Some(Ordinals::One(_)) => None,
+        None => return,
+    };
+    match (left, map.get(&of)) {
+        // However it came about, one is one: indexes that were built anew are the same.
+        (Some(last), _) => drop(map.insert(of, Ordinals::One(last))),
+        (None, Some(Ordinals::One(one))) if *one == ordinal => drop(map.remove(&of)),
+        (None, _) => {}
+    }
+}
+
+fn count_down<K: Ord, N: std::ops::SubAssign + From<u8> + PartialEq>(counts: &mut BTreeMap<K, N>, key: &K) {
+    let count = counts.get_mut(key).expect("what there is was counted");
+    *count -= N::from(1);
+    if *count == N::from(0) {
         counts.remove(key);
     }
 }

@@ -51,6 +51,7 @@ pub fn check_step(before: &State, record: &Record, after: &State) -> Check {
     the_log_is_dense(before, record, after)?;
     other_jobs_are_untouched(before, record, after)?;
     schedules_move_forward(before, record)?;
+    what_is_forgotten_had_ended(before, record, after)?;
     let Some(id) = record.event.job() else { return Ok(()) };
     let known = before.slot(id);
     hold("L2", record.previous == known.map(Slot::last_seq), || format!("{record:?} breaks the trail of its job"))?;
@@ -206,11 +207,37 @@ fn the_log_is_dense(before: &State, record: &Record, after: &State) -> Check {
     hold("L2", dense && after.seq() == record.seq && after.at() == record.at, || format!("{record:?} does not follow"))
 }
 
-/// D3: an event changes the job that it names and no other.
+/// D3: an event changes the jobs that it names and no other.
 pub fn other_jobs_are_untouched(before: &State, record: &Record, after: &State) -> Check {
-    let named = record.event.job();
-    let others = |state: &State| state.slots().filter(|slot| Some(slot.id()) != named).cloned().collect::<Vec<_>>();
+    let named: BTreeSet<JobId> = record.event.jobs().collect();
+    let others = |state: &State| state.slots().filter(|slot| !named.contains(&slot.id())).cloned().collect::<Vec<_>>();
     hold("D3", others(before) == others(after), || format!("{record:?} changed a job that it does not name"))
+}
+
+/// Only what has ended is forgotten, and then nothing is known of it; a child with a key of its own stays as long as its
+/// parent, and what has not completed as long as somebody waits for it.
+fn what_is_forgotten_had_ended(before: &State, record: &Record, after: &State) -> Check {
+    let Event::JobsForgotten(data) = &record.event else { return Ok(()) };
+    for &id in &data.jobs {
+        let gone = match before.slot(id) {
+            Some(Slot::Finished(stub)) => Some(stub),
+            Some(Slot::Active(_)) | None => None,
+        };
+        let had_ended = gone.is_some() && after.slot(id).is_none();
+        hold("what is forgotten had ended", had_ended, || format!("{record:?} forgets {id}"))?;
+        let relations = gone.and_then(|stub| stub.relations.as_ref());
+        let is_keyed =
+            relations.and_then(|it| it.unique_key.as_ref()).is_some_and(|it| it.scope == UniqueScope::Parent);
+        let parent = relations.and_then(|relations| relations.parent).filter(|_| is_keyed);
+        let is_orphan = parent.is_none_or(|parent| after.slot(parent).is_none());
+        hold("unique keys", is_orphan, || format!("{record:?} frees the key of {id}, and its parent is there"))?;
+        let waits = |job: &&std::sync::Arc<Job>| {
+            matches!(job.state, JobState::Blocked { .. }) && job.depends_on().contains(&id)
+        };
+        let nobody_waits = after.jobs().find(waits).is_none();
+        hold("blocked jobs wait", nobody_waits, || format!("{record:?} forgets {id}, and somebody waits for it"))?;
+    }
+    Ok(())
 }
 
 /// J2 and the table of moves: which state may follow which.
@@ -221,7 +248,9 @@ fn the_move_is_legal(before: &Slot, record: &Record, after: &State) -> Check {
     let from = before.state_name();
     let fits = match (from, now) {
         (Completed | Failed | Cancelled, Queued | Blocked) => matches!(record.event, Event::JobRetried(_)),
-        (Completed | Failed | Cancelled, _) => from == now && matches!(record.event, Event::JobLateResult(_)),
+        (Completed | Failed | Cancelled, _) => {
+            from == now && matches!(record.event, Event::JobLateResult(_) | Event::JobPurged(_))
+        }
         (Scheduled, Scheduled | Queued | Cancelled) => true,
         // A lost run is queued, and fails or is cancelled in the same group when it was one loss too many.
         (Queued, Queued | Running | Scheduled | Cancelled | Failed) => true,

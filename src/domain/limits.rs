@@ -37,3 +37,5 @@ pub const ERROR_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 pub const CRON_BYTES_MAX: usize = 256;
 /// The most bytes of the name of a time zone.
 pub const TIME_ZONE_BYTES_MAX: usize = 64;
+/// The most jobs that one event forgets: its body stays below what a frame in the log holds itself.
+pub const FORGOTTEN_MAX: usize = 256;

@@ -2,7 +2,7 @@
 //!
 //! `decide` looks at the state and says what happens; `evolve` applies what happened. Neither reads a clock, draws a
 //! random number, looks at the environment or does I/O (D1): time and chance come in as arguments. `evolve` cannot
-//! refuse (D2). An event changes the job that it names and no other (D3). Imports nothing of ours from outside.
+//! refuse (D2). An event changes the jobs that it names and no other (D3). Imports nothing of ours from outside.
 
 pub mod batch;
 pub mod command;
@@ -21,6 +21,7 @@ mod properties;
 pub mod queue;
 pub mod rate;
 pub mod refusal;
+pub mod retention;
 pub mod retry;
 pub mod schedule;
 pub mod slots;

@@ -11,8 +11,8 @@ use proptest::test_runner::{Config, RngSeed, TestRunner};
 
 use crate::domain::batch::ItemState;
 use crate::domain::command::{
-    Amend, Answer, Claim, Command, Dependency, Fire, FireSchedule, IdempotencyKey, LeaseProof, NewJob, SetSchedule,
-    Start, Submit,
+    Amend, Answer, Claim, Command, Dependency, Fire, FireSchedule, Forget, IdempotencyKey, LeaseProof, NewJob,
+    SetSchedule, Start, Submit,
 };
 use crate::domain::decide::Chance;
 use crate::domain::event::{Event, LateCall, LossCause, QueuedCause, WorkerLeftCause};
@@ -22,6 +22,7 @@ use crate::domain::job::{FileInfo, Progress, StateName};
 use crate::domain::json::Json;
 use crate::domain::queue::Limits;
 use crate::domain::rate::{RateLimit, Spent};
+use crate::domain::retention::{Keep, Round, Rules};
 use crate::domain::retry::Policy;
 use crate::domain::schedule::{FireError, Missed, Origin, Overlap, ScheduleSpec};
 use crate::domain::state::State;
@@ -40,6 +41,7 @@ const JOBS_MAX: u64 = 60;
 const REFUSALS: &[&str] = &[
     "job_is_terminal",
     "job_is_running",
+    "job_is_active",
     "job_not_retryable",
     "lease_lost",
     "unique_conflict",
@@ -104,7 +106,7 @@ impl Life {
 
     fn step(&mut self, choice: u8, seed: u64) {
         let mut dice = Dice(Chance::new(seed));
-        match choice % 27 {
+        match choice % 30 {
             0..=4 => self.submit(&mut dice),
             5..=8 => self.deal(&mut dice),
             9..=14 => self.speak(&mut dice),
@@ -118,6 +120,8 @@ impl Life {
             22 => self.take(Command::Settle),
             23 => self.change_schedule(&mut dice),
             24 | 25 => self.fire_schedule(&mut dice),
+            26 | 27 => self.forget(&mut dice),
+            28 => self.purge(&mut dice),
             _ => {
                 let spans = [1, 1000, 10_000, 100_000];
                 self.world.passed(Millis(dice.of(&spans)));
@@ -304,6 +308,29 @@ impl Life {
         if let Some(job) = dice.maybe(&ended).or(dice.maybe(&self.jobs)) {
             let retry = self.world.retry(job, dice.one_in(3), dice.one_in(2));
             self.take(retry);
+        }
+    }
+
+    fn forget(&mut self, dice: &mut Dice) {
+        let keep = |dice: &mut Dice| Keep { age: Millis(dice.of(&[0, 700, 100_000])), count: dice.below(6) as u64 };
+        let rules = Rules {
+            general: keep(dice),
+            states: dice
+                .maybe(&[StateName::Failed, StateName::Completed])
+                .map(|state| (state, keep(dice)))
+                .into_iter()
+                .collect(),
+            kinds: dice.maybe(&KINDS).map(|name| (kind(name), keep(dice))).into_iter().collect(),
+            least_age: Millis(dice.of(&[0, 0, 500])),
+        };
+        let earliest = dice.of(&[Seq(1), self.world.state.seq()]);
+        self.take(Command::Forget(Forget { rules: rules.into(), round: Round::default(), earliest }));
+        self.jobs.retain(|job| self.world.state.slot(*job).is_some());
+    }
+
+    fn purge(&mut self, dice: &mut Dice) {
+        if let Some(job) = dice.maybe(&self.jobs) {
+            self.take(Command::Purge { job });
         }
     }
 

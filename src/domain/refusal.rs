@@ -15,6 +15,10 @@ pub enum Refusal {
     JobIsTerminal { job: JobId, state: StateName },
     #[error("job {job} is running")]
     JobIsRunning { job: JobId },
+    #[error("job {job} is active; cancel it first, or wait until it has ended")]
+    JobIsActive { job: JobId },
+    #[error("job {job} cannot be run again: it was purged")]
+    JobWasPurged { job: JobId },
     #[error("job {job} cannot be run again: it is {}", state.as_str())]
     JobNotRetryable { job: JobId, state: StateName },
     #[error("job {job} cannot be run again: it waits for {dependency}, which did not complete; retry that one first")]
@@ -66,7 +70,10 @@ impl Refusal {
             Refusal::JobNotFound { .. } => "job_not_found",
             Refusal::JobIsTerminal { .. } => "job_is_terminal",
             Refusal::JobIsRunning { .. } => "job_is_running",
-            Refusal::JobNotRetryable { .. } | Refusal::DependencyNotRetried { .. } => "job_not_retryable",
+            Refusal::JobIsActive { .. } => "job_is_active",
+            Refusal::JobNotRetryable { .. } | Refusal::DependencyNotRetried { .. } | Refusal::JobWasPurged { .. } => {
+                "job_not_retryable"
+            }
             Refusal::LeaseLost { .. } => "lease_lost",
             Refusal::UniqueConflict { .. } => "unique_conflict",
             Refusal::IdempotencyMismatch { .. } => "idempotency_mismatch",

@@ -63,13 +63,13 @@ pub struct Worker {
 }
 
 /// What is kept in memory of a finished job: enough to find it, to refuse, and to repeat an answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Stub {
     pub id: JobId,
     /// The seq of the event that ended the job.
     pub seq: Seq,
-    /// The job's last event and how many late results were noted, if there were any.
-    pub late: Option<(Seq, u8)>,
+    /// What happened after the end; for most jobs nothing.
+    pub after: Option<Box<After>>,
     pub state: StateName,
     pub reason: Option<Reason>,
     pub kind: KindName,
@@ -84,15 +84,27 @@ pub struct Stub {
     pub items_to_redo: bool,
 }
 
+/// What happened to a job after its end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct After {
+    /// The job's last event.
+    pub seq: Seq,
+    /// How many late results were noted.
+    pub late: u8,
+    /// When its payloads were taken out of every answer.
+    pub purged: Option<Timestamp>,
+}
+
 impl Stub {
     /// What is kept of a job that has just ended.
     pub fn of(job: &Job) -> Stub {
         let ending = job.ending().expect("a stub is made of a job that has ended");
         let items = job.items().map(|items| items.counts()).unwrap_or_default();
+        let late = job.extras.as_ref().map(|extras| extras.late).filter(|&late| late > 0);
         Stub {
             id: job.id,
             seq: job.seq,
-            late: job.extras.as_ref().filter(|extras| extras.late > 0).map(|extras| (job.seq, extras.late)),
+            after: late.map(|late| Box::new(After { seq: job.seq, late, purged: None })),
             state: job.state_name(),
             reason: ending.reason,
             kind: job.kind.clone(),
@@ -104,6 +116,21 @@ impl Stub {
             last_run: job.last_run().map(|run| (run.token, run.by)),
             items_to_redo: items.failed + items.skipped > 0,
         }
+    }
+
+    /// The seq of the job's last event.
+    pub fn last_seq(&self) -> Seq {
+        self.after.as_ref().map_or(self.seq, |after| after.seq)
+    }
+
+    /// How many late results were noted.
+    pub fn late(&self) -> u8 {
+        self.after.as_ref().map_or(0, |after| after.late)
+    }
+
+    /// When its payloads were taken out of every answer, if they were.
+    pub fn purged(&self) -> Option<Timestamp> {
+        self.after.as_ref()?.purged
     }
 
     /// The jobs it waited for.
@@ -140,7 +167,7 @@ impl Slot {
     pub fn last_seq(&self) -> Seq {
         match self {
             Slot::Active(job) => job.seq,
-            Slot::Finished(stub) => stub.late.map_or(stub.seq, |(seq, _)| seq),
+            Slot::Finished(stub) => stub.last_seq(),
         }
     }
 

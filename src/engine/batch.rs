@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::domain::event::Record;
 use crate::domain::id::{JobId, TokenHash};
 use crate::domain::job::{Job, Progress};
+use crate::domain::state::Stub;
 use crate::feed::Before;
 
 /// The records of one batch, and what they changed.
@@ -14,6 +15,8 @@ pub struct Batch {
     pub records: Vec<Record>,
     /// The jobs that were changed.
     pub jobs: BTreeMap<JobId, Change>,
+    /// What was known of the jobs that are forgotten.
+    pub forgotten: Vec<Arc<Stub>>,
     /// Live progress that is not on record.
     pub overlays: Vec<LiveProgress>,
     /// The size of what the records carry, roughly, in bytes.

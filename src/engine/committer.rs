@@ -83,7 +83,7 @@ impl Committer {
         let records: Arc<[_]> = batch.records.into();
         let changes = batch.jobs.into_values().map(|change| (change.before, change.job));
         let (before, jobs) = changes.unzip();
-        let page = Arc::new(Page { records: records.clone(), jobs, before });
+        let page = Arc::new(Page { records: records.clone(), jobs, before, forgotten: batch.forgotten });
         match self.log.submit(records) {
             Ok(()) => Ok(InFlight { page: Some(page), overlays, replies }),
             Err(error) => Err((error, replies)),

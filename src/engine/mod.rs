@@ -74,7 +74,7 @@ impl Engine {
             waiting: AtomicUsize::new(0),
             views: parts.views.clone(),
             feed: feed.clone(),
-            log: parts.log.reader(),
+            log: parts.views.log().clone(),
             condition: condition.clone(),
             due,
         });

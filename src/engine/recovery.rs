@@ -2,14 +2,16 @@
 //!
 //! Snapshots and stored views are disposable (V1): without them the whole log is folded, and nothing but time is lost.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::domain::event::{Event, Record};
 use crate::domain::evolve::evolve;
-use crate::domain::id::Seq;
+use crate::domain::id::{FinishOrdinal, JobId, Seq};
 use crate::domain::job::Job;
-use crate::domain::state::State;
+use crate::domain::state::{Slot, State};
 use crate::log::{LogReader, ReadError};
-use crate::views::{FinishedStore, Parts, ViewError, Views};
+use crate::views::{FinishedStore, Parts, ViewError, Views, finish_ordinal};
 
 /// How many finished jobs are gathered before they are stored.
 const STORE_AT: usize = 4096;
@@ -48,11 +50,12 @@ pub fn recover(
     let state = snapshot(usable).filter(|state| state.seq() <= usable).unwrap_or_default();
     let mut state = state.without_indexes();
     let start = state.seq();
-    let mut endings = Endings { store: &*finished, waiting: Vec::new() };
+    let mut endings = Endings { store: &*finished, waiting: BTreeMap::new(), gone: BTreeSet::new() };
     loop {
         let records = log.page_after(state.seq())?;
         let Some(last) = records.last().map(|record| record.seq) else { break };
         for record in &records {
+            endings.note_gone(&state, record);
             let changed = evolve(&mut state, record);
             endings.note(changed, record.seq)?;
         }
@@ -65,24 +68,45 @@ pub fn recover(
     Ok(Recovered { state, views, folded })
 }
 
-/// Finished jobs on their way into the store.
+/// Finished jobs on their way into the store, and out of it.
 struct Endings<'a> {
     store: &'a dyn FinishedStore,
-    waiting: Vec<Arc<Job>>,
+    waiting: BTreeMap<FinishOrdinal, Arc<Job>>,
+    /// The places of jobs that were forgotten or live again.
+    gone: BTreeSet<FinishOrdinal>,
 }
 
 impl Endings<'_> {
     fn note(&mut self, changed: Option<Arc<Job>>, seq: Seq) -> Result<(), ViewError> {
         let ended = changed.filter(|job| job.is_terminal() && seq > self.store.position());
-        self.waiting.extend(ended);
-        if self.waiting.len() >= STORE_AT { self.flush(seq) } else { Ok(()) }
+        self.waiting.extend(ended.map(|job| (finish_ordinal(&job), job)));
+        if self.waiting.len() + self.gone.len() >= STORE_AT { self.flush(seq) } else { Ok(()) }
     }
 
     fn flush(&mut self, seq: Seq) -> Result<(), ViewError> {
         if seq > self.store.position() {
-            self.store.put(&self.waiting, seq)?;
+            let jobs: Vec<_> = std::mem::take(&mut self.waiting).into_values().collect();
+            let gone: Vec<_> = std::mem::take(&mut self.gone).into_iter().collect();
+            self.store.put(&jobs, &gone, seq)?;
         }
-        self.waiting.clear();
         Ok(())
+    }
+
+    /// To be asked before the record is folded: afterwards nobody knows where its jobs were.
+    fn note_gone(&mut self, state: &State, record: &Record) {
+        if record.seq <= self.store.position() {
+            return;
+        }
+        let mut leave = |id: JobId| {
+            if let Some(Slot::Finished(stub)) = state.slot(id) {
+                self.waiting.remove(&stub.finish_ordinal);
+                self.gone.insert(stub.finish_ordinal);
+            }
+        };
+        match &record.event {
+            Event::JobsForgotten(data) => data.jobs.iter().copied().for_each(leave),
+            Event::JobRetried(data) => leave(data.job),
+            _ => {}
+        }
     }
 }

@@ -98,10 +98,14 @@ impl Sequencer {
         chance: Chance,
     ) -> Result<Answer, NotTaken> {
         self.complete_command(finished, &mut command).map_err(NotTaken::Unreadable)?;
+        let purged = self.to_purge(finished, &command).map_err(NotTaken::Unreadable)?;
         let is_tick = matches!(command, Command::Tick);
         let mut ctx = Context { now, limits: &self.limits, held: &self.held, chance };
         let Decision { events, outcome } = decide(&self.state, &mut ctx, command);
         self.append(batch, events, actor, now);
+        if let Some(job) = purged {
+            self.show_again(batch, job);
+        }
         if is_tick {
             let due = self.overlay.take_due(now);
             self.append(batch, due, &Actor::SERVER, now);
@@ -153,15 +157,42 @@ impl Sequencer {
             return Ok(());
         }
         for id in to_revive(&self.state, retry.job, retry.dependents) {
-            let recent = self.ended.iter().rev().find(|job| job.id == id).cloned();
-            let job = match recent {
-                Some(job) => Some(job),
-                None => finished.finished(id)?,
-            };
-            let job = job.ok_or_else(|| format!("the finished job {id} is not in the views"))?;
-            retry.finished.push(job);
+            retry.finished.push(self.ended_job(finished, id)?);
         }
         Ok(())
+    }
+
+    /// The job that a command takes the payloads of: whoever watches it is told how it looks now.
+    fn to_purge(&self, finished: &dyn FinishedJobs, command: &Command) -> Result<Option<Arc<Job>>, String> {
+        match *command {
+            Command::Purge { job } if matches!(self.state.slot(job), Some(Slot::Finished(_))) => {
+                self.ended_job(finished, job).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn ended_job(&self, finished: &dyn FinishedJobs, id: JobId) -> Result<Arc<Job>, String> {
+        if let Some(recent) = self.ended.iter().rev().find(|job| job.id == id) {
+            return Ok(recent.clone());
+        }
+        finished.finished(id)?.ok_or_else(|| format!("the finished job {id} is not in the views"))
+    }
+
+    fn show_again(&self, batch: &mut Batch, job: Arc<Job>) {
+        let before = self.state.slot(job.id).map(Before::of);
+        batch.jobs.entry(job.id).or_insert(Change { before, job });
+    }
+
+    /// Keeps what was known of jobs that an event forgets.
+    fn note_forgotten(&self, batch: &mut Batch, event: &Event) {
+        let Event::JobsForgotten(data) = event else { return };
+        for &id in &data.jobs {
+            if let Some(Slot::Finished(stub)) = self.state.slot(id) {
+                batch.forgotten.push(stub.clone());
+                batch.jobs.remove(&id);
+            }
+        }
     }
 
     /// Gives the events of one command their places in the log, as one group, and applies them.
@@ -180,6 +211,7 @@ impl Sequencer {
         // What a job was before the batch is what it is when the batch first touches it.
         let before = slot.filter(|slot| !batch.jobs.contains_key(&slot.id())).map(Before::of);
         let actor = event.own_actor().unwrap_or_else(|| actor.clone());
+        self.note_forgotten(batch, &event);
         batch.bytes += event.weight();
         let record = Record { seq: self.state.seq().next(), at: now, previous, actor, continues, event };
         if let Some(job) = evolve(&mut self.state, &record) {

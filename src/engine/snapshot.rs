@@ -1,7 +1,7 @@
 //! Writes and reads snapshots of the state.
 //!
 //! A snapshot is made by merging the one before with the records since, and never by stopping the writer: an event
-//! changes only the job that it names (D3), so only the jobs that were touched are decoded and folded, and the frames
+//! changes only the jobs that it names (D3), so only the jobs that were touched are decoded and folded, and the frames
 //! of all others are copied as they are.
 
 use std::collections::BTreeSet;
@@ -68,7 +68,7 @@ impl Merge {
             let records = log.page_after(merge.target)?;
             let Some(last) = records.last() else { break };
             merge.target = last.seq;
-            merge.touched.extend(records.iter().filter_map(|record| record.event.job()).map(|job| job.ordinal()));
+            merge.touched.extend(records.iter().flat_map(|record| record.event.jobs()).map(|job| job.ordinal()));
         }
         Ok(merge)
     }

@@ -340,7 +340,7 @@ async fn a_restart_finds_everything_again() {
 async fn stored_views_that_are_ahead_of_the_log_are_built_again() {
     let mut world = World::new();
     world.submit().await;
-    world.finished.put(&[], Seq(1_000)).unwrap();
+    world.finished.put(&[], &[], Seq(1_000)).unwrap();
     world.restart();
     assert_eq!(world.finished.position(), Seq(1));
 }

@@ -69,8 +69,9 @@ pub fn verify(
         let difference = compare_store(log, &folded, store)?;
         differences.extend(difference.map(|detail| Difference::Views { detail }));
     }
-    // A job that was dropped has no files any more.
-    files.retain(|id, _| folded.slot(*id).is_some());
+    // A job that was dropped or purged has no files any more.
+    let keeps_files = |slot: &Slot| !matches!(slot, Slot::Finished(stub) if stub.purged().is_some());
+    files.retain(|id, _| folded.slot(*id).is_some_and(keeps_files));
     folded.jobs().for_each(|job| note_files(&mut files, job));
     Ok(Verdict {
         seq: folded.seq(),

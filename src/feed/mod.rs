@@ -16,17 +16,20 @@ use tokio::sync::{broadcast, watch};
 use crate::domain::event::Record;
 use crate::domain::id::{JobId, QueueName, Seq, Tag};
 use crate::domain::job::{Job, StateName};
-use crate::domain::state::Slot;
+use crate::domain::state::{Slot, Stub};
 
 /// What became durable together.
 #[derive(Debug)]
 pub struct Page {
     /// The records, dense and in order.
     pub records: Arc<[Record]>,
-    /// The jobs that they changed, as they are after the last of them; each once. A finished job is here in full.
+    /// The jobs that they changed, as they are after the last of them; each once. A finished job is here in full, also
+    /// when it was purged.
     pub jobs: Vec<Arc<Job>>,
     /// For each of these jobs, in the same order, what it was before the first of the records; none for a new job.
     pub before: Vec<Option<Before>>,
+    /// The jobs that are forgotten: what was known of each.
+    pub forgotten: Vec<Arc<Stub>>,
 }
 
 /// What may have decided which lists a job was in, and can change.

@@ -30,7 +30,8 @@ pub struct PublishedEvent {
     #[serde(rename = "type")]
     #[schemars(extend("pattern" = "^[a-z]+(\\.[a-z_]+)+$"))]
     pub event_type: &'static str,
-    /// The job that the event is about; `null` for an event about a queue, a worker or the server.
+    /// The job that the event is about; `null` for an event about a queue, a worker or the server, and for
+    /// `jobs.forgotten`, which names several.
     pub job_id: Option<JobId>,
     /// Who caused it.
     pub actor: Actor,
@@ -77,8 +78,8 @@ pub struct Submitted {
     /// Higher is sooner.
     #[schemars(range(min = -PRIORITY_MAX, max = PRIORITY_MAX))]
     pub priority: i8,
-    /// The JSON object that its worker gets, defaults filled in.
-    #[schemars(with = "serde_json::Map<String, Value>")]
+    /// The JSON object that its worker gets, defaults filled in; `null` when the job was purged.
+    #[schemars(with = "Option<serde_json::Map<String, Value>>")]
     pub args: Json,
     /// Its labels.
     #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_BYTES_MAX)))]
@@ -179,6 +180,8 @@ impl Data {
             | Event::JobAmended(_)
             | Event::JobLateResult(_)
             | Event::JobAdopted(_)
+            | Event::JobsForgotten(_)
+            | Event::JobPurged(_)
             | Event::QueuePaused(_)
             | Event::QueueResumed(_)
             | Event::QueueDraining(_)

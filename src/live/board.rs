@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::domain::id::{JobId, Seq};
 use crate::domain::job::Job;
+use crate::domain::state::Stub;
 use crate::domain::time::Timestamp;
 use crate::feed::{Before, Page};
 use crate::live::Wire;
@@ -160,19 +161,40 @@ impl Board {
 
     /// The groups that a change of a job may concern, each once.
     pub(crate) fn concerned(&self, before: Option<&Before>, job: &Job) -> Vec<usize> {
-        let mut found = self.under(&[Facet::All]);
-        if !self.looks_closer() {
-            return found;
+        self.following(|| {
+            let own = [Facet::Id(job.id), Facet::Kind(job.kind.clone()), Facet::Queue(job.queue.clone())];
+            let tags = job.tags().iter().chain(before.into_iter().flat_map(Before::tags));
+            let queue = before.map(|before| Facet::Queue(before.queue.clone()));
+            let parent = job.parent().map(Facet::Parent);
+            own.into_iter().chain(parent).chain(queue).chain(tags.cloned().map(Facet::Tag))
+        })
+    }
+
+    /// The groups that it may concern that a job is forgotten, each once.
+    pub(crate) fn concerned_by_end(&self, stub: &Stub) -> Vec<usize> {
+        self.following(|| {
+            let own = [Facet::Id(stub.id), Facet::Kind(stub.kind.clone()), Facet::Queue(stub.queue.clone())];
+            let parent = stub.relations.as_ref().and_then(|relations| relations.parent).map(Facet::Parent);
+            let tags = stub.tags.iter().flat_map(|tags| tags.iter());
+            own.into_iter().chain(parent).chain(tags.cloned().map(Facet::Tag))
+        })
+    }
+
+    /// The groups that follow everything or one of the parts, each once. While all follow everything, nobody asks for the
+    /// parts.
+    fn following<I: Iterator<Item = Facet>>(&self, parts: impl FnOnce() -> I) -> Vec<usize> {
+        let mut found = Vec::new();
+        let mut look = |facet: Facet| {
+            for group in self.facets.get(&facet).into_iter().flatten() {
+                if !found.contains(group) {
+                    found.push(*group);
+                }
+            }
+        };
+        look(Facet::All);
+        if self.facets.len() > 1 || !self.facets.contains_key(&Facet::All) {
+            parts().for_each(look);
         }
-        let (kind, queue) = (Facet::Kind(job.kind.clone()), Facet::Queue(job.queue.clone()));
-        let mut facets = vec![Facet::Id(job.id), kind, queue];
-        facets.extend(job.tags().iter().cloned().map(Facet::Tag));
-        facets.extend(job.parent().map(Facet::Parent));
-        facets.extend(before.map(|before| Facet::Queue(before.queue.clone())));
-        facets.extend(before.into_iter().flat_map(|before| before.tags()).cloned().map(Facet::Tag));
-        found.extend(self.under(&facets));
-        found.sort_unstable();
-        found.dedup();
         found
     }
 
@@ -183,22 +205,16 @@ impl Board {
 
     /// The groups that follow the events of a job which is like this, but not all events.
     pub(crate) fn following_events_of(&self, job: &Traits) -> Vec<usize> {
-        let (kind, queue) = (Facet::Kind(job.kind.clone()), Facet::Queue(job.queue.clone()));
-        let mut facets = vec![Facet::Id(job.id), kind, queue];
-        facets.extend(job.tags.iter().cloned().map(Facet::Tag));
-        facets.extend(job.parent.map(Facet::Parent));
-        let mut found = self.under(&facets);
+        let mut found = self.following(|| {
+            let own = [Facet::Id(job.id), Facet::Kind(job.kind.clone()), Facet::Queue(job.queue.clone())];
+            let parent = job.parent.map(Facet::Parent);
+            own.into_iter().chain(parent).chain(job.tags.iter().cloned().map(Facet::Tag))
+        });
         found.retain(|number| match &self.groups[number].following {
-            Following::Events(which) => which.matches_events_of(job),
+            Following::Events(which) => !which.is_everything() && which.matches_events_of(job),
             Following::Jobs(_) | Following::Rows(_) => false,
         });
-        found.sort_unstable();
-        found.dedup();
         found
-    }
-
-    fn under(&self, facets: &[Facet]) -> Vec<usize> {
-        facets.iter().filter_map(|facet| self.facets.get(facet)).flatten().copied().collect()
     }
 
     /// The groups that follow all events.

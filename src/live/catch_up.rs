@@ -288,7 +288,7 @@ impl Feeder<'_> {
 
     fn changes(&mut self, which: &Selection, records: &[Record], seq: Seq) -> Result<(), FeedError> {
         let views = self.live.parts.engine.views();
-        let touched: BTreeSet<JobId> = records.iter().filter_map(|record| record.event.job()).collect();
+        let touched: BTreeSet<JobId> = records.iter().flat_map(|record| record.event.jobs()).collect();
         let (mut rows, mut left) = (Vec::new(), Vec::new());
         for id in touched.into_iter().filter(|id| which.id.is_none_or(|wanted| wanted == *id)) {
             match views.job(id)? {

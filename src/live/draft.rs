@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::domain::id::{JobId, Seq};
 use crate::domain::job::Job;
+use crate::domain::state::Stub;
 use crate::feed::published::PublishedEvent;
 use crate::feed::{Before, Page};
 use crate::live::board::{Board, Following};
@@ -56,6 +57,7 @@ impl<'a> Drafts<'a> {
         for place in 0..drafts.subjects.len() {
             drafts.note_subject(place, board);
         }
+        page.forgotten.iter().for_each(|stub| drafts.note_forgotten(stub, board));
         let of_all: Vec<usize> = board.concerned_by_all().collect();
         // What each job was after its last event that was looked at: it may change in the middle of a page.
         let mut jobs: HashMap<JobId, Traits> = HashMap::new();
@@ -85,6 +87,20 @@ impl<'a> Drafts<'a> {
             let empty = || Draft::Jobs { rows: Vec::new(), left: Vec::new() };
             if let Draft::Jobs { rows, left } = self.groups.entry(group).or_insert_with(empty) {
                 if is_in { rows.push(place) } else { left.push(subject.job.id) }
+            }
+        }
+    }
+
+    /// Notes who is told that a job is not known any more.
+    fn note_forgotten(&mut self, stub: &Stub, board: &Board) {
+        for group in board.concerned_by_end(stub) {
+            let Following::Jobs(which) = &board.groups[&group].following else { continue };
+            if !which.matches_stub(stub) {
+                continue;
+            }
+            let empty = || Draft::Jobs { rows: Vec::new(), left: Vec::new() };
+            if let Draft::Jobs { left, .. } = self.groups.entry(group).or_insert_with(empty) {
+                left.push(stub.id);
             }
         }
     }

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use crate::domain::id::{JobId, KindName, QueueName, Tag};
 use crate::domain::job::Job;
 use crate::domain::limits::TAG_BYTES_MAX;
+use crate::domain::state::Stub;
 use crate::feed::Before;
 use crate::kinds::fields::Fields;
 use crate::kinds::problem::Problems;
@@ -190,6 +191,18 @@ impl Selection {
             && (filter.states.is_empty() || filter.states.contains(&before.state))
             && filter.queue.as_ref().is_none_or(|queue| *queue == before.queue)
             && filter.tag.as_ref().is_none_or(|tag| before.tags().contains(tag))
+    }
+
+    /// Whether a job that is forgotten did fit until then.
+    pub fn matches_stub(&self, stub: &Stub) -> bool {
+        let filter = &self.filter;
+        let parent = stub.relations.as_ref().and_then(|relations| relations.parent);
+        self.id.is_none_or(|id| id == stub.id)
+            && (filter.states.is_empty() || filter.states.contains(&stub.state))
+            && filter.kind.as_ref().is_none_or(|kind| *kind == stub.kind)
+            && filter.queue.as_ref().is_none_or(|queue| *queue == stub.queue)
+            && filter.tag.as_ref().is_none_or(|tag| stub.tags.as_ref().is_some_and(|tags| tags.contains(tag)))
+            && filter.parent.is_none_or(|wanted| parent == Some(wanted))
     }
 
     /// Whether a job may ever fit, by what never changes of it.

@@ -11,15 +11,17 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-use crate::domain::id::{FinishOrdinal, Ordinal, QueueName, Seq, SessionId};
+use crate::domain::id::{FinishOrdinal, JobId, KindName, Ordinal, QueueName, Seq, SessionId, TokenHash};
+use crate::domain::job::{Reason, Relations, RunEnd, StateName};
 use crate::domain::queue::{Pause, Queue};
-use crate::domain::state::{EpochSpan, Globals, Slot, Stub, Worker};
+use crate::domain::state::{After, EpochSpan, Globals, Slot, Stub, Worker};
 use crate::domain::time::Timestamp;
 use crate::log::codec_job::{decode_job, encode_job};
 
 const MAGIC: &[u8; 13] = b"daybook-state";
-/// The version that is written; older ones are read. Since 2 the globals hold drains, rates and schedules.
-const VERSION: u16 = 2;
+/// The version that is written; older ones are read. Since 2 the globals hold drains, rates and schedules, since 3 a stub
+/// knows whether its job was purged.
+const VERSION: u16 = 3;
 /// No frame is larger: a job with 100,000 items of long keys stays below it.
 const FRAME_BYTES_MAX: u32 = 64 << 20;
 
@@ -78,7 +80,7 @@ impl<W: Write> FrameWriter<W> {
     pub fn slot(&mut self, slot: &Slot) -> io::Result<()> {
         match slot {
             Slot::Active(job) => self.frame(Tag::Job, job.id.ordinal(), &encode_job(job)),
-            Slot::Finished(stub) => self.frame(Tag::Stub, stub.id.ordinal(), &encode(&**stub)?),
+            Slot::Finished(stub) => self.frame(Tag::Stub, stub.id.ordinal(), &encode(&StubV3::of(stub))?),
         }
     }
 
@@ -114,6 +116,7 @@ impl<W: Write> FrameWriter<W> {
 /// Reads frames.
 pub struct FrameReader<R> {
     input: R,
+    version: u16,
     frames: u64,
     ended: bool,
 }
@@ -127,13 +130,13 @@ impl<R: Read> FrameReader<R> {
             return Err(SnapshotError::Form("another magic".to_owned()));
         }
         let version = u16::from_le_bytes([head[13], head[14]]);
-        let mut reader = FrameReader { input, frames: 0, ended: false };
+        let mut reader = FrameReader { input, version, frames: 0, ended: false };
         let first = reader.next_frame()?.filter(|frame| frame.tag == Tag::Globals);
         let first = first.ok_or_else(|| SnapshotError::Form("it does not begin with the globals".to_owned()))?;
         Ok((reader, decode_globals(version, &first.body)?))
     }
 
-    /// The next job or stub, undecoded; none at the end, which is checked.
+    /// The next job or stub, in the form in which it is written now; none at the end, which is checked.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, SnapshotError> {
         if self.ended {
             return Ok(None);
@@ -160,6 +163,9 @@ impl<R: Read> FrameReader<R> {
         let mut body = vec![0; length as usize];
         self.input.read_exact(&mut body)?;
         self.frames += 1;
+        if tag == Tag::Stub && self.version < 3 {
+            body = encode(&StubV3::from(decode::<StubV2>(&body)?))?;
+        }
         Ok(Some(Frame { tag, ordinal: Ordinal(ordinal), body }))
     }
 }
@@ -170,7 +176,7 @@ pub fn decode_slot(frame: &Frame) -> Result<Slot, SnapshotError> {
         Tag::Job => decode_job(&frame.body)
             .map(|job| Slot::Active(Arc::new(job)))
             .map_err(|error| SnapshotError::Form(error.to_string())),
-        Tag::Stub => decode::<Stub>(&frame.body).map(|stub| Slot::Finished(Arc::new(stub))),
+        Tag::Stub => decode::<StubV3>(&frame.body).map(|stub| Slot::Finished(Arc::new(stub.into()))),
         Tag::Globals | Tag::End => Err(SnapshotError::Form("a frame that is no job".to_owned())),
     }
 }
@@ -203,10 +209,82 @@ impl From<GlobalsV1> for Globals {
     }
 }
 
+/// A stub up to version 2. Frozen.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct StubV2 {
+    id: JobId,
+    seq: Seq,
+    after: Option<(Seq, u8)>,
+    state: StateName,
+    reason: Option<Reason>,
+    kind: KindName,
+    queue: QueueName,
+    tags: Option<Arc<Vec<crate::domain::id::Tag>>>,
+    relations: Option<Arc<Relations>>,
+    finished_at: Timestamp,
+    finish_ordinal: FinishOrdinal,
+    last_run: Option<(TokenHash, RunEnd)>,
+    items_to_redo: bool,
+}
+
+/// A stub since version 3. Frozen.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct StubV3 {
+    before: StubV2,
+    purged: Option<Timestamp>,
+}
+
+impl From<StubV2> for StubV3 {
+    fn from(before: StubV2) -> StubV3 {
+        StubV3 { before, purged: None }
+    }
+}
+
+impl StubV3 {
+    fn of(stub: &Stub) -> StubV3 {
+        let before = StubV2 {
+            id: stub.id,
+            seq: stub.seq,
+            after: stub.after.as_ref().map(|after| (after.seq, after.late)),
+            state: stub.state,
+            reason: stub.reason,
+            kind: stub.kind.clone(),
+            queue: stub.queue.clone(),
+            tags: stub.tags.clone(),
+            relations: stub.relations.clone(),
+            finished_at: stub.finished_at,
+            finish_ordinal: stub.finish_ordinal,
+            last_run: stub.last_run,
+            items_to_redo: stub.items_to_redo,
+        };
+        StubV3 { before, purged: stub.purged() }
+    }
+}
+
+impl From<StubV3> for Stub {
+    fn from(StubV3 { before, purged }: StubV3) -> Stub {
+        Stub {
+            id: before.id,
+            seq: before.seq,
+            after: before.after.map(|(seq, late)| Box::new(After { seq, late, purged })),
+            state: before.state,
+            reason: before.reason,
+            kind: before.kind,
+            queue: before.queue,
+            tags: before.tags,
+            relations: before.relations,
+            finished_at: before.finished_at,
+            finish_ordinal: before.finish_ordinal,
+            last_run: before.last_run,
+            items_to_redo: before.items_to_redo,
+        }
+    }
+}
+
 fn decode_globals(version: u16, body: &[u8]) -> Result<Globals, SnapshotError> {
     match version {
         1 => decode::<GlobalsV1>(body).map(Globals::from),
-        VERSION => decode(body),
+        2 | VERSION => decode(body),
         newer => Err(SnapshotError::Form(format!("the unknown version {newer}"))),
     }
 }
@@ -249,13 +327,46 @@ mod tests {
     }
 
     #[test]
+    fn a_stub_of_version_2_is_read_and_copied_as_one_that_was_not_purged() {
+        let name = |text: &str| text.parse().expect("a name");
+        let old = StubV2 {
+            id: JobId::new(Timestamp::from_ms(1), Ordinal(7), 3),
+            seq: Seq(20),
+            after: Some((Seq(22), 2)),
+            state: StateName::Failed,
+            reason: Some(Reason::Timeout),
+            kind: "resize".parse().expect("a name"),
+            queue: name("default"),
+            tags: None,
+            relations: None,
+            finished_at: Timestamp::from_ms(9),
+            finish_ordinal: FinishOrdinal(4),
+            last_run: None,
+            items_to_redo: true,
+        };
+        let mut bytes = [MAGIC.as_slice(), &2_u16.to_le_bytes()].concat();
+        let globals = encode(&crate::domain::state::State::default().globals()).expect("writes");
+        let body = encode(&old).expect("writes");
+        let mut frames = FrameWriter { out: &mut bytes, frames: 0 };
+        frames.frame(Tag::Globals, Ordinal(0), &globals).expect("writes");
+        frames.frame(Tag::Stub, Ordinal(7), &body).expect("writes");
+        frames.finish().expect("writes");
+        let (mut reader, _) = FrameReader::new(&bytes[..]).expect("reads");
+        let frame = reader.next_frame().expect("reads").expect("a stub");
+        let Slot::Finished(stub) = decode_slot(&frame).expect("reads") else { panic!("a stub") };
+        assert_eq!((stub.seq, stub.last_seq(), stub.late(), stub.purged()), (Seq(20), Seq(22), 2, None));
+        assert_eq!(frame.body, encode(&StubV3::of(&stub)).expect("writes"));
+        assert!(reader.next_frame().expect("reads").is_none());
+    }
+
+    #[test]
     fn a_snapshot_of_a_newer_version_is_refused() {
         let mut bytes = FrameWriter::new(Vec::new()).expect("writes");
         let state = crate::domain::state::State::default();
         bytes.globals(&state.globals()).expect("writes");
         let mut bytes = bytes.finish().expect("writes");
-        bytes[13] = 3;
+        bytes[13] = 4;
         let Err(SnapshotError::Form(detail)) = FrameReader::new(&bytes[..]) else { panic!("it was read") };
-        assert!(detail.contains("version 3"), "{detail}");
+        assert!(detail.contains("version 4"), "{detail}");
     }
 }

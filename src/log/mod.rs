@@ -25,6 +25,7 @@ pub mod conformance;
 #[cfg(test)]
 pub mod job_samples;
 pub mod memory;
+pub mod redact;
 pub mod snapshot;
 
 use std::sync::Arc;

@@ -3,6 +3,8 @@
 
 pub mod disk;
 pub mod recall;
+pub mod retention;
 pub mod scheduler;
 pub mod snapshotter;
+pub mod sweeper;
 pub mod ticker;

@@ -66,12 +66,14 @@ mod tests {
     use parking_lot::Mutex;
 
     use super::*;
-    use crate::domain::command::Command;
-    use crate::domain::event::{QueuedCause, Record};
+    use crate::domain::command::{Command, Forget};
+    use crate::domain::event::{Event, QueuedCause, Record};
     use crate::domain::evolve::evolve;
     use crate::domain::job::StateName;
+    use crate::domain::retention::{Keep, Round, Rules};
     use crate::domain::state::State;
     use crate::domain::testing::{World, a_batch, a_job, a_job_after, complete, fail};
+    use crate::domain::time::Millis;
     use crate::engine::snapshot;
     use crate::engine::snapshot::fold_hash;
     use crate::engine::verify::verify;
@@ -121,8 +123,17 @@ mod tests {
                     let retry = world.retry(proof.job, false, true);
                     world.given(retry);
                 }
+                if round % 5 == 0 && world.state_of(proof.job).is_terminal() {
+                    world.given(Command::Purge { job: proof.job });
+                }
+            }
+            if round % 10 == 9 {
+                let rules = Arc::new(Rules { general: Keep { age: Millis(u64::MAX), count: 9 }, ..Rules::default() });
+                let earliest = world.state.seq();
+                world.given(Command::Forget(Forget { rules, round: Round::default(), earliest }));
             }
         }
+        assert!(world.records.iter().any(|record| matches!(record.event, Event::JobsForgotten(_))));
         world
     }
 

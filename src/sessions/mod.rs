@@ -29,6 +29,7 @@ pub mod session;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+pub mod traces;
 pub mod troubles;
 pub mod worker_side;
 

@@ -187,10 +187,13 @@ impl Sessions {
     fn hear(&self, page: &Page) {
         let now = Instant::now();
         for record in page.records.iter() {
-            if let Event::JobRetried(retried) = &record.event {
-                self.previews.forget(retried.job);
+            match &record.event {
+                Event::JobRetried(retried) => self.previews.forget(retried.job),
+                Event::JobPurged(purged) => self.previews.forget(purged.job),
+                _ => {}
             }
         }
+        page.forgotten.iter().for_each(|stub| self.previews.forget(stub.id));
         page.jobs.iter().filter(|job| job.is_terminal()).for_each(|job| self.previews.job_ended(job.id, now));
         let holders = self.holders.lock();
         let held = page.jobs.iter().filter_map(|job| Some((job, *holders.get(&job.id)?)));

@@ -85,6 +85,18 @@ impl JobFiles {
         Ok(Some((file, bytes)))
     }
 
+    /// Removes all files of a job; a power cut may bring them back.
+    pub fn discard(&self, job: JobId) -> Result<(), FileError> {
+        let path = self.dir_of(job);
+        disk::remove_dir(&path).map_err(failed("remove", &path))
+    }
+
+    /// The jobs that have a directory.
+    pub fn jobs(&self) -> io::Result<Vec<JobId>> {
+        let names = disk::names_in(&self.dir)?;
+        Ok(names.iter().filter_map(|name| name.parse().ok().filter(|&job| dir_name(job) == *name)).collect())
+    }
+
     /// Removes all files of a job; a power cut does not bring them back.
     pub fn remove(&self, job: JobId) -> Result<(), FileError> {
         let path = self.dir_of(job);

@@ -127,15 +127,34 @@ impl JobLogs {
         file.map_or(Ok(()), |file| file.lock().sync().map_err(failed("sync", job)))
     }
 
-    /// Removes a job's log; a power cut does not bring it back.
-    pub fn unlink(&self, job: JobId) -> Result<(), JobLogError> {
+    /// Removes a job's log; a power cut may bring it back.
+    pub fn remove(&self, job: JobId) -> Result<(), JobLogError> {
         let mut open = self.open.lock();
         open.files.remove(&job);
         open.last_uses.remove(&job);
+        // Not before the file is gone may anybody open it again.
+        disk::remove_file(&self.path(job)).map_err(failed("remove", job))
+    }
+
+    /// Removes a job's log; a power cut does not bring it back.
+    pub fn unlink(&self, job: JobId) -> Result<(), JobLogError> {
+        self.remove(job)?;
         let path = self.path(job);
         let exists = path.parent().is_some_and(Path::is_dir);
-        let removed = if exists { disk::remove_file(&path).and_then(|()| disk::sync_parent(&path)) } else { Ok(()) };
-        removed.map_err(failed("remove", job))
+        let synced = if exists { disk::sync_parent(&path) } else { Ok(()) };
+        synced.map_err(failed("remove", job))
+    }
+
+    /// The jobs that have a log.
+    pub fn jobs(&self) -> io::Result<Vec<JobId>> {
+        let mut jobs = Vec::new();
+        for shard in disk::names_in(&self.dir)? {
+            let shard = self.dir.join(shard);
+            if shard.is_dir() {
+                jobs.extend(disk::names_in(&shard)?.iter().filter_map(|name| name.parse::<JobId>().ok()));
+            }
+        }
+        Ok(jobs)
     }
 
     fn is_open(&self, job: JobId) -> bool {

@@ -11,6 +11,7 @@ use crate::domain::time::Timestamp;
 use crate::sessions::line_news::LineWatch;
 use crate::sessions::ports::{JobFiles as JobFilesPort, JobLogs as JobLogsPort, LogLine, LogStream};
 use crate::sessions::reading::{JobFileStore, JobLogReader, KeptLine, NewJobFile};
+use crate::sessions::traces::JobTraces;
 use crate::storage::files::{JobFiles, NewFile};
 use crate::storage::joblogs::{JobLogs, NewLine};
 
@@ -75,6 +76,34 @@ impl JobFileStore for JobFiles {
     fn create(&self, job: JobId, name: &str) -> io::Result<Box<dyn NewJobFile>> {
         let file = JobFiles::create(self, job, name).map_err(io::Error::other)?;
         Ok(Box::new(Incoming { file, name: name.to_owned() }))
+    }
+}
+
+impl JobTraces for JobLogs {
+    fn forget(&self, job: JobId) -> io::Result<()> {
+        self.remove(job).map_err(io::Error::other)
+    }
+
+    fn purge(&self, job: JobId) -> io::Result<()> {
+        self.unlink(job).map_err(io::Error::other)
+    }
+
+    fn jobs(&self) -> io::Result<Vec<JobId>> {
+        JobLogs::jobs(self)
+    }
+}
+
+impl JobTraces for JobFiles {
+    fn forget(&self, job: JobId) -> io::Result<()> {
+        self.discard(job).map_err(io::Error::other)
+    }
+
+    fn purge(&self, job: JobId) -> io::Result<()> {
+        self.remove(job).map_err(io::Error::other)
+    }
+
+    fn jobs(&self) -> io::Result<Vec<JobId>> {
+        JobFiles::jobs(self)
     }
 }
 
@@ -168,6 +197,26 @@ mod tests {
         assert!(!from.exists());
         let kept = std::io::read_to_string(JobFileStore::open(&files, job(), "frame.png").unwrap().unwrap()).unwrap();
         assert_eq!(kept, "a picture");
+    }
+
+    #[test]
+    fn what_a_job_left_is_listed_and_removed_and_what_is_not_there_is_no_error() {
+        let data = tempfile::tempdir().unwrap();
+        let files = JobFiles::open(data.path()).unwrap();
+        let logs = JobLogs::open(data.path()).unwrap();
+        let from = data.path().join("picture");
+        std::fs::write(&from, b"a picture").unwrap();
+        files.adopt(job(), "frame.png", &from).unwrap();
+        JobLogsPort::append(&logs, job(), at(), &[LogLine::system("a line")]).unwrap();
+        let sorts: [&dyn JobTraces; 2] = [&files, &logs];
+        for sort in sorts {
+            assert_eq!(sort.jobs().unwrap(), [job()]);
+            sort.forget(job()).unwrap();
+            sort.purge(job()).unwrap();
+            assert_eq!(sort.jobs().unwrap(), []);
+        }
+        assert!(JobFileStore::open(&files, job(), "frame.png").unwrap().is_none());
+        assert_eq!(logs.lines_after(job(), 0, 9, 9).unwrap().len(), 0);
     }
 
     #[test]

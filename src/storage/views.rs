@@ -7,8 +7,9 @@
 //!   views/DAMAGED     says that the next start must begin with an empty store
 //! ```
 //!
-//! sled never gives room back. When the dead bytes outgrow the living ones threefold, the next start copies the living
-//! ones to a new database and removes the old one; a database without meta is one that was not copied to its end.
+//! sled never gives room back. When the dead bytes outgrow the living ones threefold, the living ones are copied to a new
+//! database and the old one is removed: at a start, and while the server runs, where readers go on with the old one until
+//! they are done. A database without meta is one that was not copied to its end.
 
 mod database;
 mod page;
@@ -22,6 +23,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
@@ -38,8 +40,11 @@ use crate::views::{FinishedStore, Head, ViewError, finish_ordinal};
 
 /// How many times the living bytes a database may take before it is copied.
 const BLOAT_MAX: u64 = 4;
-/// A database that is not larger is not worth copying.
+/// A database that is not larger is not worth copying, unless a test says otherwise.
 const BLOAT_BYTES_MIN: u64 = 64 * 1024 * 1024;
+
+/// How long is waited before it is looked again whether a reader is done.
+const READER_WAIT: Duration = Duration::from_millis(1);
 
 /// Why the directory of the views cannot be used at all.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +58,9 @@ pub struct OpenViewsError {
 pub struct SledFinished {
     dir: PathBuf,
     lineage: Uuid,
-    db: RwLock<sled::Db>,
+    /// A database that is not larger is not worth copying.
+    bloat_bytes_min: u64,
+    db: RwLock<Arc<sled::Db>>,
     /// Held while something is written.
     meta: Mutex<Meta>,
 }
@@ -71,7 +78,7 @@ impl SledFinished {
         let opened = || {
             let Some((db, meta)) = newest_as_is(dir, lineage)? else { return Ok(None) };
             db.iter().try_for_each(|entry| entry.map(drop))?;
-            Ok(Some(SledFinished { dir: dir.to_path_buf(), lineage, db: RwLock::new(db), meta: Mutex::new(meta) }))
+            Ok(Some(SledFinished::of(dir, lineage, db, meta, BLOAT_BYTES_MIN)))
         };
         guarded(opened).map_err(|error| ViewError::new("opened", error))
     }
@@ -79,31 +86,38 @@ impl SledFinished {
     fn open_and_compact(dir: &Path, lineage: Uuid, bloat_bytes_min: u64) -> Result<SledFinished, OpenViewsError> {
         let opened = || -> io::Result<SledFinished> {
             std::fs::create_dir_all(dir)?;
-            let (number, db, meta) = match newest(dir, lineage)? {
+            let (_, db, meta) = match newest(dir, lineage)? {
                 Some(found) => found,
                 None => create(dir, 1, lineage)?,
             };
-            let store = SledFinished { dir: dir.to_path_buf(), lineage, db: RwLock::new(db), meta: Mutex::new(meta) };
-            store.compact(number, bloat_bytes_min)?;
+            let store = SledFinished::of(dir, lineage, db, meta, bloat_bytes_min);
+            store.compact()?;
             Ok(store)
         };
         opened().map_err(|source| OpenViewsError { dir: dir.to_path_buf(), source })
     }
 
-    /// Copies what lives to a new database, if too much is dead.
-    fn compact(&self, number: u64, bytes_min: u64) -> io::Result<()> {
-        let db = self.db.read().clone();
+    fn of(dir: &Path, lineage: Uuid, db: sled::Db, meta: Meta, bloat_bytes_min: u64) -> SledFinished {
+        let (dir, db) = (dir.to_path_buf(), RwLock::new(Arc::new(db)));
+        SledFinished { dir, lineage, bloat_bytes_min, db, meta: Mutex::new(meta) }
+    }
+
+    /// Copies what lives to a new database, if too much is dead. Nothing is written meanwhile, and readers go on.
+    fn compact(&self) -> io::Result<()> {
         let mut meta = self.meta.lock();
+        let db = self.db.read().clone();
         let bytes = db.size_on_disk().map_err(io::Error::other)?;
-        if bytes < bytes_min || bytes / BLOAT_MAX < meta.live_bytes {
+        if bytes < self.bloat_bytes_min || bytes / BLOAT_MAX < meta.live_bytes {
             return Ok(());
         }
+        let number = numbers(&self.dir)?.pop().unwrap_or(0);
         let (_, fresh, _) = create(&self.dir, number + 1, self.lineage)?;
         match copy(&db, &fresh, &meta) {
             Ok(copied) => {
                 *meta = copied;
-                *self.db.write() = fresh;
-                drop(db);
+                *self.db.write() = Arc::new(fresh);
+                drop(meta);
+                close(db);
                 remove_all_but(&self.dir, number + 1)
             }
             Err(error) => {
@@ -114,16 +128,20 @@ impl SledFinished {
         }
     }
 
-    fn write(&self, jobs: &[Arc<Job>], position: Seq) -> Result<(), StoreError> {
-        let db = self.db.read().clone();
+    fn write(&self, jobs: &[Arc<Job>], gone: &[FinishOrdinal], position: Seq) -> Result<(), StoreError> {
+        // First the lock: the database may be about to be replaced.
         let mut meta = self.meta.lock();
+        let db = self.db.read().clone();
         let mut writer = Writer::new(&db, meta.live_bytes);
-        let mut pages: BTreeMap<u64, Vec<&Arc<Job>>> = BTreeMap::new();
+        let mut pages: BTreeMap<u64, (Vec<&Arc<Job>>, Vec<FinishOrdinal>)> = BTreeMap::new();
         for job in jobs {
-            pages.entry(locate(finish_ordinal(job)).0).or_default().push(job);
+            pages.entry(locate(finish_ordinal(job)).0).or_default().0.push(job);
         }
-        for (number, jobs) in pages {
-            writer.put_page(number, &jobs)?;
+        for &place in gone {
+            pages.entry(locate(place).0).or_default().1.push(place);
+        }
+        for (number, (jobs, gone)) in pages {
+            writer.put_page(number, &jobs, &gone)?;
         }
         let after = Meta { position: position.max(meta.position), live_bytes: writer.live_bytes, ..*meta };
         writer.finish(&after)?;
@@ -176,8 +194,8 @@ impl FinishedStore for SledFinished {
         self.meta.lock().position
     }
 
-    fn put(&self, jobs: &[Arc<Job>], position: Seq) -> Result<(), ViewError> {
-        self.guarded("written", || self.write(jobs, position))
+    fn put(&self, jobs: &[Arc<Job>], gone: &[FinishOrdinal], position: Seq) -> Result<(), ViewError> {
+        self.guarded("written", || self.write(jobs, gone, position))
     }
 
     fn clear(&self) -> Result<(), ViewError> {
@@ -185,7 +203,8 @@ impl FinishedStore for SledFinished {
             let mut meta = self.meta.lock();
             let mut db = self.db.write();
             let number = numbers(&self.dir)?.pop().unwrap_or(0) + 1;
-            (_, *db, *meta) = create(&self.dir, number, self.lineage)?;
+            let (_, fresh, fresh_meta) = create(&self.dir, number, self.lineage)?;
+            (*db, *meta) = (Arc::new(fresh), fresh_meta);
             Ok(remove_all_but(&self.dir, number)?)
         };
         self.guarded("cleared", cleared)
@@ -199,10 +218,22 @@ impl FinishedStore for SledFinished {
         self.guarded("read", || self.read_heads(places))
     }
 
+    fn tidy(&self) -> Result<(), ViewError> {
+        self.guarded("made smaller", || Ok(self.compact()?))
+    }
+
     fn condemn(&self) {
         if let Err(error) = std::fs::write(self.dir.join(DAMAGED), b"") {
             tracing::warn!(%error, "damaged views could not be marked; remove {} before the next start", self.dir.display());
         }
+    }
+}
+
+/// Waits until the last reader of a database that was replaced is done, so that nobody but us closes it: a reader reads one
+/// page of a list.
+fn close(mut db: Arc<sled::Db>) {
+    while Arc::get_mut(&mut db).is_none() {
+        std::thread::sleep(READER_WAIT);
     }
 }
 

@@ -50,11 +50,24 @@ pub struct Criteria {
 #[derive(Debug)]
 pub struct Block {
     leaves: Box<[Option<Box<Leaf>>]>,
+    /// How many slots are not empty.
+    filled: u32,
     states: [RoaringBitmap; StateName::ALL.len()],
     facets: HashMap<Facet, Members>,
 }
 
-type Leaf = [Slot; LEAF_SPAN];
+/// A leaf without jobs is not kept.
+#[derive(Debug)]
+struct Leaf {
+    slots: [Slot; LEAF_SPAN],
+    filled: u8,
+}
+
+impl Leaf {
+    fn empty() -> Box<Leaf> {
+        Box::new(Leaf { slots: std::array::from_fn(|_| Slot::Empty), filled: 0 })
+    }
+}
 
 /// The members of a facet. Most tags and parents have a single one.
 #[derive(Debug)]
@@ -66,7 +79,7 @@ enum Members {
 impl Default for Block {
     fn default() -> Block {
         let leaves = std::iter::repeat_with(|| None).take(BLOCK_SPAN as usize / LEAF_SPAN).collect();
-        Block { leaves, states: Default::default(), facets: HashMap::new() }
+        Block { leaves, filled: 0, states: Default::default(), facets: HashMap::new() }
     }
 }
 
@@ -74,16 +87,29 @@ impl Block {
     /// Where the job at this place is.
     pub fn slot(&self, place: u16) -> &Slot {
         match &self.leaves[usize::from(place) / LEAF_SPAN] {
-            Some(leaf) => &leaf[usize::from(place) % LEAF_SPAN],
+            Some(leaf) => &leaf.slots[usize::from(place) % LEAF_SPAN],
             None => &Slot::Empty,
         }
     }
 
     /// Says where the job at this place is from now on, and gives where it was.
     pub fn set_slot(&mut self, place: u16, slot: Slot) -> Slot {
-        let leaf = &mut self.leaves[usize::from(place) / LEAF_SPAN];
-        let leaf = leaf.get_or_insert_with(|| Box::new(std::array::from_fn(|_| Slot::Empty)));
-        std::mem::replace(&mut leaf[usize::from(place) % LEAF_SPAN], slot)
+        let is_filled = !matches!(slot, Slot::Empty);
+        let kept = &mut self.leaves[usize::from(place) / LEAF_SPAN];
+        let leaf = kept.get_or_insert_with(Leaf::empty);
+        let before = std::mem::replace(&mut leaf.slots[usize::from(place) % LEAF_SPAN], slot);
+        let was_filled = !matches!(before, Slot::Empty);
+        leaf.filled = leaf.filled + u8::from(is_filled) - u8::from(was_filled);
+        self.filled = self.filled + u32::from(is_filled) - u32::from(was_filled);
+        if leaf.filled == 0 {
+            *kept = None;
+        }
+        before
+    }
+
+    /// Whether it has no job at all.
+    pub fn is_empty(&self) -> bool {
+        self.filled == 0
     }
 
     /// The state that the job at this place is shown in.
@@ -100,6 +126,11 @@ impl Block {
             self.states[before as usize].remove(place.into());
         }
         self.states[after as usize].insert(place.into());
+    }
+
+    /// Shows a job in no state any more.
+    pub fn clear_state(&mut self, place: u16, before: StateName) {
+        self.states[before as usize].remove(place.into());
     }
 
     /// Makes the job at this place a member.
@@ -213,6 +244,23 @@ mod tests {
         block.leave(3, &tag("a"));
         block.leave(3, &tag("a"));
         assert!(block.facets.is_empty());
+    }
+
+    #[test]
+    fn what_is_emptied_takes_no_room() {
+        let mut block = Block::default();
+        let slot = || Slot::Finished(FinishOrdinal(1));
+        for place in [0, 1, 700] {
+            block.set_slot(place, slot());
+        }
+        block.set_slot(1, slot());
+        for place in [0, 0, 9, 700] {
+            block.set_slot(place, Slot::Empty);
+        }
+        assert!(!block.is_empty() && matches!(block.slot(1), Slot::Finished(_)));
+        assert_eq!(block.leaves.iter().flatten().count(), 1);
+        assert!(matches!(block.set_slot(1, Slot::Empty), Slot::Finished(_)));
+        assert!(block.is_empty() && block.leaves.iter().all(Option::is_none));
     }
 
     #[test]

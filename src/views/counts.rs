@@ -12,7 +12,7 @@ use crate::domain::time::Timestamp;
 use crate::feed::Page;
 use crate::views::Views;
 use crate::views::index::{Index, QueueEntry, WorkerEntry};
-use crate::views::row::{KindStats, PauseRow, QueueRow, QueueStats, Stats, WorkerRow, WorkerState};
+use crate::views::row::{KindStats, PauseRow, QueueRow, QueueStats, StateCounts, Stats, WorkerRow, WorkerState};
 
 /// The most entries of a table that are read under one lock.
 const ENTRIES_A_SLICE: usize = 256;
@@ -25,6 +25,11 @@ pub struct Beat {
 }
 
 impl Views {
+    /// How many jobs are in each state.
+    pub fn job_counts(&self) -> StateCounts {
+        self.index.read().jobs
+    }
+
     /// Every queue that is known or configured: its depth by state, the age of the oldest as of `now`, its limits, and
     /// what was done to it.
     pub fn queues(&self, now: Timestamp) -> Vec<QueueRow> {

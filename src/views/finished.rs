@@ -18,8 +18,9 @@ pub trait FinishedStore: Send + Sync {
     fn position(&self) -> Seq;
 
     /// Stores finished jobs together with the position that they reach; durable when it returns. A job that is there
-    /// already is replaced. After a crash the position is never ahead of the jobs.
-    fn put(&self, jobs: &[Arc<Job>], position: Seq) -> Result<(), ViewError>;
+    /// already is replaced. The places in `gone` are emptied: no job of `jobs` has one of them. After a crash the position
+    /// is never ahead of the jobs.
+    fn put(&self, jobs: &[Arc<Job>], gone: &[FinishOrdinal], position: Seq) -> Result<(), ViewError>;
 
     /// Forgets everything: the position is [`Seq::ZERO`] again.
     fn clear(&self) -> Result<(), ViewError>;
@@ -29,6 +30,11 @@ pub trait FinishedStore: Send + Sync {
 
     /// Finished jobs without their items: the n-th answer belongs to the n-th place.
     fn heads(&self, places: &[FinishOrdinal]) -> Result<Vec<Option<Head>>, ViewError>;
+
+    /// Gives room back, if much is taken in vain. It may take a while; readers are not held up.
+    fn tidy(&self) -> Result<(), ViewError> {
+        Ok(())
+    }
 
     /// Something that must be there is missing or damaged: the store shall be empty at the next start.
     fn condemn(&self);
@@ -78,8 +84,9 @@ impl FinishedStore for MemoryFinished {
         self.inner.lock().1
     }
 
-    fn put(&self, jobs: &[Arc<Job>], position: Seq) -> Result<(), ViewError> {
+    fn put(&self, jobs: &[Arc<Job>], gone: &[FinishOrdinal], position: Seq) -> Result<(), ViewError> {
         let mut inner = self.inner.lock();
+        gone.iter().for_each(|place| drop(inner.0.remove(place)));
         inner.0.extend(jobs.iter().map(|job| (finish_ordinal(job), job.clone())));
         inner.1 = inner.1.max(position);
         Ok(())

@@ -41,7 +41,7 @@ impl Flusher {
                     continue;
                 }
                 looks = 0;
-                if let Err(error) = flushed.flush() {
+                if let Err(error) = flushed.flush().and_then(|()| flushed.finished.tidy()) {
                     // The jobs stay where they are. Should it go on, `apply` fails when their bound is reached.
                     tracing::error!(%error, source = ?error.source, "finished jobs could not be stored; trying again");
                 }
@@ -64,12 +64,15 @@ impl Views {
     pub fn flush(&self) -> Result<(), ViewError> {
         let _one_at_a_time = self.storing.lock();
         let index = self.index.read();
-        let (jobs, position) = (index.pending.all(), index.seq);
+        let (jobs, gone, position) = (index.pending.all(), index.pending.gone(), index.seq);
         drop(index);
-        if jobs.is_empty() && position <= self.finished.position() {
+        if jobs.is_empty() && gone.is_empty() && position <= self.finished.position() {
             return Ok(());
         }
-        self.finished.put(&jobs, position)?;
+        self.finished.put(&jobs, &gone, position)?;
+        for emptied in gone.chunks(JOBS_A_SLICE) {
+            self.index.write().pending.forget_emptied(emptied);
+        }
         for stored in jobs.chunks(JOBS_A_SLICE) {
             let mut index = self.index.write();
             stored.iter().for_each(|job| index.pending.forget_stored(job));
@@ -108,7 +111,7 @@ mod tests {
     use crate::views::query::{JobFilter, JobQuery};
     use crate::views::testing::no_parts;
     use crate::views::testing::{New, World};
-    use crate::views::{FinishedStore, Head, MemoryFinished, PENDING_JOBS_MAX, ViewError};
+    use crate::views::{FinishedStore, Head, MemoryFinished, PENDING_JOBS_MAX, ViewError, finish_ordinal};
 
     #[test]
     fn with_too_many_waiting_the_writer_stores_them_itself() {
@@ -132,15 +135,19 @@ mod tests {
             world.commit();
             world.requeue(id);
             world.commit();
-            assert_eq!(world.views.index.read().pending.len(), 0);
+            assert!(world.views.index.read().pending.all().is_empty());
             assert_eq!(world.views.row(id).expect("reads").map(|row| row.state), Some(StateName::Queued));
             world.finish(id, state);
             world.commit();
             world.views.flush().expect("stores");
+            let place = finish_ordinal(world.job(id));
+            assert!(world.store.get(place).expect("reads").is_some());
             world.requeue(id);
             world.commit();
             world.views.flush().expect("stores");
             assert_eq!(world.views.row(id).expect("reads").map(|row| row.state), Some(StateName::Queued));
+            assert!(world.store.get(place).expect("reads").is_none(), "its former life takes no room");
+            assert_eq!(world.views.index.read().pending.len(), 0);
         }
     }
 
@@ -165,7 +172,7 @@ mod tests {
             Seq::ZERO
         }
 
-        fn put(&self, _: &[Arc<Job>], _: Seq) -> Result<(), ViewError> {
+        fn put(&self, _: &[Arc<Job>], _: &[FinishOrdinal], _: Seq) -> Result<(), ViewError> {
             Err(ViewError::new("written", "the disk is full"))
         }
 

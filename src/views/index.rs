@@ -40,8 +40,12 @@ pub struct Index {
     /// Finished jobs that are not stored yet.
     pub pending: Pending,
     pub rates: Rates,
-    /// The last event of finished jobs for which a call came too late: all others ended with theirs.
+    /// The last event of finished jobs that were purged, or for which a call came too late: all others ended with theirs.
     pub late: HashMap<JobId, Seq>,
+    /// The finished jobs whose payloads are not shown any more, and since when.
+    pub purged: HashMap<JobId, Timestamp>,
+    /// The highest number that a job ever had.
+    pub newest: Ordinal,
 }
 
 /// What is known of a queue.
@@ -74,7 +78,7 @@ struct Entry<'a> {
 impl Index {
     /// Builds the indexes of a recovered state.
     pub fn of(parts: Parts<'_>) -> Index {
-        let mut index = Index { seq: parts.seq, schedules: parts.schedules, ..Index::default() };
+        let mut index = Index { seq: parts.seq, schedules: parts.schedules, newest: parts.newest, ..Index::default() };
         for (name, known) in parts.queues {
             index.queue(name).clone_from(known);
         }
@@ -129,9 +133,14 @@ impl Index {
             | Event::JobCancelled(_)
             | Event::JobRetried(_)
             | Event::JobAmended(_)
-            | Event::JobAdopted(_) => {}
+            | Event::JobAdopted(_)
+            | Event::JobsForgotten(_) => {}
             Event::JobLateResult(data) => {
                 self.late.insert(data.job, record.seq);
+            }
+            Event::JobPurged(data) => {
+                self.late.insert(data.job, record.seq);
+                self.purged.insert(data.job, record.at);
             }
         }
     }
@@ -155,6 +164,7 @@ impl Index {
                 self.late.remove(&job.id);
             }
         }
+        page.forgotten.iter().for_each(|stub| self.forget(stub));
     }
 
     /// Shows a job as it is now. What it was before is known here while it is active; of a finished one that was
@@ -174,9 +184,11 @@ impl Index {
                 self.forget_activity(old);
                 self.change(&Entry::of(old), &entry);
             }
+            // It was purged: what is stored of it stays as it is.
+            Slot::Finished(finish) if job.ending().is_some_and(|ending| ending.finish_ordinal == *finish) => return,
             Slot::Finished(finish) => {
                 let state = block.state(place).expect("a job that is in its slot is in the set of its state");
-                self.pending.forget(*finish);
+                self.pending.leave(*finish);
                 self.change(&entry.before(state, revived), &entry);
             }
         }
@@ -188,8 +200,40 @@ impl Index {
         let (number, place) = locate(stub.id.ordinal());
         self.blocks.entry(number).or_default().set_slot(place, Slot::Finished(stub.finish_ordinal));
         self.enter(&Entry::of_stub(stub));
-        if let Some((late, _)) = stub.late {
-            self.late.insert(stub.id, late);
+        if let Some(after) = &stub.after {
+            self.late.insert(stub.id, after.seq);
+            self.purged.extend(after.purged.map(|at| (stub.id, at)));
+        }
+    }
+
+    /// Shows a job no more.
+    fn forget(&mut self, stub: &Stub) {
+        let (number, place) = locate(stub.id.ordinal());
+        let Some(block) = self.blocks.get_mut(&number) else { return };
+        let entry = Entry::of_stub(stub);
+        block.set_slot(place, Slot::Empty);
+        block.clear_state(place, entry.state);
+        block.leave(place, &Facet::Kind(entry.kind.clone()));
+        block.leave(place, &Facet::Queue(entry.queue.clone()));
+        entry.tags.iter().for_each(|tag| block.leave(place, &Facet::Tag(tag.clone())));
+        if let Some(parent) = entry.parent {
+            block.leave(place, &Facet::Parent(parent));
+        }
+        if block.is_empty() {
+            self.blocks.remove(&number);
+        }
+        self.pending.leave(stub.finish_ordinal);
+        self.leave_tree(&entry);
+        self.late.remove(&stub.id);
+        self.purged.remove(&stub.id);
+        self.uncount(entry.kind, entry.queue, entry.state);
+    }
+
+    fn leave_tree(&mut self, entry: &Entry<'_>) {
+        let Some(members) = self.trees.get_mut(&entry.root) else { return };
+        members.remove(entry.id.ordinal().0);
+        if members.is_empty() {
+            self.trees.remove(&entry.root);
         }
     }
 
@@ -212,6 +256,7 @@ impl Index {
         if entry.root != entry.id {
             self.trees.entry(entry.root).or_default().insert(entry.id.ordinal().0);
         }
+        self.newest = self.newest.max(entry.id.ordinal());
         self.count(entry.kind, entry.queue, entry.state);
     }
 

@@ -10,6 +10,8 @@ pub mod conformance;
 mod counts;
 mod finished;
 pub mod flusher;
+#[cfg(test)]
+mod forgetting;
 mod index;
 mod pending;
 pub mod query;
@@ -30,8 +32,8 @@ use std::sync::Arc;
 use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::watch;
 
-use crate::domain::event::WorkerJoined;
-use crate::domain::id::{FinishOrdinal, JobId, QueueName, Seq, SessionId, TokenHash};
+use crate::domain::event::{Event, WorkerJoined};
+use crate::domain::id::{FinishOrdinal, JobId, Ordinal, QueueName, Seq, SessionId, TokenHash};
 use crate::domain::job::{Job, Progress};
 use crate::domain::queue::{Limits, Queue};
 use crate::domain::schedule::Schedules;
@@ -39,6 +41,7 @@ use crate::domain::state::{State, Stub};
 use crate::domain::time::Timestamp;
 use crate::feed::Page;
 use crate::log::LogReader;
+use crate::log::redact::{Purged, Redacting};
 use crate::views::block::Slot;
 use crate::views::counts::Beat;
 use crate::views::index::Index;
@@ -54,7 +57,9 @@ pub use crate::views::pending::{PENDING_ITEMS_MAX, PENDING_JOBS_MAX};
 pub struct Views {
     index: RwLock<Index>,
     finished: Arc<dyn FinishedStore>,
+    /// The log as answers may show it.
     log: Arc<dyn LogReader>,
+    purged: Arc<Purged>,
     limits: RwLock<Limits>,
     /// The latest progress of running jobs, with the token of the run that told it.
     overlay: Mutex<HashMap<JobId, (TokenHash, Arc<Progress>)>>,
@@ -82,6 +87,8 @@ pub struct Parts<'a> {
     pub queues: Box<dyn Iterator<Item = (&'a QueueName, &'a Queue)> + 'a>,
     pub workers: Box<dyn Iterator<Item = (&'a WorkerJoined, Timestamp)> + 'a>,
     pub schedules: Schedules,
+    /// The highest number that a job ever had.
+    pub newest: Ordinal,
 }
 
 impl<'a> Parts<'a> {
@@ -94,6 +101,7 @@ impl<'a> Parts<'a> {
             queues: Box::new(state.queues()),
             workers: Box::new(state.workers().map(|(_, worker)| (&worker.joined, worker.joined_at))),
             schedules: state.schedules().clone(),
+            newest: state.last_ordinal(),
         }
     }
 }
@@ -103,10 +111,14 @@ impl Views {
     /// recovery has put there, by folding the log from the store's position.
     pub fn from_parts(parts: Parts<'_>, finished: Arc<dyn FinishedStore>, log: Arc<dyn LogReader>) -> Views {
         let missing_until = Some(parts.seq).filter(|seq| *seq > Seq::ZERO);
+        let index = Index::of(parts);
+        let purged = Arc::new(Purged::default());
+        index.purged.keys().for_each(|&job| purged.insert(job));
         Views {
-            index: RwLock::new(Index::of(parts)),
+            index: RwLock::new(index),
             finished,
-            log,
+            log: Arc::new(Redacting::new(log, purged.clone())),
+            purged,
             limits: RwLock::default(),
             overlay: Mutex::default(),
             beats: Mutex::default(),
@@ -123,6 +135,7 @@ impl Views {
     /// they could not be stored; the page is shown nevertheless, and later pages would be too, at the price of
     /// memory without a bound: the engine must halt.
     pub fn apply(&self, page: &Page) -> Result<(), ViewError> {
+        self.hide_payloads(page);
         let mut index = self.index.write();
         index.apply(page);
         let (is_full, is_due) = (index.pending.is_full(), index.pending.is_due());
@@ -139,6 +152,24 @@ impl Views {
             self.wake_flusher();
         }
         Ok(())
+    }
+
+    /// The log as answers may show it: of purged jobs without what they carried.
+    pub fn log(&self) -> &Arc<dyn LogReader> {
+        &self.log
+    }
+
+    /// Whether what a job leaves on the disk is to stay. It is to go when the job was purged, or is not known and was
+    /// known once. A job that is newer than all known ones may be one that the log has lost: it stays.
+    pub fn keeps_traces_of(&self, job: JobId) -> bool {
+        let index = self.index.read();
+        let is_forgotten = matches!(index.slot(job), Slot::Empty) && job.ordinal() <= index.newest;
+        !is_forgotten && !index.purged.contains_key(&job)
+    }
+
+    /// When a job was purged, if it was.
+    pub fn purged_at(&self, job: JobId) -> Option<Timestamp> {
+        self.index.read().purged.get(&job).copied()
     }
 
     /// The seq up to which the views show everything.
@@ -169,11 +200,18 @@ impl Views {
 
     /// One job, as of its last durable event, without the live overlay.
     pub fn job(&self, id: JobId) -> Result<Option<Arc<Job>>, ViewError> {
-        let found = self.index.read().find(id.ordinal());
-        let job = match found.map(|found| found.place) {
-            None => None,
-            Some(Place::Here(job)) => Some(job),
-            Some(Place::Stored(place)) => Some(self.finished.get(place)?.ok_or_else(|| self.missing(place))?),
+        let job = loop {
+            let found = self.index.read().find(id.ordinal());
+            match found.map(|found| found.place) {
+                None => break None,
+                Some(Place::Here(job)) => break Some(job),
+                Some(Place::Stored(place)) => match self.finished.get(place)? {
+                    Some(job) => break Some(job),
+                    None if self.is_stored_at(id.ordinal(), place) => return Err(self.missing(place)),
+                    // It was forgotten or revived in between.
+                    None => {}
+                },
+            }
         };
         Ok(job.filter(|job| job.id == id))
     }
@@ -231,13 +269,26 @@ impl Views {
     pub fn row_of(&self, head: &Head) -> JobRow {
         let mut row = JobRow::with(&head.job, head.items, self.live(&head.job).as_deref());
         row.seq = self.last_seq(&head.job);
-        row
+        match self.purged_at(head.job.id) {
+            Some(at) => row.purged(at),
+            None => row,
+        }
     }
 
     /// The seq of a job's last event, where its trail through the log begins. A call that came too late for a finished
     /// job is later than the end.
     pub fn last_seq(&self, job: &Job) -> Seq {
         self.index.read().late.get(&job.id).map_or(job.seq, |&late| late.max(job.seq))
+    }
+
+    /// What is told of purged jobs is hidden before anybody is answered; of forgotten ones there is nothing to hide.
+    fn hide_payloads(&self, page: &Page) {
+        for record in page.records.iter() {
+            if let Event::JobPurged(data) = &record.event {
+                self.purged.insert(data.job);
+            }
+        }
+        page.forgotten.iter().filter(|stub| stub.purged().is_some()).for_each(|stub| self.purged.remove(stub.id));
     }
 
     fn live(&self, job: &Job) -> Option<Arc<Progress>> {
@@ -267,18 +318,35 @@ impl Views {
         Ok(self.heads(found)?.iter().map(|head| self.row_of(head)).collect())
     }
 
-    /// Reads what the rows of these jobs need; the stored ones together.
+    /// Reads what the rows of these jobs need; the stored ones together. Who was forgotten in between is left out.
     fn heads(&self, found: &[Found]) -> Result<Vec<Head>, ViewError> {
         let places: Vec<_> = found.iter().filter_map(|found| found.place.stored()).collect();
         let mut stored = self.finished.heads(&places)?.into_iter();
-        let heads = found.iter().map(|found| match &found.place {
-            Place::Here(job) => Ok(Head::of(job.clone())),
-            Place::Stored(place) => {
-                let head = stored.next().flatten();
-                head.ok_or_else(|| self.missing(*place))
+        let mut heads = Vec::with_capacity(found.len());
+        for found in found {
+            match &found.place {
+                Place::Here(job) => heads.push(Head::of(job.clone())),
+                Place::Stored(place) => match stored.next().flatten() {
+                    Some(head) => heads.push(head),
+                    None if self.is_stored_at(found.ordinal, *place) => return Err(self.missing(*place)),
+                    None => heads.extend(self.read_again(found.ordinal)?),
+                },
             }
-        });
-        heads.collect()
+        }
+        Ok(heads)
+    }
+
+    /// A job that was elsewhere when it was looked for the first time: it lives again, or is forgotten.
+    fn read_again(&self, ordinal: Ordinal) -> Result<Option<Head>, ViewError> {
+        let Some(found) = self.index.read().find(ordinal) else { return Ok(None) };
+        match found.place {
+            Place::Here(job) => Ok(Some(Head::of(job))),
+            Place::Stored(place) => Ok(self.finished.heads(&[place])?.pop().flatten()),
+        }
+    }
+
+    fn is_stored_at(&self, ordinal: Ordinal, place: FinishOrdinal) -> bool {
+        self.index.read().find(ordinal).and_then(|found| found.place.stored()) == Some(place)
     }
 
     /// A finished job that is not where the index says.

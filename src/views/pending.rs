@@ -1,6 +1,6 @@
 //! Finished jobs on their way to the store. Bounded: whoever adds to it looks at [`Pending::is_full`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::domain::id::FinishOrdinal;
@@ -18,6 +18,8 @@ pub const PENDING_JOBS_DUE: usize = 1_024;
 #[derive(Debug, Default)]
 pub struct Pending {
     jobs: BTreeMap<FinishOrdinal, Arc<Job>>,
+    /// Places that the store is to empty: their jobs are forgotten, or live again.
+    gone: BTreeSet<FinishOrdinal>,
     items: usize,
 }
 
@@ -35,8 +37,13 @@ impl Pending {
         self.jobs.get(&place)
     }
 
-    /// Drops a job: it is stored, or it lives again.
-    pub fn forget(&mut self, place: FinishOrdinal) {
+    /// Notes that no job has a place any more: it is forgotten, or lives again. Perhaps it is stored already.
+    pub fn leave(&mut self, place: FinishOrdinal) {
+        self.drop_job(place);
+        self.gone.insert(place);
+    }
+
+    fn drop_job(&mut self, place: FinishOrdinal) {
         if let Some(before) = self.jobs.remove(&place) {
             self.items -= items_of(&before);
         }
@@ -46,7 +53,19 @@ impl Pending {
     pub fn forget_stored(&mut self, job: &Arc<Job>) {
         let place = finish_ordinal(job);
         if self.get(place).is_some_and(|here| Arc::ptr_eq(here, job)) {
-            self.forget(place);
+            self.drop_job(place);
+        }
+    }
+
+    /// The places that the store is to empty.
+    pub fn gone(&self) -> Vec<FinishOrdinal> {
+        self.gone.iter().copied().collect()
+    }
+
+    /// Drops places that the store has emptied.
+    pub fn forget_emptied(&mut self, places: &[FinishOrdinal]) {
+        for place in places {
+            self.gone.remove(place);
         }
     }
 
@@ -55,19 +74,20 @@ impl Pending {
         self.jobs.values().cloned().collect()
     }
 
-    /// How many there are.
+    /// How many changes the store lacks.
     pub fn len(&self) -> usize {
-        self.jobs.len()
+        self.jobs.len() + self.gone.len()
     }
 
-    /// Whether they must be stored before more may come.
+    /// Whether they must be stored before more may come. Places to empty take next to nothing, and there are no more than
+    /// stored jobs: they wait for the flusher, however many they are.
     pub fn is_full(&self) -> bool {
         self.jobs.len() >= PENDING_JOBS_MAX || self.items >= PENDING_ITEMS_MAX
     }
 
     /// Whether it is time to store them.
     pub fn is_due(&self) -> bool {
-        self.jobs.len() >= PENDING_JOBS_DUE || self.items >= PENDING_ITEMS_MAX / 4
+        self.len() >= PENDING_JOBS_DUE || self.items >= PENDING_ITEMS_MAX / 4
     }
 }
 

@@ -42,6 +42,8 @@ impl Counted {
             | Event::JobAmended(_)
             | Event::JobLateResult(_)
             | Event::JobAdopted(_)
+            | Event::JobsForgotten(_)
+            | Event::JobPurged(_)
             | Event::QueuePaused(_)
             | Event::QueueResumed(_)
             | Event::QueueDraining(_)

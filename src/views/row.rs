@@ -427,6 +427,12 @@ impl StateCounts {
 }
 
 impl JobRow {
+    /// The row of a job whose payloads are gone.
+    pub fn purged(self, at: Timestamp) -> JobRow {
+        let progress = self.progress.map(|progress| ProgressRow { preview: None, ..progress });
+        JobRow { files: Vec::new(), progress, purged_at: Some(at), ..self }
+    }
+
     /// The row of a job that is here in full, with the progress that is on record.
     pub fn of(job: &Job) -> JobRow {
         let items = job.items().map(|items| items.counts());

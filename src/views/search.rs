@@ -9,7 +9,7 @@ use crate::views::Views;
 use crate::views::finished::{Head, ViewError};
 use crate::views::query::SEARCH_ROWS_MAX;
 use crate::views::row::JobRow;
-use crate::views::walk::{Found, Walk};
+use crate::views::walk::Walk;
 
 /// The part of the args that is searched, in bytes.
 const ARGS_BYTES_MAX: usize = 4 * 1024;
@@ -47,26 +47,26 @@ impl Views {
                 walk.go_on_below(first.ordinal.next());
                 continue;
             };
-            for ((found, head), _) in found.iter().zip(&heads).zip(hits).filter(|(_, hit)| *hit) {
+            for (head, _) in heads.iter().zip(hits).filter(|(_, hit)| *hit) {
                 rows.push(self.row_of(head));
                 if rows.len() == limit {
-                    return Ok((rows, next_cursor(walk, found)));
+                    return Ok((rows, next_cursor(walk, head.job.id.ordinal())));
                 }
             }
             looked += found.len();
             run = (run * 2).min(RUN_MAX);
-            cursor = next_cursor(walk, last);
+            cursor = next_cursor(walk, last.ordinal);
         }
         Ok((rows, cursor))
     }
 }
 
 /// The cursor after a job, if there are more behind it.
-fn next_cursor(walk: &mut Walk<'_>, last: &Found) -> Option<Ordinal> {
-    walk.go_on_below(last.ordinal);
+fn next_cursor(walk: &mut Walk<'_>, last: Ordinal) -> Option<Ordinal> {
+    walk.go_on_below(last);
     let is_last = walk.take(1).is_empty();
-    walk.go_on_below(last.ordinal);
-    (!is_last).then_some(last.ordinal)
+    walk.go_on_below(last);
+    (!is_last).then_some(last)
 }
 
 /// The text that is looked for, in lower case.

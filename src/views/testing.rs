@@ -1,7 +1,7 @@
 //! A small world for the tests of views and stores: jobs that live through plausible histories, and the pages that tell
 //! of them. It makes the jobs itself, so that the tests need neither `decide` nor `evolve`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::domain::event::{
     Actor, Event, FirstState, JobAmended, JobAttemptLost, JobCancelled, JobCompleted, JobFailed, JobProgressed,
-    JobRetried, JobStarted, JobSubmitted, LossCause, Record, Revived, WorkerJoined,
+    JobRetried, JobStarted, JobSubmitted, JobsForgotten, LossCause, Record, Revived, WorkerJoined,
 };
 use crate::domain::id::{
     FinishOrdinal, JobId, KindName, Ordinal as JobOrdinal, QueueName, Seq, SessionId, Tag, TokenHash,
@@ -100,6 +100,7 @@ pub struct World {
     last_finish: FinishOrdinal,
     records: Vec<Record>,
     changed: BTreeMap<JobId, Arc<Job>>,
+    gone: BTreeSet<JobId>,
 }
 
 impl Default for World {
@@ -128,16 +129,16 @@ impl World {
             last_finish: FinishOrdinal(0),
             records: Vec::new(),
             changed: BTreeMap::new(),
+            gone: BTreeSet::new(),
         }
     }
 
     /// The views as a restart builds them.
     pub fn rebuilt(&self) -> Views {
-        let stubs: Vec<_> =
-            self.jobs.iter().filter(|job| job.is_terminal()).map(|job| Arc::new(stub_of(job))).collect();
+        let stubs: Vec<_> = self.known().filter(|job| job.is_terminal()).map(|job| Arc::new(stub_of(job))).collect();
         let parts = Parts {
             seq: self.seq,
-            jobs: Box::new(self.jobs.iter().filter(|job| !job.is_terminal())),
+            jobs: Box::new(self.known().filter(|job| !job.is_terminal())),
             stubs: Box::new(stubs.iter()),
             ..no_parts()
         };
@@ -156,14 +157,35 @@ impl World {
         &self.jobs[id.ordinal().0 as usize - 1]
     }
 
+    /// The jobs that are not forgotten.
+    pub fn known(&self) -> impl DoubleEndedIterator<Item = &Arc<Job>> {
+        self.jobs.iter().filter(|job| self.knows(job.id))
+    }
+
+    pub fn knows(&self, id: JobId) -> bool {
+        !self.gone.contains(&id)
+    }
+
+    /// A job that has ended is forgotten, in a commit of its own.
+    pub fn forget(&mut self, id: JobId) {
+        self.commit();
+        self.record(JobsForgotten { jobs: vec![id] });
+        self.gone.insert(id);
+        self.show(vec![Arc::new(stub_of(self.job(id)))]);
+    }
+
     /// Shows what happened since the last commit.
     pub fn commit(&mut self) {
-        if self.records.is_empty() {
-            return;
+        if !self.records.is_empty() {
+            self.show(Vec::new());
         }
+    }
+
+    fn show(&mut self, forgotten: Vec<Arc<Stub>>) {
         self.log.records.lock().extend(self.records.iter().cloned());
         let jobs = std::mem::take(&mut self.changed).into_values().collect();
-        let page = Page { records: std::mem::take(&mut self.records).into(), jobs, before: Vec::new() };
+        let records = std::mem::take(&mut self.records).into();
+        let page = Page { records, jobs, before: Vec::new(), forgotten };
         self.views.apply(&page).expect("the store takes finished jobs");
     }
 
@@ -344,6 +366,7 @@ pub fn no_parts<'a>() -> Parts<'a> {
         queues: Box::new(std::iter::empty()),
         workers: Box::new(std::iter::empty()),
         schedules: Default::default(),
+        newest: JobOrdinal::default(),
     }
 }
 
@@ -362,7 +385,7 @@ pub fn session(number: u128) -> SessionId {
 pub fn stub_of(job: &Job) -> Stub {
     let ending = job.ending().expect("only finished jobs have stubs");
     Stub {
-        late: None,
+        after: None,
         id: job.id,
         seq: job.seq,
         state: job.state_name(),

@@ -29,6 +29,7 @@ enum Step {
     Start { job: usize, session: u128 },
     Finish { job: usize, state: usize },
     Requeue { job: usize },
+    Forget { job: usize },
     Amend { job: usize, queue: usize, tags: u8 },
     Pass { ms: u64 },
     Commit,
@@ -43,6 +44,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (job.clone(), 1..4_u128).prop_map(|(job, session)| Step::Start { job, session }),
         3 => (job.clone(), 5..8_usize).prop_map(|(job, state)| Step::Finish { job, state }),
         2 => job.clone().prop_map(|job| Step::Requeue { job }),
+        2 => job.clone().prop_map(|job| Step::Forget { job }),
         1 => (job, 0..3_usize, 0..8_u8).prop_map(|(job, queue, tags)| Step::Amend { job, queue, tags }),
         1 => (1..5000_u64).prop_map(|ms| Step::Pass { ms }),
         2 => Just(Step::Commit),
@@ -57,7 +59,7 @@ fn tags(bits: u8) -> Vec<Tag> {
 /// The job that a step means, if it fits.
 fn pick(world: &World, number: usize, fits: impl Fn(&Job) -> bool) -> Option<JobId> {
     let job = world.jobs.get(number % world.jobs.len().max(1))?;
-    fits(job).then_some(job.id)
+    (world.knows(job.id) && fits(job)).then_some(job.id)
 }
 
 fn take(world: &mut World, step: &Step) {
@@ -87,6 +89,11 @@ fn take(world: &mut World, step: &Step) {
         Step::Requeue { job } => {
             if let Some(id) = pick(world, *job, |job| job.is_terminal() || job.run().is_some()) {
                 world.requeue(id);
+            }
+        }
+        Step::Forget { job } => {
+            if let Some(id) = pick(world, *job, Job::is_terminal) {
+                world.forget(id);
             }
         }
         Step::Amend { job, queue, tags: bits } => {
@@ -124,7 +131,7 @@ fn read_all(views: &Views, filter: &JobFilter, limit: usize) -> Vec<JobRow> {
 }
 
 fn expected(world: &World, filter: &JobFilter) -> Vec<JobRow> {
-    world.jobs.iter().rev().filter(|job| filter.matches(job)).map(|job| JobRow::of(job)).collect()
+    world.known().rev().filter(|job| filter.matches(job)).map(|job| JobRow::of(job)).collect()
 }
 
 fn filters(world: &World) -> Vec<JobFilter> {
@@ -165,11 +172,11 @@ fn check_lists(world: &World, views: &Views) {
 
 fn check_tables(world: &World, views: &Views) {
     let mut counts = StateCounts::default();
-    world.jobs.iter().for_each(|job| *counts.of(job.state_name()) += 1);
+    world.known().for_each(|job| *counts.of(job.state_name()) += 1);
     let stats = views.stats(world.now());
     assert_eq!(stats.jobs, counts);
     for row in views.queues(world.now()) {
-        let of_queue: Vec<_> = world.jobs.iter().filter(|job| job.queue == row.name).collect();
+        let of_queue: Vec<_> = world.known().filter(|job| job.queue == row.name).collect();
         let count = |state| of_queue.iter().filter(|job| job.state_name() == state).count() as u64;
         let depth = Depth {
             queued: count(StateName::Queued),
@@ -182,19 +189,25 @@ fn check_tables(world: &World, views: &Views) {
         let queued = of_queue.iter().filter(|job| job.state_name() == StateName::Queued);
         assert_eq!(row.oldest_queued_at, queued.filter_map(|job| job.queued_at).min());
         let total = stats.queues.iter().find(|queue| queue.queue == row.name).map(|queue| queue.jobs.total());
-        assert_eq!(total, Some(of_queue.len() as u64));
+        assert_eq!(total.unwrap_or(0), of_queue.len() as u64);
     }
     for row in &stats.kinds {
-        let count = |state| world.jobs.iter().filter(|job| job.kind == row.kind && job.state_name() == state).count();
+        let count = |state| world.known().filter(|job| job.kind == row.kind && job.state_name() == state).count();
         StateName::ALL.into_iter().for_each(|state| assert_eq!(row.jobs.get(state), count(state) as u64));
     }
 }
 
 fn check_jobs(world: &World, views: &Views) {
     for job in &world.jobs {
+        if !world.knows(job.id) {
+            assert_eq!(views.job(job.id).expect("reads"), None);
+            assert_eq!(views.row(job.id).expect("reads"), None);
+            assert_eq!(views.tree(job.id, None, LIMIT_MAX).expect("reads"), None);
+            continue;
+        }
         assert_eq!(views.job(job.id).expect("reads").as_ref(), Some(job));
         assert_eq!(views.row(job.id).expect("reads"), Some(JobRow::of(job)));
-        let tree = world.jobs.iter().filter(|other| other.root() == job.root());
+        let tree = world.known().filter(|other| other.root() == job.root());
         let tree: Vec<_> = tree.map(|job| JobRow::of(job)).collect();
         assert_eq!(views.tree(job.id, None, LIMIT_MAX).expect("reads"), Some(tree.clone()));
         let rest: Vec<_> = tree.into_iter().filter(|row| row.id > job.id).take(3).collect();
@@ -229,7 +242,7 @@ proptest! {
         after in proptest::collection::vec(step(), 0..80),
     ) {
         let mut world = world_of(&before);
-        let here: Vec<JobId> = world.jobs.iter().rev().map(|job| job.id).collect();
+        let mut here: Vec<JobId> = world.known().rev().map(|job| job.id).collect();
         let mut seen = Vec::new();
         let mut cursor = None;
         let mut steps = after.iter();
@@ -244,6 +257,9 @@ proptest! {
                 break;
             }
         }
+        // Who was forgotten meanwhile was met or not.
+        seen.retain(|id| world.knows(*id));
+        here.retain(|id| world.knows(*id));
         prop_assert_eq!(seen, here);
     }
 }
@@ -569,5 +585,5 @@ fn page_of_ending(job: &Arc<Job>, finish: u64) -> Page {
         continues: false,
         event: JobCompleted { job: job.id, result: None }.into(),
     };
-    Page { records: Arc::new([record]), jobs: vec![Arc::new(ended)], before: Vec::new() }
+    Page { records: Arc::new([record]), jobs: vec![Arc::new(ended)], before: Vec::new(), forgotten: Vec::new() }
 }

@@ -145,7 +145,7 @@ fn a_log_is_followed_to_the_end_of_its_job() {
 }
 
 #[test]
-fn a_running_job_is_cancelled_and_run_again() {
+fn a_running_job_is_cancelled_and_run_again_and_one_that_has_ended_is_purged() {
     let house = House::open();
     let id = house.run("submit gate").data();
     let cancelled = house.run(&format!("jobs cancel {id}")).data();
@@ -153,6 +153,11 @@ fn a_running_job_is_cancelled_and_run_again() {
     let said = house.run(&format!("jobs watch {id}"));
     assert!(said.code == Some(1) && said.err.contains("cancelled (cancelled_by_request)"), "{said:?}");
     assert_eq!(house.run(&format!("jobs cancel {id}")).code, Some(1), "it has ended");
+    let active = house.run("submit gate").data();
+    assert_eq!(house.run(&format!("jobs purge {active}")).code, Some(1), "it has not ended");
+    house.run(&format!("jobs cancel {active}")).data();
+    house.run(&format!("jobs watch {active}"));
+    assert_eq!(house.run(&format!("jobs purge {active}")).data(), format!("{active} cancelled, purged"));
     house.open_the_gate();
     let retried = house.run(&format!("jobs retry {id}")).data();
     assert!(["queued", "running"].iter().any(|state| retried == format!("{id} {state}")), "{retried}");

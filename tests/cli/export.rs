@@ -94,6 +94,32 @@ fn a_log_that_was_exported_and_imported_is_the_same_log() {
 }
 
 #[test]
+fn what_purged_jobs_carried_is_in_no_export_and_the_log_is_the_same_nevertheless() {
+    let home = home();
+    let dir = home.path();
+    let server = start(dir, "data");
+    for bytes in [10, 20_000] {
+        let secret = server.submit("echo", json!({ "text": "x".repeat(bytes), "word": "Xylophonquartett" }));
+        assert_eq!(server.finished(&secret)["state"], "completed");
+        server.post(&format!("/api/jobs/{secret}/purge"), &json!({})).ok(200);
+    }
+    server.submit("later", json!({ "word": "kept" }));
+    run(dir, &format!("export --server http://{} --out first.jsonl", server.address())).data();
+    assert!(server.stop().success());
+    let said = json_of(dir, "export --data data --out log.jsonl --json");
+    for name in ["first.jsonl", "log.jsonl"] {
+        let text = std::fs::read_to_string(dir.join(name)).unwrap();
+        assert!(!text.contains("Xylophonquartett") && text.contains("kept"), "{name}");
+    }
+    let imported = json_of(dir, "import --data copy log.jsonl --json");
+    assert_eq!((&imported["fold"], &fold_of(dir, "data")), (&said["fold"], &said["fold"]));
+    let server = start(dir, "copy");
+    let jobs = server.read("/api/jobs");
+    assert_eq!(jobs["jobs"].as_array().unwrap().iter().filter(|row| row["purged_at"].is_string()).count(), 2, "{jobs}");
+    assert!(server.stop().success());
+}
+
+#[test]
 fn a_running_server_is_exported_and_the_file_gone_on_with() {
     let home = home();
     let dir = home.path();

@@ -115,12 +115,13 @@ fn never_ran(server: &TestServer) -> Vec<String> {
     vec![first, second]
 }
 
-/// Taken over by the next session of its worker.
+/// Taken over by the next session of its worker, and purged in the end.
 fn came_back(server: &TestServer) -> Vec<String> {
     let id = server.submit(&json!({"kind": "elsewhere", "args": {}}));
     let lease = Caller::register(server, "elsewhere", 1).job();
     Caller::register(server, "elsewhere", 1).beat(&[&lease]).ok(200);
     lease.call(server, "complete", &json!({})).ok(200);
+    server.post(&format!("/api/jobs/{id}/purge"), &json!({})).ok(200);
     vec![id]
 }
 

@@ -43,6 +43,7 @@ fn every_operation_answers_as_it_is_described() {
     server.post("/api/jobs/bulk", &json!({"jobs": [{"kind": "remote", "args": {}}]})).ok(201);
     server.post("/api/jobs/actions", &json!({"action": "cancel", "filter": {"kind": "remote"}})).ok(200);
     server.get("/api/jobs?state=cancelled&state=active&limit=2").ok(200);
+    server.post(&format!("/api/jobs/{waiting}/purge"), &json!({})).ok(200);
 
     server.post("/api/queues/default/pause", &json!({})).ok(200);
     server.get("/api/queues").ok(200);
@@ -78,6 +79,7 @@ fn ask_about_the_server(server: &crate::support::TestServer) {
         "/api/kinds",
         "/api/kinds/typed",
         "/api/stats",
+        "/api/timeline",
         "/api/openapi.json",
         "/api/events",
         "/api/asyncapi.json",
@@ -101,6 +103,7 @@ fn errors_are_as_they_are_described_too() {
     server.get("/api/kinds/none").refused(404, "kind_not_found");
     server.ask("POST", "/api/jobs", &[("origin", "http://evil.example")], b"").refused(403, "forbidden_origin");
     let id = server.submit(&json!({"kind": "remote", "args": {}}));
+    server.post(&format!("/api/jobs/{id}/purge"), &json!({})).refused(409, "job_is_active");
     server.get(&format!("/api/jobs/{id}/preview")).refused(404, "preview_not_found");
     server.get(&format!("/api/jobs/{id}/files/none")).refused(404, "file_not_found");
     server.ask("DELETE", &format!("/api/jobs/{id}"), &[], b"").refused(405, "method_not_allowed");

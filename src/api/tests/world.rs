@@ -37,6 +37,7 @@ use crate::log::memory::{MemoryLog, MemoryStore};
 use crate::sessions::line_news::{LineNews, LineWatch};
 use crate::sessions::ports::{JobLogs, LogLine, LogStream};
 use crate::sessions::reading::{JobFileStore, JobLogReader, KeptLine, NewJobFile};
+use crate::sessions::traces::Traces;
 use crate::sessions::{Sessions, Settings};
 use crate::views::{MemoryFinished, Parts as ViewParts, Views};
 
@@ -138,6 +139,7 @@ impl World {
             clock,
             logs: lines.clone(),
             files: Arc::new(Files::default()),
+            traces: Arc::new(Traces::new([])),
             metrics: recorder.handle(),
             catalog,
             limits,

@@ -1,4 +1,4 @@
-//! `jobs cancel` and `jobs retry`: the same for each job, one after the other. One that cannot be changed
+//! `jobs cancel`, `jobs retry` and `jobs purge`: the same for each job, one after the other. One that cannot be changed
 //! does not stop the rest, but the exit code tells.
 
 use serde_json::{Value, json};
@@ -25,6 +25,11 @@ pub fn retry(asked: &mut Asked<'_>, ids: &[JobId], only_failed_items: bool, depe
     for_each(asked, ids, "retry", &body)
 }
 
+/// Takes what ended jobs carried out of every answer.
+pub fn purge(asked: &mut Asked<'_>, ids: &[JobId]) -> Result<(), Stop> {
+    for_each(asked, ids, "purge", &json!({}))
+}
+
 fn for_each(asked: &mut Asked<'_>, ids: &[JobId], action: &str, body: &Value) -> Result<(), Stop> {
     let mut failures = Vec::new();
     for id in ids {
@@ -34,6 +39,8 @@ fn for_each(asked: &mut Asked<'_>, ids: &[JobId], action: &str, body: &Value) ->
                 let job = answer.document;
                 let wish = if job.at("cancel_requested_at").is_some() && job.text("state") == Some("running") {
                     ", cancel requested"
+                } else if job.at("purged_at").is_some() {
+                    ", purged"
                 } else {
                     ""
                 };

@@ -24,5 +24,6 @@ pub fn run(asked: &mut Asked<'_>, command: JobsCommand) -> Result<(), Stop> {
         JobsCommand::Retry { ids, only_failed_items, dependents } => {
             change::retry(asked, &ids, only_failed_items, dependents)
         }
+        JobsCommand::Purge { ids } => change::purge(asked, &ids),
     }
 }

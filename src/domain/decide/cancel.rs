@@ -47,7 +47,7 @@ fn has_active_below(state: &State, top: Ordinal) -> bool {
 
 /// The jobs below another in its tree that have not ended, level by level.
 fn active_below(state: &State, top: Ordinal) -> impl Iterator<Item = &Job> {
-    let mut open = VecDeque::from_iter(state.indexes().children_of(top).iter().copied());
+    let mut open = VecDeque::from_iter(state.indexes().children_of(top));
     let below = std::iter::from_fn(move || {
         let child = open.pop_front()?;
         open.extend(state.indexes().children_of(child));

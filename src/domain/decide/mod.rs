@@ -7,7 +7,9 @@ mod cancel;
 pub mod deal;
 mod finish;
 mod proof;
+mod purge;
 mod queue;
+mod retain;
 pub mod retry;
 mod schedule;
 mod session;
@@ -107,6 +109,8 @@ pub fn decide(state: &State, ctx: &mut Context<'_>, command: Command) -> Decisio
         Command::Lose(lose) => finish::lose(state, &lose),
         Command::Cancel { job, children } => cancel::cancel(state, ctx, job, children).into(),
         Command::Retry(retry) => retry::retry(state, &retry).into(),
+        Command::Forget(forget) => retain::forget(state, ctx, forget),
+        Command::Purge { job } => purge::purge(state, job).into(),
         Command::Amend(amend) => queue::amend(state, ctx, amend).into(),
         Command::PauseQueue { queue } => queue::pause(state, queue),
         Command::ResumeQueue { queue } => queue::resume(state, queue),

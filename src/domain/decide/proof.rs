@@ -33,7 +33,7 @@ pub fn late(state: &State, proof: LeaseProof, call: LateCall, refusal: Refusal) 
     }
     let noted = match slot {
         Slot::Active(job) => job.extras.as_ref().map_or(0, |extras| extras.late),
-        Slot::Finished(stub) => stub.late.map_or(0, |(_, count)| count),
+        Slot::Finished(stub) => stub.late(),
     };
     let evidence = JobLateResult { job: proof.job, call };
     let events = if noted < LATE_MAX { vec![evidence.into()] } else { Vec::new() };

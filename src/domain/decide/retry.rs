@@ -39,8 +39,11 @@ pub fn retry(state: &State, retry: &Retry) -> Result<Decision, Refusal> {
     }
     let mut events = vec![reviving.retried(state, first, retry.only_failed_items).into()];
     for dependent in &retry.finished[1..] {
-        // A dependent whose key was taken meanwhile, or whose queue takes nothing now, stays as it is.
-        let is_free = reviving.holder_of_key(state, dependent).is_none() && !state.is_draining(&dependent.queue);
+        // A dependent whose key was taken meanwhile, whose queue takes nothing now, or of which nobody knows what became
+        // of what it waited for, stays as it is.
+        let is_free = reviving.holder_of_key(state, dependent).is_none()
+            && !state.is_draining(&dependent.queue)
+            && !waits_for_the_forgotten(state, dependent);
         if finished(state, dependent.id).is_ok() && is_free {
             events.push(reviving.retried(state, dependent, false).into());
         }
@@ -55,7 +58,7 @@ pub fn to_revive(state: &State, job: JobId, dependents: bool) -> Vec<JobId> {
     let mut known: BTreeSet<JobId> = found.iter().copied().collect();
     let mut next = 0;
     while dependents && next < found.len() {
-        for &ordinal in state.indexes().dependents_of(found[next].ordinal()) {
+        for ordinal in state.indexes().dependents_of(found[next].ordinal()) {
             if let Some(Slot::Finished(stub)) = state.slots.get(ordinal)
                 && stub.reason == Some(Reason::DependencyFailed)
                 && found.len() <= REVIVED_MAX
@@ -73,13 +76,26 @@ pub fn to_revive(state: &State, job: JobId, dependents: bool) -> Vec<JobId> {
 fn broken_dependency(state: &State, job: &Job) -> Option<JobId> {
     let ended_otherwise = |id: &JobId| match state.slot(*id).map(Slot::state_name) {
         Some(state) => state.is_terminal() && state != StateName::Completed,
-        None => true,
+        None => has_waited_in_vain(job),
     };
     job.depends_on().iter().copied().find(ended_otherwise)
 }
 
+/// Whether a job was never queued: then of what it waited for, and what is forgotten by now, something had not completed,
+/// or nobody knows any more.
+fn has_waited_in_vain(job: &Job) -> bool {
+    job.queued_at.is_none()
+}
+
+/// Whether a job waits for one that is forgotten, and that may have ended otherwise than by completing.
+fn waits_for_the_forgotten(state: &State, job: &Job) -> bool {
+    has_waited_in_vain(job) && job.depends_on().iter().any(|id| state.slot(*id).is_none())
+}
+
 fn finished(state: &State, job: JobId) -> Result<&Stub, Refusal> {
     match state.slot(job).ok_or(Refusal::JobNotFound { job })? {
+        // What it would be run with is gone.
+        Slot::Finished(stub) if stub.purged().is_some() => Err(Refusal::JobWasPurged { job }),
         Slot::Finished(stub) => Ok(stub),
         Slot::Active(active) => Err(Refusal::JobNotRetryable { job, state: active.state_name() }),
     }
@@ -105,7 +121,8 @@ impl<'a> Reviving<'a> {
         if let Some(key) = job.unique_key().filter(|key| key.scope == UniqueScope::Kind) {
             self.keys.insert((&job.kind, &key.key), job.id);
         }
-        let is_completed = |id: JobId| state.slot(id).is_some_and(|slot| slot.state_name() == StateName::Completed);
+        // What is forgotten by now stands in nobody's way: whether it may was looked at before.
+        let is_completed = |id: JobId| state.slot(id).is_none_or(|slot| slot.state_name() == StateName::Completed);
         let is_open = |&id: &JobId| self.jobs.contains(&id) || !is_completed(id);
         let blocked = job.depends_on().iter().any(is_open);
         JobRetried {

@@ -55,7 +55,8 @@ pub fn settle(state: &State, ctx: &Context<'_>) -> Decision {
 
 fn settled(state: &State, ctx: &Context<'_>, job: &Job) -> Event {
     let is_completed = |slot: &Slot| slot.state_name() == StateName::Completed;
-    if !job.depends_on().iter().all(|&id| state.slot(id).is_some_and(is_completed)) {
+    // What is forgotten while somebody waits for it has completed.
+    if !job.depends_on().iter().all(|&id| state.slot(id).is_none_or(is_completed)) {
         let reason = Reason::DependencyFailed;
         return JobCancelled { job: job.id, reason, error: None, run_ended: None }.into();
     }

@@ -62,6 +62,8 @@ types! {
     26 = ScheduleChanged,
     27 = ScheduleFired,
     28 = JobAdopted,
+    29 = JobsForgotten,
+    30 = JobPurged,
 }
 
 /// Appends an event's body to `out`.

@@ -253,5 +253,7 @@ fn events() -> Vec<Event> {
         schedule_changed().into(),
         schedule_fired().into(),
         JobAdopted { job, session: session(), worker: "crane-1".into() }.into(),
+        JobsForgotten { jobs: vec![job, crate::log::codec::samples::job(6)] }.into(),
+        JobPurged { job }.into(),
     ]
 }

@@ -56,7 +56,7 @@ fn filled() -> tempfile::TempDir {
     let views = SledFinished::open(&data.join("views"), opened.lineage).unwrap();
     let jobs: Vec<_> =
         (1..200).map(|n| Arc::new(if n % 9 == 0 { rich_job(n, n, 30) } else { plain_job(n, n) })).collect();
-    views.put(&jobs, Seq(EVENTS)).unwrap();
+    views.put(&jobs, &[], Seq(EVENTS)).unwrap();
     drop(views);
     let logs = JobLogs::open(data).unwrap();
     let line = |text: &str| NewLine { at: Timestamp::from_ms(7), stream: "stderr".into(), text: text.into() };

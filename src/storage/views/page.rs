@@ -91,6 +91,16 @@ impl Page {
         std::mem::replace(&mut self.places[place], Place::Inline(head))
     }
 
+    /// Empties a place, and says what was there.
+    pub fn clear(&mut self, place: usize) -> Place<Vec<u8>> {
+        std::mem::replace(&mut self.places[place], Place::Empty)
+    }
+
+    /// Whether no place has a job.
+    pub fn is_empty(&self) -> bool {
+        self.places.iter().all(|place| *place == Place::Empty)
+    }
+
     /// Takes the largest heads out until the page fits into a value: they are to be stored apart.
     pub fn take_what_does_not_fit(&mut self) -> Vec<(usize, Vec<u8>)> {
         let mut apart = Vec::new();

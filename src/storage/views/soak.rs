@@ -79,7 +79,7 @@ fn page(seq: &mut u64, jobs: &[Arc<Job>]) -> Page {
             event: Event::from(JobQueued { job: job.id, cause: QueuedCause::Due }),
         }
     };
-    Page { records: jobs.iter().map(record).collect(), jobs: jobs.to_vec(), before: Vec::new() }
+    Page { records: jobs.iter().map(record).collect(), jobs: jobs.to_vec(), before: Vec::new(), forgotten: Vec::new() }
 }
 
 /// Numbers from 0 to `count` in an order that has nothing to do with theirs.

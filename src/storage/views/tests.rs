@@ -26,7 +26,7 @@ fn file(dir: &Path) -> PathBuf {
 }
 
 fn stored(dir: &Path, jobs: &[Arc<Job>], position: u64) {
-    open(dir).put(jobs, Seq(position)).unwrap();
+    open(dir).put(jobs, &[], Seq(position)).unwrap();
 }
 
 #[test]
@@ -57,8 +57,8 @@ fn no_value_spills_out_of_the_segments() {
     heavy.tags = Some(Arc::new((0..32).map(|n| format!("{n:0128}").into()).collect()));
     let many: Vec<_> = (2..200).map(|n| Arc::new(Job { tags: heavy.tags.clone(), ..rich_job(n, n, 1) })).collect();
     let store = open(root.path());
-    store.put(&[Arc::new(heavy)], Seq(1)).unwrap();
-    store.put(&many, Seq(2)).unwrap();
+    store.put(&[Arc::new(heavy)], &[], Seq(1)).unwrap();
+    store.put(&many, &[], Seq(2)).unwrap();
     let blobs = file(root.path()).with_file_name("blobs");
     assert_eq!(std::fs::read_dir(blobs).unwrap().count(), 0);
     let values = store.db.read().clone();
@@ -71,7 +71,7 @@ fn the_living_bytes_are_counted() {
     let store = open(root.path());
     for round in 1..4 {
         let some: Vec<_> = (1..150).map(|n| Arc::new(rich_job(n, n, (round * 700 / n) as usize))).collect();
-        store.put(&some, Seq(round)).unwrap();
+        store.put(&some, &[], Seq(round)).unwrap();
         let db = store.db.read().clone();
         let entries = db.iter().map(|entry| entry.unwrap()).filter(|(key, _)| key != database::META_KEY);
         let bytes: u64 = entries.map(|(key, value)| (key.len() + value.len()) as u64).sum();
@@ -96,7 +96,7 @@ fn a_store_whose_directory_is_gone_is_empty() {
     std::fs::remove_dir_all(&dir).unwrap();
     let store = open(&dir);
     assert_eq!(store.position(), Seq::ZERO);
-    store.put(&jobs(1, 10), Seq(70)).unwrap();
+    store.put(&jobs(1, 10), &[], Seq(70)).unwrap();
     check_holds(&store, &jobs(1, 10), 20);
 }
 
@@ -136,7 +136,7 @@ fn damaged_files_give_an_empty_store_or_an_error_and_then_an_empty_store() {
             drop(store);
             let store = open(dir.path());
             assert_eq!(store.position(), Seq::ZERO);
-            store.put(&all, Seq(70)).unwrap();
+            store.put(&all, &[], Seq(70)).unwrap();
             check_holds(&store, &all, 2001);
         }
     }
@@ -146,7 +146,7 @@ fn damaged_files_give_an_empty_store_or_an_error_and_then_an_empty_store() {
 fn a_page_that_cannot_be_read_condemns_the_store() {
     let root = tempfile::tempdir().unwrap();
     let store = open(root.path());
-    store.put(&jobs(1, 200), Seq(70)).unwrap();
+    store.put(&jobs(1, 200), &[], Seq(70)).unwrap();
     let db = store.db.read().clone();
     db.insert(page_key(1), b"nonsense").unwrap();
     assert!(store.get(FinishOrdinal(1)).is_ok());
@@ -173,14 +173,50 @@ fn a_database_that_was_not_copied_to_its_end_is_passed_over() {
 }
 
 #[test]
+fn a_database_that_is_mostly_dead_is_copied_while_others_read_it() {
+    let root = tempfile::tempdir().unwrap();
+    let store = SledFinished::open_and_compact(root.path(), LINEAGE, 1024 * 1024).unwrap();
+    let all: Vec<_> = (1..400).map(|n| Arc::new(rich_job(n, n, 300))).collect();
+    store.put(&all, &[], Seq(1)).unwrap();
+    store.tidy().unwrap();
+    assert_eq!(databases(root.path()), [1], "nothing is dead");
+    let kept: Vec<_> = all[350..].to_vec();
+    let gone: Vec<_> = all[..350].iter().map(|job| crate::views::finish_ordinal(job)).collect();
+    store.put(&[], &gone, Seq(2)).unwrap();
+    let before = store.db.read().size_on_disk().unwrap();
+    let is_done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut rounds = 0;
+            while rounds == 0 || !is_done.load(std::sync::atomic::Ordering::Acquire) {
+                check_holds(&store, &kept, 410);
+                rounds += 1;
+            }
+            check_holds(&store, &kept, 410);
+        });
+        store.tidy().unwrap();
+        is_done.store(true, std::sync::atomic::Ordering::Release);
+        reader.join().unwrap();
+    });
+    assert_eq!((databases(root.path()), store.position()), (vec![2], Seq(2)));
+    assert!(store.db.read().size_on_disk().unwrap() < before);
+    let more = Arc::new(plain_job(1, 1));
+    store.put(std::slice::from_ref(&more), &[], Seq(3)).unwrap();
+    drop(store);
+    let store = open(root.path());
+    assert_eq!(store.position(), Seq(3));
+    check_holds(&store, &[vec![more], kept].concat(), 410);
+}
+
+#[test]
 fn a_database_that_is_mostly_dead_is_copied_at_the_next_start() {
     const BYTES_MIN: u64 = 1024 * 1024;
     let root = tempfile::tempdir().unwrap();
     let batches: Vec<_> = (1..64).map(|n| Arc::new(rich_job(n, n, 3000))).collect();
     let after: Vec<_> = (1..64).map(|n| Arc::new(rich_job(n, n, 3))).collect();
     let store = open(root.path());
-    store.put(&batches, Seq(1)).unwrap();
-    store.put(&after, Seq(2)).unwrap();
+    store.put(&batches, &[], Seq(1)).unwrap();
+    store.put(&after, &[], Seq(2)).unwrap();
     let before = store.db.read().size_on_disk().unwrap();
     drop(store);
     assert_eq!(databases(root.path()), [1]);

@@ -1,5 +1,5 @@
-//! Writes finished jobs: their items first, then their pages, then how far the store has come, in pieces of a bounded
-//! size. Counts the bytes that live.
+//! Writes finished jobs, and takes out those that are forgotten: items first, then pages, then how far the store has
+//! come, in pieces of a bounded size. Counts the bytes that live.
 
 use std::sync::Arc;
 
@@ -28,10 +28,16 @@ impl Writer<'_> {
         Writer { db, batch: sled::Batch::default(), batch_bytes: 0, live_bytes }
     }
 
-    /// Puts jobs of one page into it.
-    pub fn put_page(&mut self, number: u64, jobs: &[&Arc<Job>]) -> Result<(), StoreError> {
+    /// Empties places of one page, and puts jobs into it.
+    pub fn put_page(&mut self, number: u64, jobs: &[&Arc<Job>], gone: &[FinishOrdinal]) -> Result<(), StoreError> {
         let before = read_page(self.db, number)?;
         let mut page = before.as_ref().map_or_else(|| Ok(Page::empty()), |bytes| Page::read(bytes))?;
+        for &ordinal in gone {
+            if page.clear(locate(ordinal).1) != Place::Empty {
+                self.remove_pieces(b'h', ordinal)?;
+                self.remove_pieces(b'i', ordinal)?;
+            }
+        }
         for job in jobs {
             let ordinal = finish_ordinal(job);
             if page.set(locate(ordinal).1, encode_head(job)) != Place::Empty {
@@ -49,8 +55,14 @@ impl Writer<'_> {
             }
         }
         let key = page_key(number);
-        self.live_bytes -= before.map_or(0, |bytes| (key.len() + bytes.len()) as u64);
-        self.insert(key, page.write())
+        self.live_bytes -= before.as_ref().map_or(0, |bytes| (key.len() + bytes.len()) as u64);
+        if !page.is_empty() {
+            return self.insert(key, page.write());
+        }
+        if before.is_some() {
+            self.batch.remove(key);
+        }
+        Ok(())
     }
 
     /// Puts one value.

@@ -9,8 +9,8 @@ use super::*;
 use crate::domain::event::{
     Actor, EpochStarted, Event, JobAdopted, JobAmended, JobAttemptFailed, JobAttemptLost, JobCancelRequested,
     JobCancelled, JobCheckpointed, JobCompleted, JobFailed, JobFileStored, JobItemsAdded, JobItemsReported,
-    JobLateResult, JobProgressed, JobQueued, JobScheduled, QueueDraining, QueuePaused, QueueRateSpent, QueueResumed,
-    Record, ScheduleChanged, ScheduleFired, WorkerJoined, WorkerLeft,
+    JobLateResult, JobProgressed, JobPurged, JobQueued, JobScheduled, JobsForgotten, QueueDraining, QueuePaused,
+    QueueRateSpent, QueueResumed, Record, ScheduleChanged, ScheduleFired, WorkerJoined, WorkerLeft,
 };
 use crate::domain::id::Seq;
 use crate::feed::cloudevents::{Begun, CloudEvent, Ended, FORMAT};
@@ -134,6 +134,17 @@ const SHAPES: &[Shape] = &[
         "job.late_result",
         "A call came with a token that no longer holds; it changed nothing. At most 16 a job are noted.",
         "What came next before.",
+    ),
+    shape::<JobPurged>(
+        "job.purged",
+        "The args, results, output files and log lines of a job that had ended are gone from every answer, those of its \
+         former events too.",
+        "Nothing, but `jobs.forgotten`.",
+    ),
+    shape::<JobsForgotten>(
+        "jobs.forgotten",
+        "Jobs that had ended long ago, or that were more than are kept, are not known any more.",
+        "Nothing: no event names them again.",
     ),
     shape::<QueuePaused>(
         "queue.paused",
@@ -303,11 +314,12 @@ fn actor_of(event_type: &str) -> Actor {
         | "job.amended"
         | "job.cancel_requested"
         | "job.retried"
+        | "job.purged"
         | "queue.paused"
         | "queue.resumed"
         | "queue.draining" => Actor::CLIENT,
         "epoch.started" | "job.queued" | "job.scheduled" | "job.attempt_lost" | "job.cancelled" | "worker.left"
-        | "queue.rate_spent" => Actor::SERVER,
+        | "queue.rate_spent" | "jobs.forgotten" => Actor::SERVER,
         "schedule.changed" => Actor::CLIENT,
         "schedule.fired" => Actor::schedule(&"nightly".parse().expect("a name")),
         _ => Actor::worker(SESSION.parse().expect("an id")),

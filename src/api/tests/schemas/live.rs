@@ -46,8 +46,8 @@ struct LiveFilter {
     /// On topic jobs: the snapshot has the newest so many; changes come for all that match.
     #[schemars(range(min = 1, max = SNAPSHOT_ROWS_MAX), extend("default" = SNAPSHOT_ROWS_DEFAULT))]
     limit: Option<u32>,
-    /// On topic logs: lines after the one with this number; 0: from the first, as after a `reset` whatever stands here.
-    #[schemars(extend("default" = 0))]
+    /// On topic logs: lines after the one with this number; 0: from the first, as after a `reset` whatever stands here. Without
+    /// it the lines from now on.
     after: Option<u64>,
 }
 
