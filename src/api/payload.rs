@@ -31,7 +31,7 @@ pub fn args(handle: &Handle, submitted: Seq) -> Result<Option<Json>, ApiError> {
 
 /// The schedule that made a job, told by who caused its `job.submitted`; none once the log was trimmed past it.
 pub fn schedule_of(handle: &Handle, submitted: Seq) -> Result<Option<ScheduleName>, ApiError> {
-    let actor = match handle.log().record(submitted) {
+    let actor = match handle.log().carried(submitted) {
         Ok(record) => record.actor,
         Err(ReadError::Trimmed { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
@@ -41,7 +41,7 @@ pub fn schedule_of(handle: &Handle, submitted: Seq) -> Result<Option<ScheduleNam
 
 /// The event with a seq; none once it is trimmed.
 pub fn event(handle: &Handle, seq: Seq) -> Result<Option<Event>, ApiError> {
-    match handle.log().record(seq) {
+    match handle.log().carried(seq) {
         Ok(record) => Ok(Some(record.event)),
         Err(ReadError::Trimmed { .. }) => Ok(None),
         Err(error) => Err(error.into()),

@@ -1,4 +1,5 @@
-//! Starts and stops what the server does by itself: ticks, schedules, the disk watch, synced log lines, stored views, snapshots.
+//! Starts and stops what the server does by itself: ticks, schedules, the disk watch, synced log lines, stored
+//! views, snapshots, dropped segments.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +17,8 @@ use crate::engine::Handle;
 use crate::kinds::Catalog;
 use crate::maintenance::scheduler::Scheduler;
 use crate::maintenance::snapshotter::{EVENTS_AT_STOP, EVENTS_BETWEEN, Snapshotter};
-use crate::maintenance::{disk, ticker};
+use crate::maintenance::trimmer::{Rules, Trimmer};
+use crate::maintenance::{disk, ticker, trimmer};
 use crate::storage::{self, DirectoryLock};
 use crate::views::Views;
 use crate::views::flusher::Flusher;
@@ -33,6 +35,7 @@ pub struct Chores {
     tasks: JoinSet<()>,
     flusher: Flusher,
     snapshots: Snapshots,
+    trims: Trims,
     /// Other servers stay out until everything is written.
     lock: DirectoryLock,
 }
@@ -51,6 +54,23 @@ impl Chores {
         let flusher = Flusher::start(views.clone()).map_err(ServeError::step("start the views' thread"))?;
         let snapshotter = Snapshotter::new(data.log, data.snapshots, data.newest_snapshot);
         let snapshots = Snapshots::start(snapshotter).map_err(ServeError::step("start the snapshots' thread"))?;
+        let directory = config.data.clone();
+        let trims = Trims::start(
+            Trimmer {
+                log: handle.log().clone(),
+                trimmer: data.trimmer,
+                views: views.clone(),
+                clock: clock.clone(),
+                rules: Rules {
+                    age: config.retention.log_age.unwrap_or(trimmer::AGE_DEFAULT),
+                    bytes: config.retention.log_bytes.unwrap_or(trimmer::BYTES_DEFAULT),
+                },
+                free: Box::new(move || storage::disk_free(&directory)),
+                min_free_bytes: config.min_free_bytes,
+            },
+            Duration::from_millis(config.retention.every.unwrap_or(trimmer::EVERY_DEFAULT).0),
+        );
+        let trims = trims.map_err(ServeError::step("start the thread that drops segments"))?;
         let mut tasks = JoinSet::new();
         let logs = data.job_logs.clone();
         tasks.spawn(ticker::run(handle.clone(), clock.clone(), move || sync_logs_now(logs.clone())));
@@ -59,13 +79,14 @@ impl Chores {
         tasks.spawn(disk::run(handle.clone(), config.min_free_bytes, move || storage::disk_free(&directory)));
         tasks.spawn(sync_logs(data.job_logs));
         tasks.spawn(tidy_metrics(metrics));
-        Ok(Chores { tasks, flusher, snapshots, lock: data.lock })
+        Ok(Chores { tasks, flusher, snapshots, trims, lock: data.lock })
     }
 
     /// Ends all of them; what is still to be written is written, unless the log cannot be written any more.
     pub async fn stop(mut self, is_halted: bool) {
         self.tasks.shutdown().await;
         let stopped = tokio::task::spawn_blocking(move || {
+            self.trims.stop();
             if let Err(error) = self.flusher.stop() {
                 tracing::warn!(%error, "the views were not stored; the next start builds them again");
             }
@@ -129,6 +150,39 @@ impl Snapshots {
         if write_last {
             write(&mut snapshotter, EVENTS_AT_STOP);
         }
+    }
+}
+
+/// The thread that drops segments.
+struct Trims {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Trims {
+    fn start(trimmer: Trimmer, every: Duration) -> std::io::Result<Trims> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let thread = std::thread::Builder::new().name("trimmer".into()).spawn(move || {
+            let is_stopping = || stopped.load(Ordering::Acquire);
+            while !is_stopping() {
+                match trimmer.look(&is_stopping) {
+                    Err(error) if !is_stopping() => {
+                        let error = storage::open::explain(&error);
+                        tracing::warn!(error, "no segments were dropped; it is tried again");
+                    }
+                    _ => {}
+                }
+                std::thread::park_timeout(every);
+            }
+        })?;
+        Ok(Trims { stop, thread })
+    }
+
+    fn stop(self) {
+        self.stop.store(true, Ordering::Release);
+        self.thread.thread().unpark();
+        self.thread.join().expect("the thread that drops segments does not panic");
     }
 }
 

@@ -109,6 +109,7 @@ fn fold_and_compare(copy: &Path, opened: &Opened, findings: &mut Findings) -> Re
     for difference in &verdict.differences {
         findings.damage(match difference {
             Difference::Views { detail } => Damage::of_views(detail.clone()),
+            Difference::Base { detail } => Damage::of_base(detail.clone()),
             Difference::Snapshot { at, detail } => {
                 Damage::of_snapshot(DamagedSnapshot { path: files.path(*at), detail: detail.clone() })
             }

@@ -5,3 +5,4 @@ pub mod disk;
 pub mod scheduler;
 pub mod snapshotter;
 pub mod ticker;
+pub mod trimmer;

@@ -40,17 +40,26 @@ impl Snapshotter {
     }
 
     fn write_one(&mut self) -> io::Result<()> {
-        let merge = Merge::plan(&*self.log, self.newest, EVENTS_A_MERGE).map_err(io::Error::other)?;
+        let kept = self.log.base();
+        if let Some(kept) = &kept {
+            // What came before it is in the log no more.
+            self.newest = self.newest.max(kept.seq());
+        }
+        let merge = Merge::plan(&*self.log, self.newest, EVENTS_A_MERGE, self.log.last()).map_err(io::Error::other)?;
         let base = || -> io::Result<Option<Box<dyn Read + Send>>> {
             if self.newest == Seq::ZERO {
                 return Ok(None);
+            }
+            if let Some(kept) = kept.as_ref().filter(|kept| kept.seq() == self.newest) {
+                return kept.state().map(Some);
             }
             let found = self.store.newest(self.newest).map_err(io::Error::other)?;
             let base = found.snapshot.filter(|snapshot| snapshot.seq == self.newest);
             let lost = || io::Error::other(format!("the snapshot at {} is gone", self.newest));
             base.map(|snapshot| Some(snapshot.content)).ok_or_else(lost)
         };
-        let mut write = |out: &mut dyn io::Write| merge.write(&*self.log, base, out).map_err(io::Error::other);
+        let mut write =
+            |out: &mut dyn io::Write| merge.write(&*self.log, base, out, &mut |_| Ok(())).map_err(io::Error::other);
         self.store.save(merge.target(), &mut write).map_err(io::Error::other)?;
         tracing::info!(seq = merge.target().0, "a snapshot was written");
         self.newest = merge.target();

@@ -152,6 +152,11 @@ impl Views {
         }
     }
 
+    /// Whether the job is known: it was submitted and is not forgotten.
+    pub fn is_known(&self, id: JobId) -> bool {
+        !matches!(self.index.read().slot(id), Slot::Empty)
+    }
+
     /// Whether a worker runs a job now.
     pub fn is_running(&self, id: JobId) -> bool {
         let index = self.index.read();

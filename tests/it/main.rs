@@ -16,5 +16,6 @@ mod streams;
 #[allow(dead_code, reason = "each test program uses a part of what they share")]
 #[path = "../support/mod.rs"]
 mod support;
+mod trimmed;
 mod truth;
 mod workers;
