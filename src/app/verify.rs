@@ -19,6 +19,8 @@ use crate::storage::views::SledFinished;
 use crate::storage::{self, DirectoryLock, OpenError, Opened, Options, SnapshotFiles, disk};
 use crate::views::FinishedStore;
 
+pub use crate::storage::check::WholePart;
+
 /// What is copied and opened.
 const OPENED: [&str; 3] = ["log", "snapshots", "views"];
 
@@ -28,6 +30,8 @@ pub struct Report {
     /// What the fold of the log comes to; none if it cannot be folded.
     pub verdict: Option<Verdict>,
     pub findings: Findings,
+    /// How much of a damaged log is whole.
+    pub whole: Option<WholePart>,
 }
 
 /// Why nothing could be checked.
@@ -55,7 +59,8 @@ pub fn check(data: &Path) -> Result<Report, CheckError> {
     let mut findings = check::check_stores(data);
     let verdict = fold_a_copy(data, &mut findings)?;
     findings.extend(check::check_jobs(data, verdict.as_ref().map(|verdict| verdict as &dyn Books)));
-    Ok(Report { verdict, findings })
+    let whole = check::whole_part(data, &findings);
+    Ok(Report { verdict, findings, whole })
 }
 
 impl Books for Verdict {

@@ -17,12 +17,12 @@ use crate::domain::id::{JobId, Seq};
 use crate::domain::job::Job;
 use crate::domain::state::{Globals, Slot, State};
 use crate::engine::snapshot::{Merge, MergeError, each_frame};
-use crate::log::base::LogTrimmer;
+use crate::log::base::{LogTrimmer, NewBase, TrimError};
 use crate::log::codec_state::{FrameReader, FrameWriter, SnapshotError, decode_slot};
 use crate::log::{LogReader, ReadError};
 
 /// The most events that one step takes.
-const EVENTS_A_STEP: u64 = 100_000;
+const EVENTS_A_STEP: u64 = 250_000;
 
 /// What stands for the events up to a seq.
 pub struct Folded {
@@ -30,7 +30,7 @@ pub struct Folded {
     state: File,
     jobs: File,
     /// The events up to `seq` that hold what its wanted jobs carry.
-    pub carried: RoaringTreemap,
+    carried: RoaringTreemap,
 }
 
 /// Why it could not be worked out.
@@ -49,11 +49,14 @@ pub enum FoldError {
 }
 
 impl Folded {
-    /// What copies the state and the finished jobs to where they are kept.
-    pub fn parts(
-        &self,
-    ) -> (impl FnMut(&mut dyn Write) -> io::Result<()>, impl FnMut(&mut dyn Write) -> io::Result<()>) {
-        (|out: &mut dyn Write| copy(&self.state, out), |out: &mut dyn Write| copy(&self.jobs, out))
+    /// Puts it in the place of the events.
+    ///
+    /// # Errors
+    /// The log goes on as it was.
+    pub fn replace_events(&self, trimmer: &dyn LogTrimmer) -> Result<(), TrimError> {
+        let state = &mut |out: &mut dyn Write| copy(&self.state, out);
+        let jobs = &mut |out: &mut dyn Write| copy(&self.jobs, out);
+        trimmer.trim(NewBase { earliest: self.seq.next(), carried: &self.carried, state, jobs })
     }
 }
 

@@ -81,6 +81,7 @@ mod tests {
     use crate::domain::job::StateName;
     use crate::domain::state::State;
     use crate::domain::testing::{World, a_batch, a_job, a_job_after, complete, fail};
+    use crate::engine::base::fold;
     use crate::engine::snapshot;
     use crate::engine::verify::{hash, verify};
     use crate::log::EventLog;
@@ -180,6 +181,26 @@ mod tests {
         globals.workers.clear();
         let forged = State::from_parts(globals, snapshot.slots().cloned());
         assert_eq!(verify(&*log, None, vec![forged]).unwrap().differences.len(), 1);
+    }
+
+    #[test]
+    fn what_the_log_has_no_more_is_taken_from_its_base() {
+        let world = history();
+        let middle = world.records.iter().rfind(|record| record.seq.0 < 200 && !record.continues).unwrap().seq;
+        let mut log = MemoryLog::new();
+        for group in world.records.split_inclusive(|record| !record.continues) {
+            log.submit(group.into()).unwrap();
+            log.committed().unwrap();
+        }
+        let (reader, trimmer) = (log.reader(), log.trimmer());
+        let folded = fold(&*reader, &*trimmer, middle, &|_| true, &|| false).unwrap();
+        folded.replace_events(&*trimmer).unwrap();
+        let store = Arc::new(MemorySnapshots::default());
+        for newest in [Seq::ZERO, middle] {
+            Snapshotter::new(reader.clone(), store.clone(), newest).catch_up(1).unwrap();
+            assert_eq!(hash(&store.read(Seq(u64::MAX))), hash(&world.state), "from {newest}");
+            store.0.lock().clear();
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::domain::id::{JobId, Seq};
 use crate::domain::time::{Millis, Timestamp};
 use crate::engine::base::{self, FoldError};
-use crate::log::base::{Extent, LogTrimmer, NewBase, TrimError};
+use crate::log::base::{Extent, LogTrimmer, TrimError};
 use crate::log::{LogReader, ReadError};
 use crate::metrics;
 use crate::views::Views;
@@ -81,11 +81,9 @@ impl Trimmer {
         let bytes = extent.full.iter().filter(|segment| segment.last <= last).map(|segment| segment.bytes).sum::<u64>();
         self.check_room(&extent, bytes)?;
         let wanted = |job: JobId| self.is_wanted(job);
-        let mut folded = base::fold(&*self.log, &*self.trimmer, last, &wanted, is_stopping)?;
+        let folded = base::fold(&*self.log, &*self.trimmer, last, &wanted, is_stopping)?;
+        folded.replace_events(&*self.trimmer)?;
         let earliest = last.next();
-        let carried = std::mem::take(&mut folded.carried);
-        let (mut state, mut jobs) = folded.parts();
-        self.trimmer.trim(NewBase { earliest, carried: &carried, state: &mut state, jobs: &mut jobs })?;
         metrics::note_dropped(bytes);
         tracing::info!(earliest = earliest.0, bytes, "the oldest events were dropped");
         Ok(Some(earliest))

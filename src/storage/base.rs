@@ -199,10 +199,10 @@ impl BaseFiles {
     }
 
     /// The event, if it is carried.
-    pub fn carried(&self, seq: Seq) -> Result<Option<Record>, (CarriedName, CarriedError)> {
+    pub fn carried(&self, seq: Seq) -> Result<Option<Record>, Box<(CarriedName, CarriedError)>> {
         let behind = self.carried.partition_point(|file| file.name.first <= seq);
         let Some(file) = behind.checked_sub(1).map(|place| &self.carried[place]) else { return Ok(None) };
-        file.record(seq).map_err(|error| (file.name, error))
+        file.record(seq).map_err(|error| Box::new((file.name, error)))
     }
 
     /// What it takes on disk.

@@ -140,13 +140,12 @@ impl LogReader for Shared {
             outcome => return outcome,
         };
         let Some(base) = self.base_files() else { return Err(trimmed) };
-        match base.carried(seq) {
-            Ok(found) => found.ok_or(trimmed),
-            Err((file, error)) => Err(ReadError::Damaged {
-                place: format!("event {seq} in the carried file {}", file.file_name()),
-                detail: format!("{}; {NEXT_STEP}", explain(&error)),
-            }),
-        }
+        let found = base.carried(seq).map_err(|wrong| {
+            let (file, error) = *wrong;
+            let place = format!("event {seq} in the carried file {}", file.file_name());
+            ReadError::Damaged { place, detail: format!("{}; {NEXT_STEP}", explain(&error)) }
+        });
+        found?.ok_or(trimmed)
     }
 
     fn base(&self) -> Option<Arc<dyn Base>> {

@@ -18,7 +18,7 @@ use crate::storage::base::{BaseFiles, Manifest, bases_of, carried_of, dir_of};
 use crate::storage::carried::CarriedName;
 use crate::storage::disk;
 use crate::storage::guard::SegmentError;
-use crate::storage::head::{Head, HeadFile};
+use crate::storage::head::{self, Head, HeadFile};
 use crate::storage::open::{OpenError, Options, base_of};
 use crate::storage::payloads::Payloads;
 use crate::storage::recovery::segments_in;
@@ -171,6 +171,34 @@ pub fn is_whole(log_dir: &Path) -> io::Result<bool> {
         end = reached;
     }
     Ok(head.last == Seq::ZERO || end.is_some_and(|end| end.next > head.last))
+}
+
+/// How much of a log is whole, from its beginning on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WholePart {
+    pub earliest: Seq,
+    /// The last event that is whole with all before it: with it a server goes on that accepts the loss.
+    pub last: Seq,
+    /// The last event that was written.
+    pub of: Seq,
+}
+
+/// How much of a log is whole; none if HEAD or the base cannot be read. Reads all of it, and asks sled nothing.
+pub fn whole_part(log_dir: &Path) -> io::Result<Option<WholePart>> {
+    let Ok(Some(head)) = head::examine(&log_dir.join("HEAD")).map(|examined| examined.newest) else { return Ok(None) };
+    let mut end = ChainEnd::start(head.lineage);
+    if head.earliest > Seq(1) {
+        let Ok(manifest) = Manifest::read(&dir_of(log_dir, head.earliest)) else { return Ok(None) };
+        end = manifest.start;
+    }
+    for first in segments_in(log_dir)?.into_iter().filter(|first| *first >= head.earliest) {
+        if first != end.next {
+            break;
+        }
+        let Some(reached) = reach(&log_dir.join(name_of(first)), first, Some(end), None)? else { break };
+        end = reached;
+    }
+    Ok(Some(WholePart { earliest: head.earliest, last: Seq(end.next.0 - 1), of: head.last.max(Seq(end.next.0 - 1)) }))
 }
 
 /// Where the chain comes to in a segment, with all payloads.

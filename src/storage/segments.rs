@@ -32,6 +32,9 @@ pub struct Segments {
     closed: AtomicBool,
 }
 
+/// The bytes of a page, if it is there, and where its payloads are.
+pub type Found = (Option<Vec<u8>>, Payloads);
+
 /// The place of one segment.
 pub struct Slot {
     pub first: Seq,
@@ -62,7 +65,7 @@ impl Segments {
     }
 
     /// The bytes of the page that should hold a seq, and where its payloads are; none if its segment was dropped.
-    pub fn page_with(&self, seq: Seq) -> Result<Option<(Option<Vec<u8>>, Payloads)>, ReadError> {
+    pub fn page_with(&self, seq: Seq) -> Result<Option<Found>, ReadError> {
         let slot = self.row.read().range(..=seq).next_back().map(|(_, slot)| slot.clone());
         let Some(slot) = slot else { return Ok(None) };
         slot.last_use.store(self.uses.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
@@ -202,7 +205,13 @@ impl Slot {
             return Ok(*bytes);
         }
         let is_sealed = self.seal.get().is_some();
-        let bytes = disk::bytes_in_files(&self.dir)? + disk::bytes_in_files(&self.dir.join("payloads"))?;
+        let measured = disk::bytes_in_files(&self.dir)
+            .and_then(|bytes| Ok(bytes + disk::bytes_in_files(&self.dir.join("payloads"))?));
+        let bytes = match measured {
+            // A payload file that has just got its name was listed under another.
+            Err(error) if !is_sealed && error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            measured => measured?,
+        };
         Ok(if is_sealed { *self.sealed_bytes.get_or_init(|| bytes) } else { bytes })
     }
 

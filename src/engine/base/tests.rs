@@ -13,7 +13,6 @@ use crate::domain::state::Slot;
 use crate::domain::testing::{World, a_batch, a_job, a_job_after, complete, fail};
 use crate::engine::recovery::recover;
 use crate::engine::verify::{Difference, hash, verify};
-use crate::log::base::NewBase;
 use crate::log::memory::MemoryLog;
 use crate::log::{EventLog, LogReader};
 use crate::views::{FinishedStore, MemoryFinished, finish_ordinal};
@@ -55,9 +54,7 @@ fn trim(log: &MemoryLog, last: Seq, is_wanted: &dyn Fn(JobId) -> bool) {
     let (reader, trimmer) = (log.reader(), log.trimmer());
     let folded = fold(&*reader, &*trimmer, last, is_wanted, &|| false).unwrap();
     assert_eq!(folded.seq, last);
-    let (mut state, mut jobs) = folded.parts();
-    let earliest = last.next();
-    trimmer.trim(NewBase { earliest, carried: &folded.carried, state: &mut state, jobs: &mut jobs }).unwrap();
+    folded.replace_events(&*trimmer).unwrap();
 }
 
 /// The ends of groups, but the last one.

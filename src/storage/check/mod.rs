@@ -31,6 +31,9 @@ use crate::log::snapshot::DamagedSnapshot;
 use crate::storage::disk;
 use crate::storage::open::OpenError;
 use crate::storage::reset;
+use crate::storage::salvage;
+
+pub use crate::storage::salvage::WholePart;
 
 /// How many damaged places and how many leftovers are listed; more are counted.
 pub const LISTED_MAX: usize = 1000;
@@ -105,6 +108,12 @@ pub fn check_stores(data: &Path) -> Findings {
     sled_files::check_views(&mut look, is_closed);
     look.each("", |look, name, path| top_level(look, name, &path));
     look.findings
+}
+
+/// How much of a damaged log could be gone on with; none if that cannot be told, or nothing of the log is damaged.
+pub fn whole_part(data: &Path, findings: &Findings) -> Option<WholePart> {
+    let is_damaged = findings.damaged.iter().any(|damage| damage.file.starts_with("log"));
+    if is_damaged { salvage::whole_part(&data.join("log")).ok().flatten() } else { None }
 }
 
 /// Looks at the jobs' log lines and files, and holds them against the books; none if the log could not be read.

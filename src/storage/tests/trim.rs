@@ -14,6 +14,7 @@ use crate::log::{EventLog, ReadError};
 use crate::storage::base::{bases_of, carried_of, dir_of};
 use crate::storage::check::check_stores;
 use crate::storage::disk::{copy_dir, names_in};
+use crate::storage::salvage::whole_part;
 use crate::storage::{OpenError, Opened, Options, open};
 
 const EVENTS: u64 = 4000;
@@ -223,6 +224,8 @@ fn a_log_with_a_base_whose_segments_are_damaged_is_rebuilt_on_top_of_its_base() 
     for (place, expected) in [(1, segments(dir.path())[1].parse().unwrap()), (0, earliest.0)] {
         std::fs::remove_dir_all(dir.path().join("log").join(&segments(dir.path())[place])).unwrap();
         open(dir.path(), &small_segments()).unwrap_err();
+        let whole = whole_part(&dir.path().join("log")).unwrap().unwrap();
+        assert_eq!((whole.earliest, whole.last.0), (earliest, expected - 1));
         let opened = open(dir.path(), &options).unwrap();
         assert!(opened.damaged_log.is_some());
         let reader = opened.log.reader();
