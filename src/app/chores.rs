@@ -17,7 +17,7 @@ use crate::engine::Handle;
 use crate::kinds::Catalog;
 use crate::maintenance::scheduler::Scheduler;
 use crate::maintenance::snapshotter::{EVENTS_AT_STOP, EVENTS_BETWEEN, Snapshotter};
-use crate::maintenance::trimmer::{Rules, Trimmer};
+use crate::maintenance::trimmer::{Roll, Rules, Trimmer};
 use crate::maintenance::{disk, ticker, trimmer};
 use crate::storage::{self, DirectoryLock};
 use crate::views::Views;
@@ -66,6 +66,7 @@ impl Chores {
                     bytes: config.retention.log_bytes.unwrap_or(trimmer::BYTES_DEFAULT),
                 },
                 free: Box::new(move || storage::disk_free(&directory)),
+                roll: roll_of(handle.clone()),
                 min_free_bytes: config.min_free_bytes,
             },
             Duration::from_millis(config.retention.every.unwrap_or(trimmer::EVERY_DEFAULT).0),
@@ -184,6 +185,12 @@ impl Trims {
         self.thread.thread().unpark();
         self.thread.join().expect("the thread that drops segments does not panic");
     }
+}
+
+/// For a thread that may wait.
+fn roll_of(handle: Handle) -> Roll {
+    let runtime = tokio::runtime::Handle::current();
+    Box::new(move || runtime.block_on(handle.roll()))
 }
 
 fn write(snapshotter: &mut Snapshotter, least: u64) {

@@ -53,10 +53,12 @@ pub struct SegmentInfo {
 }
 
 /// What the log takes.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extent {
     /// The segments that can be dropped, from the oldest on, without a hole.
     pub full: Vec<SegmentInfo>,
+    /// The first event of the segment that takes events, or the next one.
+    pub open: Seq,
     /// All segments together, also those that cannot be dropped.
     pub bytes: u64,
     /// The base with what it carries.

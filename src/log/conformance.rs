@@ -39,6 +39,7 @@ pub fn conforms(mut subject: impl FnMut() -> Box<dyn Subject>) {
         what_was_dropped_is_trimmed_and_what_is_carried_can_be_read,
         bases_follow_each_other,
         the_log_goes_on_while_it_is_trimmed,
+        a_log_that_was_rolled_can_be_dropped_up_to_its_end,
     ] {
         part(subject().as_mut());
     }
@@ -341,5 +342,31 @@ fn the_log_goes_on_while_it_is_trimmed(subject: &mut dyn Subject) {
     log.close().unwrap();
     let log = subject.open();
     assert_eq!((log.reader().earliest(), log.last()), (earliest, Seq(13)));
+    log.close().unwrap();
+}
+
+fn a_log_that_was_rolled_can_be_dropped_up_to_its_end(subject: &mut dyn Subject) {
+    let mut log = subject.open();
+    assert_eq!(log.roll().unwrap(), Seq(1), "there is nothing to end");
+    append(log.as_mut(), (1..=7).map(expected).collect());
+    assert_eq!(log.trimmer().extent().unwrap().open, Seq(1));
+    assert_eq!(log.roll().unwrap(), Seq(8));
+    assert_eq!(log.roll().unwrap(), Seq(8), "once is enough");
+    assert_eq!(log.trimmer().extent().unwrap().open, Seq(8));
+    log.close().unwrap();
+    let log = subject.open();
+    assert_eq!(log.trimmer().extent().unwrap().full.last().map(|segment| segment.last), Some(Seq(7)));
+    assert!(trim(log.as_ref(), 8, &[3]));
+    assert_eq!((log.reader().earliest(), log.last()), (Seq(8), Seq(7)));
+    assert!(log.reader().page_after(Seq(7)).unwrap().is_empty());
+    drop(log);
+    let mut log = subject.open();
+    has_base(log.reader().as_ref(), 8);
+    assert_eq!(log.last(), Seq(7));
+    append(log.as_mut(), [expected(8)].into());
+    assert_eq!(read_all(log.reader().as_ref(), Seq(7)), [expected(8)]);
+    assert_eq!(log.roll().unwrap(), Seq(9));
+    append(log.as_mut(), [expected(9)].into());
+    assert_eq!(log.reader().carried(Seq(3)).unwrap(), expected(3));
     log.close().unwrap();
 }

@@ -38,6 +38,8 @@ pub struct MemoryStore {
 struct Kept {
     base: Option<Arc<MemoryBase>>,
     segments: VecDeque<SegmentInfo>,
+    /// Whether also the last of them takes no more events.
+    is_rolled: bool,
     records: Vec<Record>,
 }
 
@@ -65,6 +67,7 @@ impl Kept {
         let (first, last) = (records[0].seq, records[records.len() - 1].seq);
         self.segments.push_back(SegmentInfo { first, last, bytes: RECORD_BYTES * records.len() as u64 });
         self.records.extend_from_slice(records);
+        self.is_rolled = false;
     }
 
     /// Where the records from `seq` on are.
@@ -153,6 +156,15 @@ impl EventLog for MemoryLog {
         self.store.clone()
     }
 
+    fn roll(&mut self) -> Result<Seq, AppendError> {
+        assert!(self.in_flight.is_empty(), "nothing is in flight");
+        if self.halted {
+            return Err(AppendError::Halted);
+        }
+        self.store.kept.write().is_rolled = true;
+        Ok(self.tail)
+    }
+
     fn trimmer(&self) -> Arc<dyn LogTrimmer> {
         self.store.clone()
     }
@@ -220,8 +232,11 @@ impl LogTrimmer for MemoryStore {
         let kept = self.kept.read();
         let base_bytes = kept.base.as_ref().map_or(0, |base| (base.state.len() + base.jobs.len()) as u64);
         let bytes = kept.segments.iter().map(|segment| segment.bytes).sum();
-        let full = kept.segments.iter().take(kept.segments.len().saturating_sub(1));
-        Ok(Extent { full: full.copied().collect(), bytes, base_bytes })
+        let (full, open) = match kept.segments.back() {
+            Some(last) if !kept.is_rolled => (kept.segments.len() - 1, last.first),
+            _ => (kept.segments.len(), kept.last().next()),
+        };
+        Ok(Extent { full: kept.segments.iter().take(full).copied().collect(), open, bytes, base_bytes })
     }
 
     fn scratch(&self) -> io::Result<File> {
@@ -238,10 +253,8 @@ impl LogTrimmer for MemoryStore {
             base.carried.insert(seq, kept.carried(seq)?);
         }
         let behind = kept.segments.partition_point(|segment| segment.first < new.earliest);
-        assert!(
-            kept.segments.get(behind).is_some_and(|segment| segment.first == new.earliest),
-            "a segment begins with the new earliest"
-        );
+        let next = kept.segments.get(behind).map_or(kept.last().next(), |segment| segment.first);
+        assert_eq!(next, new.earliest, "a segment begins with the new earliest");
         let dropped = kept.place(new.earliest)?;
         kept.segments.drain(..behind);
         kept.records.drain(..dropped);

@@ -55,6 +55,11 @@ pub trait EventLog: Send {
     /// A reader of what is durable; it may be cloned and shared, and never blocks the writer.
     fn reader(&self) -> Arc<dyn LogReader>;
 
+    /// Ends the part of the log that takes events, so that it is never written again: it can be copied, or dropped. Gives
+    /// the seq with which the next one begins; nothing happens while there is no event in it yet. Nothing may be in
+    /// flight.
+    fn roll(&mut self) -> Result<Seq, AppendError>;
+
     /// Drops the oldest events, beside the writer.
     fn trimmer(&self) -> Arc<dyn LogTrimmer>;
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::domain::id::{JobId, Seq};
 use crate::domain::time::{Millis, Timestamp};
+use crate::engine::SubmitError;
 use crate::engine::base::{self, FoldError};
 use crate::log::base::{Extent, LogTrimmer, TrimError};
 use crate::log::{LogReader, ReadError};
@@ -30,7 +31,7 @@ const CARRIED: u64 = 4;
 /// When segments go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
-    /// A segment goes when its last event is older.
+    /// A segment goes when its last event is older. One that takes events is ended when its first event is older.
     pub age: Millis,
     /// The oldest segments go when all take more.
     pub bytes: u64,
@@ -38,6 +39,9 @@ pub struct Rules {
 
 /// Free room: how many bytes there are.
 pub type Free = Box<dyn Fn() -> io::Result<u64> + Send>;
+
+/// Ends the segment that takes events, and waits until that is done.
+pub type Roll = Box<dyn Fn() -> Result<Seq, SubmitError> + Send>;
 
 /// Drops segments.
 pub struct Trimmer {
@@ -47,6 +51,7 @@ pub struct Trimmer {
     pub clock: Arc<dyn Clock>,
     pub rules: Rules,
     pub free: Free,
+    pub roll: Roll,
     /// The least free room that is left to the writer.
     pub min_free_bytes: u64,
 }
@@ -62,6 +67,8 @@ pub enum LookError {
     Fold(#[from] FoldError),
     #[error(transparent)]
     Trim(#[from] TrimError),
+    #[error("the segment that takes events could not be ended")]
+    Roll(#[from] SubmitError),
     #[error("{needed} bytes have to be free for it, and {free} are")]
     NoRoom { needed: u64, free: u64 },
 }
@@ -75,6 +82,10 @@ impl Trimmer {
         let extent = self.trimmer.extent().map_err(LookError::Measure)?;
         let now = self.clock.now();
         let at = |seq| self.log.record(seq).map(|record| record.at);
+        if extent.open <= self.log.last() && at(extent.open)?.plus(self.rules.age) <= now {
+            // Once it is sealed, its age is that of its last event.
+            (self.roll)()?;
+        }
         let Some(last) = last_due(&extent, self.rules, now, at)?.filter(|last| *last <= self.views.position()) else {
             return Ok(None);
         };
@@ -127,7 +138,15 @@ fn last_due(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::ManualClock;
+    use crate::domain::event::{Actor, EpochStarted, Event, Record};
+    use crate::domain::id::Epoch;
+    use crate::engine::fold::begin;
+    use crate::engine::recovery::recover;
+    use crate::log::EventLog;
     use crate::log::base::SegmentInfo;
+    use crate::log::memory::MemoryLog;
+    use crate::views::MemoryFinished;
 
     fn extent(bytes: &[u64]) -> Extent {
         let full = (0..).zip(bytes).map(|(place, &bytes)| SegmentInfo {
@@ -135,7 +154,12 @@ mod tests {
             last: Seq(place * 10 + 10),
             bytes,
         });
-        Extent { full: full.collect(), bytes: bytes.iter().sum::<u64>() + 5, base_bytes: 0 }
+        Extent {
+            full: full.collect(),
+            open: Seq(bytes.len() as u64 * 10 + 1),
+            bytes: bytes.iter().sum::<u64>() + 5,
+            base_bytes: 0,
+        }
     }
 
     /// Each event happened at the moment of its number.
@@ -161,6 +185,67 @@ mod tests {
         assert_eq!(due(&extent, u64::MAX / 2, 404, 40), Some(10));
         assert_eq!(due(&extent, u64::MAX / 2, 240, 40), Some(20));
         assert_eq!(due(&extent, u64::MAX / 2, 1, 40), Some(40));
+    }
+
+    /// A log of three segments, a moment apart, the views of it, and a trimmer for it.
+    fn world(rules: Rules, free: u64) -> (MemoryLog, Trimmer, Arc<ManualClock>) {
+        let mut log = MemoryLog::new();
+        let epoch = |seq: u64| Record {
+            seq: Seq(seq),
+            at: Timestamp::from_ms(seq as i64 * 1000),
+            previous: None,
+            actor: Actor::SERVER,
+            continues: false,
+            event: Event::EpochStarted(EpochStarted {
+                epoch: Epoch(uuid::Uuid::from_u128(seq.into())),
+                previous_epoch: None,
+                clean_shutdown: true,
+                reset: false,
+            }),
+        };
+        for seq in 1..=3 {
+            log.submit([epoch(seq)].into()).unwrap();
+            log.committed().unwrap();
+        }
+        let finished = Arc::new(MemoryFinished::default());
+        let recovered = recover(&log.reader(), |_| None, finished, &|_| ()).unwrap();
+        let clock = Arc::new(ManualClock::new(Timestamp::from_ms(3500)));
+        let trimmer = Trimmer {
+            log: log.reader(),
+            trimmer: log.trimmer(),
+            views: recovered.views,
+            clock: clock.clone(),
+            rules,
+            free: Box::new(move || Ok(free)),
+            roll: Box::new(|| Err(SubmitError::Stopping)),
+            min_free_bytes: 1000,
+        };
+        (log, trimmer, clock)
+    }
+
+    #[test]
+    fn what_is_due_is_dropped_and_what_still_takes_events_is_ended_first() {
+        let (mut log, mut trimmer, clock) = world(Rules { age: Millis(2000), bytes: u64::MAX }, u64::MAX);
+        assert_eq!(trimmer.look(&|| false).unwrap(), Some(Seq(2)));
+        assert_eq!(trimmer.look(&|| false).unwrap(), None);
+        clock.set(Timestamp::from_ms(5000));
+        assert!(matches!(trimmer.look(&|| false), Err(LookError::Roll(_))), "also event 3 is old now");
+        assert_eq!(log.roll().unwrap(), Seq(4));
+        trimmer.roll = Box::new(|| unreachable!("there is nothing to end"));
+        assert_eq!(trimmer.look(&|| false).unwrap(), Some(Seq(4)));
+        assert_eq!((log.reader().earliest(), log.last()), (Seq(4), Seq(3)));
+        assert_eq!(begin(&*log.reader()).unwrap().epochs().len(), 3);
+    }
+
+    #[test]
+    fn without_room_for_the_base_or_when_the_server_stops_nothing_is_dropped() {
+        let rules = Rules { age: Millis(1000), bytes: u64::MAX };
+        let (log, trimmer, _) = world(rules, 1000);
+        let error = trimmer.look(&|| false).unwrap_err();
+        assert!(matches!(error, LookError::NoRoom { free: 1000, .. }), "{error}");
+        let (_, trimmer, _) = world(rules, u64::MAX);
+        assert!(matches!(trimmer.look(&|| true), Err(LookError::Fold(FoldError::Stopped))));
+        assert_eq!(log.reader().earliest(), Seq(1));
     }
 
     #[test]

@@ -107,6 +107,10 @@ impl EventLog for GatedLog {
         self.log.reader()
     }
 
+    fn roll(&mut self) -> Result<Seq, AppendError> {
+        self.log.roll()
+    }
+
     fn trimmer(&self) -> Arc<dyn LogTrimmer> {
         self.log.trimmer()
     }

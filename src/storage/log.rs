@@ -83,13 +83,19 @@ impl SledLog {
     /// durable before it may begin: no segment follows a torn group.
     fn slot_for(&mut self, first: Seq) -> Result<Option<Arc<Slot>>, AppendError> {
         let file_bytes = self.active.active(Segment::file_bytes).map_err(|error| failed("measure a segment", error))?;
-        if self.active.first != first && file_bytes >= self.segment_bytes {
-            let (begun, new) = sync_channel(1);
-            self.send(Task::Roll { first, begun });
-            let Ok(slot) = new.recv() else { return Ok(None) };
-            self.active = slot;
+        if self.active.first != first && file_bytes >= self.segment_bytes && !self.begin_segment(first) {
+            return Ok(None);
         }
         Ok(Some(self.active.clone()))
+    }
+
+    /// Whether the writer could do it: if not, it has ended.
+    fn begin_segment(&mut self, first: Seq) -> bool {
+        let (begun, new) = sync_channel(1);
+        self.send(Task::Roll { first, begun });
+        let Ok(slot) = new.recv() else { return false };
+        self.active = slot;
+        true
     }
 
     fn halted(&mut self, error: AppendError) -> AppendError {
@@ -148,6 +154,21 @@ impl EventLog for SledLog {
 
     fn reader(&self) -> Arc<dyn LogReader> {
         self.shared.clone()
+    }
+
+    fn roll(&mut self) -> Result<Seq, AppendError> {
+        assert_eq!(self.in_flight, 0, "nothing is in flight");
+        if self.failed {
+            return Err(AppendError::Halted);
+        }
+        let first = self.end.next;
+        if self.active.first == first || self.begin_segment(first) {
+            return Ok(first);
+        }
+        match self.answers.recv() {
+            Ok(Err(error)) => Err(self.halted(error)),
+            _ => Err(self.halted(AppendError::Halted)),
+        }
     }
 
     fn trimmer(&self) -> Arc<dyn LogTrimmer> {

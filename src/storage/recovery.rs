@@ -76,10 +76,10 @@ impl<'a> Recovery<'a> {
         Recovery { log_dir, head, options, segments: Segments::default(), unsealed: Vec::new(), end: None, last_page }
     }
 
-    /// The first and the last segment that HEAD knows of must be there.
+    /// The first and the last segment that HEAD knows of must be there. The one with the last page may be dropped.
     fn check_ends(&self, firsts: &[Seq]) -> Result<(), OpenError> {
         let is_new = self.head.last == Seq::ZERO && firsts.is_empty();
-        let expected = [self.head.earliest, self.head.segment];
+        let expected = [self.head.earliest, self.head.segment.max(self.head.earliest)];
         let missing = expected.into_iter().find(|first| !is_new && !firsts.contains(first));
         missing.map_or(Ok(()), |first| Err(self.missing(first)))
     }

@@ -78,8 +78,9 @@ impl Segments {
         self.row.read().range(..=seq).next_back().map(|(first, _)| *first)
     }
 
-    /// The sealed segments from the oldest on, with no other between them; and what all of them take on disk.
-    pub fn extent(&self) -> io::Result<(Vec<SegmentInfo>, u64)> {
+    /// The sealed segments from the oldest on, with no other between them; the first event of the last one, and what all
+    /// of them take on disk.
+    pub fn extent(&self) -> io::Result<(Vec<SegmentInfo>, Seq, u64)> {
         let slots: Vec<Arc<Slot>> = self.row.read().values().cloned().collect();
         let (mut full, mut bytes) = (Vec::new(), 0);
         for (place, slot) in slots.iter().enumerate() {
@@ -90,7 +91,8 @@ impl Segments {
                 full.push(SegmentInfo { first: slot.first, last: seal.last(), bytes: takes });
             }
         }
-        Ok((full, bytes))
+        let open = slots.last().map_or(Seq(1), |slot| slot.first);
+        Ok((full, open, bytes))
     }
 
     /// Where the chain stands before `first`, if a sealed segment ends there.

@@ -49,8 +49,8 @@ pub struct Trimmer {
 
 impl LogTrimmer for Trimmer {
     fn extent(&self) -> io::Result<Extent> {
-        let (full, bytes) = self.shared.segments.extent()?;
-        Ok(Extent { full, bytes, base_bytes: self.shared.base_files().map_or(0, |base| base.bytes()) })
+        let (full, open, bytes) = self.shared.segments.extent()?;
+        Ok(Extent { full, open, bytes, base_bytes: self.shared.base_files().map_or(0, |base| base.bytes()) })
     }
 
     fn scratch(&self) -> io::Result<File> {

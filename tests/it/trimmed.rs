@@ -94,3 +94,25 @@ fn what_is_known_of_the_jobs_outlives_the_events_and_everything_disposable() {
     let server = server.kill_and_restart();
     assert_eq!(shown(&server, &done), shown_before[0], "carried from one base to the next");
 }
+
+#[test]
+fn a_log_with_few_events_is_dropped_by_age_too() {
+    let server = TestServer::with_config("[retention]\nlog_age_s = 0.5\nevery_s = 0.1\n");
+    let first = server.submit(&json!({"kind": "far", "args": {"n": 1}}));
+    let seq = server.get(&format!("/api/jobs/{first}")).ok(200)["seq"].as_u64().expect("a number");
+    // Somebody looks at it again and again, and nothing happens to it.
+    while server.get("/api/events?limit=1").ok(200)["earliest"].as_u64() <= Some(seq) {
+        std::thread::yield_now();
+    }
+    let server = server.kill_and_restart();
+    assert_eq!(shown(&server, &first)["args"], json!({"n": 1}));
+    let second = server.submit(&json!({"kind": "far", "args": {"n": 2}}));
+    let events = server.get(&format!("/api/jobs/{first}/events")).ok(200);
+    assert!(events["earliest"].as_u64() > Some(seq) && events["events"] == json!([]), "{events}");
+    let directory = server.directory().to_owned();
+    let server = server.stopped(|| {
+        let (code, said) = verify(&directory.join("data"));
+        assert_eq!(code, Some(0), "{said}");
+    });
+    assert_eq!(shown(&server, &second)["args"], json!({"n": 2}));
+}

@@ -26,7 +26,7 @@ pub fn check(look: &mut Look<'_>) -> bool {
             look.leftover(&path, "the base stands for it; the next start removes it");
         }
         Some(first) if last == Some(first) && is_being_made(&look.data.join(&path), first, head) => {
-            look.leftover(&path, "it was being made when the server ended; the next start makes it anew");
+            look.leftover(&path, "it has no events yet; the next start goes on with it, or makes it anew");
         }
         Some(_) => check_segment(look, &path, is_closed),
         None => look.stray(&path, name),
