@@ -30,8 +30,6 @@ pub struct Report {
     /// What the fold of the log comes to; none if it cannot be folded.
     pub verdict: Option<Verdict>,
     pub findings: Findings,
-    /// How much of a damaged log is whole.
-    pub whole: Option<WholePart>,
 }
 
 /// Why nothing could be checked.
@@ -59,8 +57,8 @@ pub fn check(data: &Path) -> Result<Report, CheckError> {
     let mut findings = check::check_stores(data);
     let verdict = fold_a_copy(data, &mut findings)?;
     findings.extend(check::check_jobs(data, verdict.as_ref().map(|verdict| verdict as &dyn Books)));
-    let whole = check::whole_part(data, &findings);
-    Ok(Report { verdict, findings, whole })
+    findings.measure(data);
+    Ok(Report { verdict, findings })
 }
 
 impl Books for Verdict {

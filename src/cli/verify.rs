@@ -29,7 +29,7 @@ pub fn run(data: &Path, as_json: bool, console: &mut Console) -> Result<(), Stop
     if unlisted > 0 {
         details.push(format!("and {unlisted} more"));
     }
-    if let Some(WholePart { earliest, last, of }) = report.whole {
+    if let Some(WholePart { earliest, last, of }) = report.findings.whole {
         details.push(format!("events {earliest} to {last} of {of} are whole: they are what --accept-data-loss keeps"));
     }
     Err(Failure { details, ..Failure::of_asker(format!("{places} damaged in {}", data.display())) }.into())
@@ -72,7 +72,7 @@ fn document(report: &Report) -> serde_json::Value {
             "job_logs": findings.counts.job_logs,
             "files": findings.counts.files,
         },
-        "whole": report.whole.map(|whole| json!({ "earliest": whole.earliest, "last": whole.last, "of": whole.of })),
+        "whole": findings.whole.map(|whole| json!({ "earliest": whole.earliest, "last": whole.last, "of": whole.of })),
         "damaged": damaged.collect::<Vec<_>>(),
         "leftovers": leftovers.collect::<Vec<_>>(),
         "unlisted": findings.unlisted,

@@ -19,11 +19,12 @@ use uuid::Uuid;
 
 use crate::domain::event::Record;
 use crate::domain::id::Seq;
+use crate::log::ReadError;
 use crate::log::base::{Base, Fill};
 use crate::log::chain::{ChainEnd, PageHash};
 use crate::storage::carried::{CarriedError, CarriedFile, CarriedName};
 use crate::storage::disk;
-use crate::storage::open::explain;
+use crate::storage::open::{NEXT_STEP, explain};
 use crate::storage::recovery::segments_in;
 use crate::storage::segment::{first_of, name_of};
 
@@ -198,11 +199,16 @@ impl BaseFiles {
         &self.carried
     }
 
-    /// The event, if it is carried.
-    pub fn carried(&self, seq: Seq) -> Result<Option<Record>, Box<(CarriedName, CarriedError)>> {
+    /// An event before the earliest, if it is carried.
+    pub fn read(&self, seq: Seq) -> Result<Record, ReadError> {
         let behind = self.carried.partition_point(|file| file.name.first <= seq);
-        let Some(file) = behind.checked_sub(1).map(|place| &self.carried[place]) else { return Ok(None) };
-        file.record(seq).map_err(|error| Box::new((file.name, error)))
+        let trimmed = ReadError::Trimmed { seq, earliest: self.manifest.start.next };
+        let Some(file) = behind.checked_sub(1).map(|place| &self.carried[place]) else { return Err(trimmed) };
+        let found = file.record(seq).map_err(|error| ReadError::Damaged {
+            place: format!("event {seq} in the carried file {}", file.name.file_name()),
+            detail: format!("{}; {NEXT_STEP}", explain(&error)),
+        });
+        found?.ok_or(trimmed)
     }
 
     /// What it takes on disk.

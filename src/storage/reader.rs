@@ -139,13 +139,7 @@ impl LogReader for Shared {
             Err(error @ ReadError::Trimmed { .. }) => error,
             outcome => return outcome,
         };
-        let Some(base) = self.base_files() else { return Err(trimmed) };
-        let found = base.carried(seq).map_err(|wrong| {
-            let (file, error) = *wrong;
-            let place = format!("event {seq} in the carried file {}", file.file_name());
-            ReadError::Damaged { place, detail: format!("{}; {NEXT_STEP}", explain(&error)) }
-        });
-        found?.ok_or(trimmed)
+        self.base_files().map_or(Err(trimmed), |base| base.read(seq))
     }
 
     fn base(&self) -> Option<Arc<dyn Base>> {

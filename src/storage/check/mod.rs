@@ -86,6 +86,8 @@ pub struct Findings {
     /// How many more of both there are.
     pub unlisted: u64,
     pub counts: Counts,
+    /// How much of a damaged log is whole.
+    pub whole: Option<WholePart>,
 }
 
 /// What the log says of the jobs: what must be there beside it.
@@ -110,12 +112,6 @@ pub fn check_stores(data: &Path) -> Findings {
     look.findings
 }
 
-/// How much of a damaged log could be gone on with; none if that cannot be told, or nothing of the log is damaged.
-pub fn whole_part(data: &Path, findings: &Findings) -> Option<WholePart> {
-    let is_damaged = findings.damaged.iter().any(|damage| damage.file.starts_with("log"));
-    if is_damaged { salvage::whole_part(&data.join("log")).ok().flatten() } else { None }
-}
-
 /// Looks at the jobs' log lines and files, and holds them against the books; none if the log could not be read.
 pub fn check_jobs(data: &Path, books: Option<&dyn Books>) -> Findings {
     let mut look = Look::at(data);
@@ -128,6 +124,13 @@ impl Findings {
     /// Adds a damaged place.
     pub fn damage(&mut self, damage: Damage) {
         if self.damaged.len() < LISTED_MAX { self.damaged.push(damage) } else { self.unlisted += 1 }
+    }
+
+    /// Finds out how much of the log could be gone on with, if something of it is damaged and that can be told.
+    pub fn measure(&mut self, data: &Path) {
+        if self.damaged.iter().any(|damage| damage.file.starts_with("log")) {
+            self.whole = salvage::whole_part(&data.join("log")).ok().flatten();
+        }
     }
 
     /// Adds what another look found.
