@@ -14,6 +14,8 @@ pub const REQUEST_SECONDS: &str = "daybook_http_request_duration_seconds";
 pub const LOG_SYNCS: &str = "daybook_log_syncs_total";
 /// Times of schedules that have come, by what came of them.
 pub const SCHEDULES_FIRED: &str = "daybook_schedules_fired_total";
+/// Bytes of the log's segments that were dropped, because they were old or the log took too much.
+pub const LOG_DROPPED_BYTES: &str = "daybook_log_dropped_bytes_total";
 
 /// The upper ends of the buckets for spans, in seconds.
 const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
@@ -29,6 +31,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     describe_counter!(REQUESTS, "Answered HTTP requests.");
     describe_counter!(LOG_SYNCS, "Real syncs of the log and the stored views; each answered change waited for one.");
     describe_counter!(SCHEDULES_FIRED, "Times of schedules that have come.");
+    describe_counter!(LOG_DROPPED_BYTES, "Bytes of the oldest segments of the log that were dropped.");
     describe_histogram!(REQUEST_SECONDS, "How long HTTP requests took.");
     Ok(handle)
 }
@@ -48,4 +51,9 @@ pub fn note_log_syncs(total: u64) {
 /// Counts a time of a schedule; `outcome` is the word of its event.
 pub fn note_fired(outcome: &'static str) {
     counter!(SCHEDULES_FIRED, "outcome" => outcome).increment(1);
+}
+
+/// Counts dropped segments.
+pub fn note_dropped(bytes: u64) {
+    counter!(LOG_DROPPED_BYTES).increment(bytes);
 }

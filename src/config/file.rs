@@ -85,7 +85,8 @@ fn read_top(mut top: Section, directory: &Path, strict_kinds: Option<bool>) -> C
     let live = top.table("live", read_live).unwrap_or_default();
     let auth = top.table("auth", |section| read_auth(section, directory)).unwrap_or_default();
     top.finish();
-    let later = [(retention.is_some(), "[retention]"), (auth.tokens_file.is_some(), "auth.tokens_file")];
+    let limits_jobs = retention.as_ref().is_some_and(Retention::limits_jobs);
+    let later = [(limits_jobs, "the finished jobs in [retention]"), (auth.tokens_file.is_some(), "auth.tokens_file")];
     Contents {
         settings,
         catalog,

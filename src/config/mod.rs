@@ -97,6 +97,13 @@ pub struct Retention {
     pub every: Option<Millis>,
 }
 
+impl Retention {
+    /// Whether it says anything of finished jobs.
+    pub fn limits_jobs(&self) -> bool {
+        self.finished != Keep::default() || !self.states.is_empty() || !self.kinds.is_empty()
+    }
+}
+
 /// How many finished jobs are kept, and for how long; what is none is not limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Keep {

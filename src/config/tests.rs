@@ -186,7 +186,9 @@ fn a_timeout_of_nothing_is_refused_and_says_what_to_do() {
 fn what_is_not_in_effect_yet_is_said() {
     let toml = "[retention]\nfinished_age_s = 60\n[retention.failed]\nfinished_count = 5";
     let config = load_text(toml).expect("resolves");
-    assert_eq!(config.not_in_effect, ["[retention]"]);
+    assert_eq!(config.not_in_effect, ["the finished jobs in [retention]"]);
+    let of_log = load_text("[retention]\nlog_age_s = 60\nlog_bytes = 1000").expect("resolves");
+    assert!(of_log.not_in_effect.is_empty(), "what is kept of the log is in effect");
     assert_eq!(config.retention.states[0].1.count, Some(5));
 }
 

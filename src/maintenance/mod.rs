@@ -6,3 +6,4 @@ pub mod recall;
 pub mod scheduler;
 pub mod snapshotter;
 pub mod ticker;
+pub mod trimmer;
