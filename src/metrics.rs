@@ -14,6 +14,8 @@ pub const REQUEST_SECONDS: &str = "daybook_http_request_duration_seconds";
 pub const LOG_SYNCS: &str = "daybook_log_syncs_total";
 /// Times of schedules that have come, by what came of them.
 pub const SCHEDULES_FIRED: &str = "daybook_schedules_fired_total";
+/// Bytes of the log's segments that were dropped, because they were old or the log took too much.
+pub const LOG_DROPPED_BYTES: &str = "daybook_log_dropped_bytes_total";
 
 /// Finished jobs that retention has forgotten.
 pub const FORGOTTEN_JOBS: &str = "daybook_forgotten_jobs_total";
@@ -33,6 +35,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     describe_counter!(LOG_SYNCS, "Real syncs of the log and the stored views; each answered change waited for one.");
     describe_counter!(SCHEDULES_FIRED, "Times of schedules that have come.");
     describe_counter!(FORGOTTEN_JOBS, "Finished jobs that were forgotten, as [retention] says.");
+    describe_counter!(LOG_DROPPED_BYTES, "Bytes of the oldest segments of the log that were dropped.");
     describe_histogram!(REQUEST_SECONDS, "How long HTTP requests took.");
     Ok(handle)
 }
@@ -57,4 +60,9 @@ pub fn note_forgotten(jobs: u64) {
 /// Counts a time of a schedule; `outcome` is the word of its event.
 pub fn note_fired(outcome: &'static str) {
     counter!(SCHEDULES_FIRED, "outcome" => outcome).increment(1);
+}
+
+/// Counts dropped segments.
+pub fn note_dropped(bytes: u64) {
+    counter!(LOG_DROPPED_BYTES).increment(bytes);
 }

@@ -26,6 +26,8 @@ struct EventList {
     events: Vec<PublishedEvent>,
     /// Where the next page begins; `null` on the last.
     next_cursor: Option<String>,
+    /// The oldest event that is still in the log: what happened to the job before it is not listed any more.
+    earliest: Seq,
     /// The answer shows everything up to the event with this number, if not more.
     seq: Seq,
     /// The run of the server that answers.
@@ -55,7 +57,8 @@ async fn of_job(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiE
     let seq = ctx.seq();
     let (events, more) = ctx.blocking(move |ctx| trail(&ctx.handle, id, after, limit)).await?;
     let next_cursor = events.last().filter(|_| more).map(|last| cursor::write(&scope, last.seq.0.into()));
-    Ok(reply::read(seq, &EventList { events, next_cursor, seq, epoch: ctx.identity.epoch }))
+    let earliest = ctx.handle.log().earliest();
+    Ok(reply::read(seq, &EventList { events, next_cursor, earliest, seq, epoch: ctx.identity.epoch }))
 }
 
 /// The first `limit` events of a job after a seq, and whether there are more.

@@ -42,6 +42,8 @@ fn answers() -> Vec<(&'static str, Value)> {
     let line = json!({"n": 1, "at": "2026-11-22T06:00:01.250Z", "stream": "stderr", "text": "warming up"});
     let skipped = json!({"id": BATCH, "code": "job_not_retryable"});
     let action = json!({"dry_run": true, "matched": 2, "changed": [JOB], "skipped": [skipped], "more": false});
+    let mut trail = list("events", event());
+    trail["earliest"] = json!(1);
     let tree = json!({"root_id": JOB, "jobs": [row], "next_cursor": null, "seq": 42, "epoch": EPOCH});
     let lines = json!({"lines": [line], "next_after": 1, "seq": 42, "epoch": EPOCH});
     vec![
@@ -50,7 +52,7 @@ fn answers() -> Vec<(&'static str, Value)> {
         ("JobRow", row.clone()),
         ("JobList", list("jobs", row)),
         ("ItemList", list("items", item)),
-        ("EventList", list("events", event())),
+        ("EventList", trail),
         ("PublishedEvent", event()),
         ("Tree", tree),
         ("ActionAnswer", action),

@@ -11,6 +11,7 @@ pub struct Standing<'a> {
     pub stats: &'a Stats,
     pub queues: &'a [QueueRow],
     pub seq: u64,
+    pub earliest: u64,
     pub started_at: Timestamp,
     pub is_halted: bool,
 }
@@ -46,6 +47,8 @@ pub fn render(standing: &Standing) -> String {
     line(&mut text, "daybook_workers", &[], standing.stats.workers as f64);
     gauge(&mut text, "daybook_seq", "The number of the last event.");
     line(&mut text, "daybook_seq", &[], standing.seq as f64);
+    gauge(&mut text, "daybook_earliest_seq", "The number of the oldest event that is still in the log.");
+    line(&mut text, "daybook_earliest_seq", &[], standing.earliest as f64);
     gauge(&mut text, "daybook_started_at_seconds", "When the server started, in seconds since 1970.");
     line(&mut text, "daybook_started_at_seconds", &[], standing.started_at.as_ms() as f64 / 1000.0);
     gauge(&mut text, "daybook_halted", "1 when the log could not be written and nothing is taken any more.");

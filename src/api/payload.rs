@@ -21,7 +21,7 @@ pub fn job_body(handle: &Handle, id: JobId) -> Result<JobBody, ApiError> {
     Ok(row.with_payload(args, result))
 }
 
-/// The args in a `job.submitted`; none once the log was trimmed past it.
+/// The args in a `job.submitted`; none if the log has it no more.
 pub fn args(handle: &Handle, submitted: Seq) -> Result<Option<Json>, ApiError> {
     Ok(match event(handle, submitted)? {
         Some(Event::JobSubmitted(data)) => Some(data.args),
@@ -29,9 +29,10 @@ pub fn args(handle: &Handle, submitted: Seq) -> Result<Option<Json>, ApiError> {
     })
 }
 
-/// The schedule that made a job, told by who caused its `job.submitted`; none once the log was trimmed past it.
+/// The schedule that made a job, told by who caused its `job.submitted`; none if the log
+/// has it no more.
 pub fn schedule_of(handle: &Handle, submitted: Seq) -> Result<Option<ScheduleName>, ApiError> {
-    let actor = match handle.log().record(submitted) {
+    let actor = match handle.log().carried(submitted) {
         Ok(record) => record.actor,
         Err(ReadError::Trimmed { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
@@ -39,9 +40,9 @@ pub fn schedule_of(handle: &Handle, submitted: Seq) -> Result<Option<ScheduleNam
     Ok(actor.id.filter(|_| actor.kind == ActorKind::Schedule).map(ScheduleName::from_checked))
 }
 
-/// The event with a seq; none once it is trimmed.
+/// An event that a job points to; none if the log has it no more, which is so for forgotten jobs only.
 pub fn event(handle: &Handle, seq: Seq) -> Result<Option<Event>, ApiError> {
-    match handle.log().record(seq) {
+    match handle.log().carried(seq) {
         Ok(record) => Ok(Some(record.event)),
         Err(ReadError::Trimmed { .. }) => Ok(None),
         Err(error) => Err(error.into()),

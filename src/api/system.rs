@@ -187,6 +187,7 @@ async fn prometheus(ctx: Arc<ApiContext>, _: Request) -> Result<Response, ApiErr
         stats: &views.stats(now),
         queues: &views.queues(now),
         seq: seq.0,
+        earliest: ctx.handle.log().earliest().0,
         started_at: ctx.identity.started_at,
         is_halted: matches!(*ctx.handle.condition().borrow(), Condition::Halted { .. }),
     });

@@ -1,5 +1,5 @@
 //! Starts and stops what the server does by itself: ticks, schedules, retention, the disk watch, synced log lines, stored
-//! views, snapshots.
+//! views, snapshots, dropped segments.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +19,8 @@ use crate::log::LogReader;
 use crate::maintenance::scheduler::Scheduler;
 use crate::maintenance::snapshotter::{EVENTS_AT_STOP, EVENTS_BETWEEN, Snapshotter};
 use crate::maintenance::sweeper::Sweeper;
-use crate::maintenance::{disk, recall, retention, ticker};
+use crate::maintenance::trimmer::{Roll, Rules, Trimmer};
+use crate::maintenance::{disk, recall, retention, ticker, trimmer};
 use crate::storage::{self, DirectoryLock};
 use crate::views::Views;
 use crate::views::flusher::Flusher;
@@ -37,6 +38,7 @@ pub struct Chores {
     flusher: Flusher,
     snapshots: Snapshots,
     recalling: Recalling,
+    trims: Trims,
     /// Other servers stay out until everything is written.
     lock: DirectoryLock,
 }
@@ -55,8 +57,26 @@ impl Chores {
         let flusher = Flusher::start(views.clone()).map_err(ServeError::step("start the views' thread"))?;
         let recalling = Recalling::start(data.log.clone(), views.clone());
         let recalling = recalling.map_err(ServeError::step("start the thread that reads the log's past"))?;
-        let snapshotter = Snapshotter::new(data.log, data.snapshots, data.newest_snapshot);
+        let snapshotter = Snapshotter::new(data.log.clone(), data.snapshots, data.newest_snapshot);
         let snapshots = Snapshots::start(snapshotter).map_err(ServeError::step("start the snapshots' thread"))?;
+        let directory = config.data.clone();
+        let trims = Trims::start(
+            Trimmer {
+                log: data.log,
+                trimmer: data.trimmer,
+                views: views.clone(),
+                clock: clock.clone(),
+                rules: Rules {
+                    age: config.retention.log_age.unwrap_or(trimmer::AGE_DEFAULT),
+                    bytes: config.retention.log_bytes.unwrap_or(trimmer::BYTES_DEFAULT),
+                },
+                free: Box::new(move || storage::disk_free(&directory)),
+                roll: roll_of(handle.clone()),
+                min_free_bytes: config.min_free_bytes,
+            },
+            Duration::from_millis(config.retention.every.0),
+        );
+        let trims = trims.map_err(ServeError::step("start the thread that drops segments"))?;
         let mut tasks = JoinSet::new();
         let logs = data.job_logs.clone();
         tasks.spawn(ticker::run(handle.clone(), clock.clone(), move || sync_logs_now(logs.clone())));
@@ -68,13 +88,14 @@ impl Chores {
         tasks.spawn(disk::run(handle.clone(), config.min_free_bytes, move || storage::disk_free(&directory)));
         tasks.spawn(sync_logs(data.job_logs));
         tasks.spawn(tidy_metrics(metrics));
-        Ok(Chores { tasks, flusher, snapshots, recalling, lock: data.lock })
+        Ok(Chores { tasks, flusher, snapshots, recalling, trims, lock: data.lock })
     }
 
     /// Ends all of them; what is still to be written is written, unless the log cannot be written any more.
     pub async fn stop(mut self, is_halted: bool) {
         self.tasks.shutdown().await;
         let stopped = tokio::task::spawn_blocking(move || {
+            self.trims.stop();
             if let Err(error) = self.flusher.stop() {
                 tracing::warn!(%error, "the views were not stored; the next start builds them again");
             }
@@ -164,6 +185,45 @@ impl Recalling {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().expect("the thread that reads the log's past does not panic");
     }
+}
+
+/// The thread that drops segments.
+struct Trims {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Trims {
+    fn start(trimmer: Trimmer, every: Duration) -> std::io::Result<Trims> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let thread = std::thread::Builder::new().name("trimmer".into()).spawn(move || {
+            let is_stopping = || stopped.load(Ordering::Acquire);
+            while !is_stopping() {
+                match trimmer.look(&is_stopping) {
+                    Err(error) if !is_stopping() => {
+                        let error = storage::open::explain(&error);
+                        tracing::warn!(error, "no segments were dropped; it is tried again");
+                    }
+                    _ => {}
+                }
+                std::thread::park_timeout(every);
+            }
+        })?;
+        Ok(Trims { stop, thread })
+    }
+
+    fn stop(self) {
+        self.stop.store(true, Ordering::Release);
+        self.thread.thread().unpark();
+        self.thread.join().expect("the thread that drops segments does not panic");
+    }
+}
+
+/// For a thread that may wait.
+fn roll_of(handle: Handle) -> Roll {
+    let runtime = tokio::runtime::Handle::current();
+    Box::new(move || runtime.block_on(handle.roll()))
 }
 
 fn write(snapshotter: &mut Snapshotter, least: u64) {

@@ -9,8 +9,10 @@ use crate::config::{Config, ResetOnStartup};
 use crate::domain::id::Seq;
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
+use crate::engine::fold;
 use crate::engine::recovery::{RecoverError, recover};
 use crate::engine::snapshot;
+use crate::log::base::LogTrimmer;
 use crate::log::snapshot::{SnapshotError, SnapshotStore};
 use crate::log::{EventLog, LogReader, ReadError};
 use crate::sessions::traces::{JobTraces, Traces};
@@ -37,6 +39,7 @@ pub struct Data {
 /// What chores go on with.
 pub struct ForChores {
     pub log: Arc<dyn LogReader>,
+    pub trimmer: Arc<dyn LogTrimmer>,
     pub snapshots: Arc<dyn SnapshotStore>,
     pub newest_snapshot: Seq,
     pub job_logs: Arc<JobLogs>,
@@ -144,6 +147,7 @@ pub fn open(config: &Config, log: OpenLog, report: &dyn Fn(f64)) -> Result<Data,
     };
     let recovered = recover(&log, snapshot, finished, &|seq| report(seq.0 as f64 / last as f64))?;
     tracing::info!(events = log.last().0, folded = recovered.folded, "the log is recovered");
+    let trimmer = opened.log.trimmer();
     let job_logs = Arc::new(JobLogs::open(&config.data).map_err(DataError::JobLogs)?);
     let job_files = Arc::new(JobFiles::open(&config.data)?);
     let traces = Traces::new([job_logs.clone() as Arc<dyn JobTraces>, job_files.clone()]);
@@ -157,7 +161,7 @@ pub fn open(config: &Config, log: OpenLog, report: &dyn Fn(f64)) -> Result<Data,
         job_files,
         clean_shutdown: opened.clean_shutdown,
         was_reset,
-        chores: ForChores { log, snapshots, newest_snapshot, job_logs, traces, lock: opened.lock },
+        chores: ForChores { log, trimmer, snapshots, newest_snapshot, job_logs, traces, lock: opened.lock },
     })
 }
 
@@ -206,7 +210,8 @@ fn count_jobs(data: &Path) -> Option<usize> {
     let opened = storage::open(data, &Options { ballast_bytes: 0, ..Options::default() }).ok()?;
     let snapshots = SnapshotFiles::open(data, opened.lineage).ok()?;
     let log = opened.log.reader();
-    let mut state = newest(&snapshots, log.last()).unwrap_or_default();
+    let newest = newest(&snapshots, log.last()).filter(|state| state.seq().next() >= log.earliest());
+    let mut state = newest.map_or_else(|| fold::begin(&*log).ok(), Some)?;
     loop {
         let records = log.page_after(state.seq()).ok()?;
         if records.is_empty() {

@@ -10,7 +10,7 @@ use crate::domain::event::{Event, Record};
 use crate::domain::id::{Epoch, Seq};
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
-use crate::engine::snapshot;
+use crate::engine::{fold, snapshot};
 use crate::log::redact::Purged;
 use crate::log::snapshot::{Found, SnapshotStore};
 use crate::log::{LogReader, ReadError};
@@ -121,14 +121,6 @@ impl DataSource {
         let Ok(Found { snapshot: Some(found), .. }) = files.newest(at_most) else { return None };
         snapshot::read(found.content).ok()
     }
-
-    /// The state before the first event that is kept.
-    fn beginning(&self) -> Result<State, SourceError> {
-        match self.log.earliest() {
-            Seq(1) => Ok(State::default()),
-            earliest => Err(SourceError::BeginningDropped { earliest }),
-        }
-    }
 }
 
 impl EventSource for DataSource {
@@ -138,7 +130,7 @@ impl EventSource for DataSource {
 
     fn begin(&mut self, at_most: Seq) -> Result<State, SourceError> {
         let usable = self.snapshot(at_most).filter(|state| state.seq().next() >= self.log.earliest());
-        let state = usable.map_or_else(|| self.beginning(), Ok)?.without_indexes();
+        let state = usable.map_or_else(|| fold::begin(&self.log), Ok)?.without_indexes();
         self.read = state.seq();
         Ok(state)
     }

@@ -22,6 +22,8 @@ use crate::storage::views::SledFinished;
 use crate::storage::{self, DirectoryLock, OfflineLog, OpenError, Options, SnapshotFiles, disk};
 use crate::views::FinishedStore;
 
+pub use crate::storage::check::WholePart;
+
 /// What is copied and opened.
 const OPENED: [&str; 3] = ["log", "snapshots", "views"];
 
@@ -58,6 +60,7 @@ pub fn check(data: &Path) -> Result<Report, CheckError> {
     let mut findings = check::check_stores(data);
     let verdict = fold_a_copy(data, &mut findings)?;
     findings.extend(check::check_jobs(data, verdict.as_ref().map(|verdict| verdict as &dyn Books)));
+    findings.measure(data);
     Ok(Report { verdict, findings })
 }
 
@@ -130,6 +133,7 @@ fn fold_and_compare(
     for difference in &verdict.differences {
         findings.damage(match difference {
             Difference::Views { detail } => Damage::of_views(detail.clone()),
+            Difference::Base { detail } => Damage::of_base(detail.clone()),
             Difference::Snapshot { at, detail } => {
                 Damage::of_snapshot(DamagedSnapshot { path: files.path(*at), detail: detail.clone() })
             }

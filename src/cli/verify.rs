@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::app::verify::{CheckError, Findings, Report, check};
+use crate::app::verify::{CheckError, Findings, Report, WholePart, check};
 use crate::cli::console::Console;
 use crate::cli::failure::{Failure, Stop};
 
@@ -33,6 +33,9 @@ pub fn outcome(findings: &Findings, data: &Path) -> Result<(), Stop> {
     }
     if unlisted > 0 {
         details.push(format!("and {unlisted} more"));
+    }
+    if let Some(WholePart { earliest, last, of }) = findings.whole {
+        details.push(format!("events {earliest} to {last} of {of} are whole: they are what --accept-data-loss keeps"));
     }
     Err(Failure { details, ..Failure::of_asker(format!("{places} damaged in {}", data.display())) }.into())
 }
@@ -74,6 +77,7 @@ fn document(report: &Report) -> serde_json::Value {
             "job_logs": findings.counts.job_logs,
             "files": findings.counts.files,
         },
+        "whole": findings.whole.map(|whole| json!({ "earliest": whole.earliest, "last": whole.last, "of": whole.of })),
         "damaged": damaged.collect::<Vec<_>>(),
         "leftovers": leftovers.collect::<Vec<_>>(),
         "unlisted": findings.unlisted,

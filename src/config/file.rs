@@ -87,11 +87,7 @@ fn read_top(mut top: Section, directory: &Path, strict_kinds: Option<bool>) -> C
     let auth = top.table("auth", |section| read_auth(section, directory)).unwrap_or_default();
     top.finish();
     let retention = retention.unwrap_or_default();
-    let later = [
-        (retention.log_age.is_some(), "retention.log_age_s"),
-        (retention.log_bytes.is_some(), "retention.log_bytes"),
-        (auth.tokens_file.is_some(), "auth.tokens_file"),
-    ];
+    let later = [(auth.tokens_file.is_some(), "auth.tokens_file")];
     Contents {
         settings,
         catalog,

@@ -186,9 +186,10 @@ fn a_timeout_of_nothing_is_refused_and_says_what_to_do() {
 
 #[test]
 fn what_is_not_in_effect_yet_is_said() {
-    let config = load_text("[retention]\nfinished_age_s = 60\nlog_bytes = 7000000").expect("resolves");
-    assert_eq!(config.not_in_effect, ["retention.log_bytes"]);
-    assert!(load_text("[retention]\nfinished_age_s = 60").expect("resolves").not_in_effect.is_empty());
+    let config = load_text("[auth]\ntokens_file = \"tokens.toml\"").expect("resolves");
+    assert_eq!(config.not_in_effect, ["auth.tokens_file"]);
+    let retention = "[retention]\nfinished_age_s = 60\nlog_age_s = 60\nlog_bytes = 7000000";
+    assert!(load_text(retention).expect("resolves").not_in_effect.is_empty());
 }
 
 #[test]

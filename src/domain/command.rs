@@ -106,6 +106,43 @@ pub enum Command {
     Settle,
 }
 
+impl Command {
+    /// What proves the lease of the one run that the command is about, if it is about one.
+    pub fn proof(&self) -> Option<LeaseProof> {
+        match self {
+            Command::Progress { proof, .. }
+            | Command::AddItems { proof, .. }
+            | Command::ReportItems { proof, .. }
+            | Command::Checkpoint { proof, .. }
+            | Command::StoreFile { proof, .. }
+            | Command::CheckLease { proof, .. }
+            | Command::Complete { proof, .. }
+            | Command::Fail { proof, .. }
+            | Command::Release { proof, .. } => Some(*proof),
+            Command::StartEpoch(_)
+            | Command::Submit(_)
+            | Command::Deal { .. }
+            | Command::Lose(_)
+            | Command::Cancel { .. }
+            | Command::Retry(_)
+            | Command::Forget(_)
+            | Command::Purge { .. }
+            | Command::Amend(_)
+            | Command::PauseQueue { .. }
+            | Command::ResumeQueue { .. }
+            | Command::DrainQueue { .. }
+            | Command::JoinWorker(_)
+            | Command::LeaveWorker { .. }
+            | Command::SetSchedule(_)
+            | Command::DropSchedule { .. }
+            | Command::FireSchedule(_)
+            | Command::Adopt { .. }
+            | Command::Tick
+            | Command::Settle => None,
+        }
+    }
+}
+
 /// The server starts.
 #[derive(Debug, Clone)]
 pub struct StartEpoch {

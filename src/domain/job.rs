@@ -328,6 +328,15 @@ pub struct FileInfo {
 }
 
 impl Job {
+    /// The events that hold what the job carries: args, result, checkpoint, and its items' args, results and errors.
+    /// Some come several times.
+    pub fn payload_seqs(&self) -> impl Iterator<Item = Seq> {
+        let extras = self.extras.iter().flat_map(|extras| [extras.result, extras.checkpoint]);
+        let items = self.items().into_iter().flat_map(|items| items.list());
+        let of_items = items.flat_map(|item| [Some(item.added), item.reported]);
+        std::iter::once(self.submitted).chain(extras.chain(of_items).flatten())
+    }
+
     /// The name of the state that the job is in.
     pub fn state_name(&self) -> StateName {
         match self.state {

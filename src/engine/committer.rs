@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::domain::command::Answer;
 use crate::engine::batch::{Batch, LiveProgress};
-use crate::engine::handle::{Condition, Grants, Message, Shared};
+use crate::engine::handle::{Condition, Grants, Message, RollReply, Shared};
 use crate::engine::receipt::{Granted, Receipt, ReceiptReply, SubmitError};
 use crate::feed::{Hub, Page};
 use crate::log::{AppendError, EventLog};
@@ -20,6 +20,8 @@ use crate::views::{ViewError, Views};
 pub(crate) struct Commit {
     pub batch: Batch,
     pub replies: Vec<Reply>,
+    /// Who waits for the log to be rolled behind the batch.
+    pub rolls: Vec<RollReply>,
 }
 
 /// Somebody who waits, and what to say once the batch is durable.
@@ -43,18 +45,23 @@ impl Committer {
     /// Works until the runner is gone, then closes the log. Gives the error that halted the engine, if one did.
     pub fn run(mut self) -> Result<(), AppendError> {
         let mut in_flight: VecDeque<InFlight> = VecDeque::new();
+        let mut rolls = Vec::new();
         loop {
-            while in_flight.len() < self.log.in_flight_max() {
+            // Nothing may be in flight when the log is rolled.
+            while rolls.is_empty() && in_flight.len() < self.log.in_flight_max() {
                 let next = if in_flight.is_empty() {
                     self.commits.recv().map_err(|_| TryRecvError::Disconnected)
                 } else {
                     self.commits.try_recv()
                 };
                 match next {
-                    Ok(commit) => match self.submit(commit) {
-                        Ok(submitted) => in_flight.push_back(submitted),
-                        Err((error, replies)) => return self.halt(error, in_flight, replies),
-                    },
+                    Ok(mut commit) => {
+                        rolls.append(&mut commit.rolls);
+                        match self.submit(commit) {
+                            Ok(submitted) => in_flight.push_back(submitted),
+                            Err((error, replies)) => return self.halt(error, in_flight, replies),
+                        }
+                    }
                     Err(TryRecvError::Empty) => break,
                     Err(TryRecvError::Disconnected) if in_flight.is_empty() => return self.log.close(),
                     Err(TryRecvError::Disconnected) => break,
@@ -70,12 +77,29 @@ impl Committer {
                 let failed = AppendError::Failed { step: "show the events in the views", source: Box::new(error) };
                 return self.halt(failed, in_flight, Vec::new());
             }
+            if in_flight.is_empty()
+                && let Err(error) = self.roll(&mut rolls)
+            {
+                return self.halt(error, in_flight, Vec::new());
+            }
             self.ask_for_more();
         }
     }
 
+    fn roll(&mut self, waiting: &mut Vec<RollReply>) -> Result<(), AppendError> {
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let first = self.log.roll()?;
+        for reply in waiting.drain(..) {
+            // Whoever does not wait any more is no error.
+            let _ = reply.send(first);
+        }
+        Ok(())
+    }
+
     fn submit(&mut self, commit: Commit) -> Result<InFlight, (AppendError, Vec<Reply>)> {
-        let Commit { batch, replies } = commit;
+        let Commit { batch, replies, .. } = commit;
         let overlays = batch.overlays;
         if batch.records.is_empty() {
             return Ok(InFlight { page: None, overlays, replies });

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::domain::command::{Claim, Command};
 use crate::domain::event::Actor;
-use crate::domain::id::{JobId, LeaseToken, SessionId, TokenHash};
+use crate::domain::id::{JobId, LeaseToken, Seq, SessionId, TokenHash};
 use crate::domain::queue::Limits;
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
@@ -68,6 +68,9 @@ pub enum Condition {
     Stopping,
 }
 
+/// Who waits for the log to be rolled; none is told of an error but by the end of waiting.
+pub(crate) type RollReply = oneshot::Sender<Seq>;
+
 pub(crate) enum Message {
     Submit {
         command: Command,
@@ -79,6 +82,8 @@ pub(crate) enum Message {
     /// Leases that were granted and that nobody took.
     Return(Vec<Granted>),
     SetLimits(Limits),
+    /// End the part of the log that takes events, behind all that was asked for before.
+    Roll(RollReply),
     /// Nobody asks for anything any more.
     Close,
     /// The committer has made a batch durable and takes another.
@@ -173,6 +178,14 @@ impl Handle {
     pub fn close(&self) {
         // An engine that has ended already is closed.
         let _ = self.send(Message::Close);
+    }
+
+    /// Ends the part of the log that takes events, behind all that was submitted before: it is never written again. Gives
+    /// the seq with which the next part begins.
+    pub async fn roll(&self) -> Result<Seq, SubmitError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Message::Roll(reply))?;
+        answer.await.map_err(|_| self.gone())
     }
 
     /// Follows when time alone makes something happen.

@@ -5,8 +5,10 @@
 //!                       sequencer: decide, evolve     log.append ▶ views ▶ answers ▶ feed
 //! ```
 
+pub mod base;
 pub mod batch;
 mod committer;
+pub mod fold;
 pub mod handle;
 pub mod overlay;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! From what is stored to what is known: a snapshot, the log's tail on top of it, and views that show all of it.
 //!
-//! Snapshots and stored views are disposable (V1): without them the whole log is folded, and nothing but time is lost.
+//! Snapshots and stored views are disposable (V1): without them the whole log is folded on top of its base, and nothing
+//! but time is lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use crate::domain::evolve::evolve;
 use crate::domain::id::{FinishOrdinal, JobId, Seq};
 use crate::domain::job::Job;
 use crate::domain::state::{Slot, State};
+use crate::engine::fold;
 use crate::log::{LogReader, ReadError};
 use crate::views::{FinishedStore, Parts, ViewError, Views, finish_ordinal};
 
@@ -43,11 +45,15 @@ pub fn recover(
     finished: Arc<dyn FinishedStore>,
     report: &dyn Fn(Seq),
 ) -> Result<Recovered, RecoverError> {
-    if finished.position() > log.last() {
-        finished.clear()?;
+    let begin = Seq(log.earliest().0 - 1);
+    if !(begin..=log.last()).contains(&finished.position()) {
+        store_base(&**log, &*finished, begin)?;
     }
-    let usable = finished.position().min(log.last());
-    let state = snapshot(usable).filter(|state| state.seq() <= usable).unwrap_or_default();
+    let usable = finished.position();
+    let state = match snapshot(usable).filter(|state| (begin..=usable).contains(&state.seq())) {
+        Some(state) => state,
+        None => fold::begin(&**log)?,
+    };
     let mut state = state.without_indexes();
     let start = state.seq();
     let mut endings = Endings { store: &*finished, waiting: BTreeMap::new(), gone: BTreeSet::new() };
@@ -66,6 +72,21 @@ pub fn recover(
     let folded = state.seq().0 - start.0;
     let views = Arc::new(Views::from_parts(Parts::of(&state), finished, log.clone()));
     Ok(Recovered { state, views, folded })
+}
+
+/// Begins the store with the finished jobs that the log has no events of any more.
+fn store_base(log: &dyn LogReader, finished: &dyn FinishedStore, begin: Seq) -> Result<(), RecoverError> {
+    finished.clear()?;
+    let mut waiting = Vec::new();
+    fold::finished_before(log, |job| {
+        waiting.push(job);
+        if waiting.len() >= STORE_AT {
+            // Until the last of them is there, the store is as good as empty.
+            finished.put(&std::mem::take(&mut waiting), &[], Seq::ZERO)?;
+        }
+        Ok::<_, RecoverError>(())
+    })?;
+    if begin > Seq::ZERO { Ok(finished.put(&waiting, &[], begin)?) } else { Ok(()) }
 }
 
 /// Finished jobs on their way into the store, and out of it.

@@ -16,7 +16,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::engine::batch::Batch;
 use crate::engine::committer::{Commit, Reply};
-use crate::engine::handle::{Condition, Due, Message, Shared, StandingClaim};
+use crate::engine::handle::{Condition, Due, Message, RollReply, Shared, StandingClaim};
 use crate::engine::receipt::{Granted, SubmitError};
 use crate::engine::sequencer::{FinishedJobs, NotTaken, Sequencer};
 use crate::views::Views;
@@ -51,6 +51,7 @@ pub(crate) struct Runner {
 struct Gathered {
     batch: Batch,
     replies: Vec<Reply>,
+    rolls: Vec<RollReply>,
     messages: usize,
     /// The one moment of the batch, read when its first command came.
     now: Option<Timestamp>,
@@ -117,10 +118,11 @@ impl Runner {
         let unsettled = self.sequencer.settle(&mut gathered.batch, now);
         self.deal(&mut gathered, now);
         self.publish_due(now);
-        if !gathered.batch.records.is_empty() || !gathered.replies.is_empty() || !gathered.batch.overlays.is_empty() {
+        if gathered.has_work() {
             self.credits = self.credits.saturating_sub(1);
+            let Gathered { batch, replies, rolls, .. } = gathered;
             // The committer outlives the runner: it ends when this channel does.
-            let _ = self.commits.send(Commit { batch: gathered.batch, replies: gathered.replies });
+            let _ = self.commits.send(Commit { batch, replies, rolls });
         }
         Gathered { messages: usize::from(unsettled), ..Gathered::default() }
     }
@@ -141,6 +143,7 @@ impl Runner {
                 self.take_back(gathered, granted, now);
             }
             Message::SetLimits(limits) => self.sequencer.set_limits(limits),
+            Message::Roll(reply) => gathered.rolls.push(reply),
             Message::Close => unreachable!("the loop ends with it"),
             Message::Committed => {
                 self.credits += 1;
@@ -255,6 +258,12 @@ impl Gathered {
     fn now(&mut self, sequencer: &Sequencer, clock: &dyn Clock) -> Timestamp {
         // A clock that went back does not take the log with it (L2).
         *self.now.get_or_insert_with(|| clock.now().max(sequencer.state().at()))
+    }
+
+    /// Whether the committer has something to do with it.
+    fn has_work(&self) -> bool {
+        let has_batch = !self.batch.records.is_empty() || !self.batch.overlays.is_empty();
+        has_batch || !self.replies.is_empty() || !self.rolls.is_empty()
     }
 
     fn is_empty(&self) -> bool {

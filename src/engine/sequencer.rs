@@ -11,7 +11,7 @@ use crate::domain::command::{Answer, Claim, Command};
 use crate::domain::decide::deal::next_start_at;
 use crate::domain::decide::retry::to_revive;
 use crate::domain::decide::{Chance, Context, Decision, decide};
-use crate::domain::event::{Actor, Event, Record};
+use crate::domain::event::{Actor, ActorKind, Event, Record};
 use crate::domain::evolve::evolve;
 use crate::domain::id::{JobId, Ordinal, Seq, SessionId};
 use crate::domain::job::{Job, WorkerPlace};
@@ -100,6 +100,7 @@ impl Sequencer {
         self.complete_command(finished, &mut command).map_err(NotTaken::Unreadable)?;
         let purged = self.to_purge(finished, &command).map_err(NotTaken::Unreadable)?;
         let is_tick = matches!(command, Command::Tick);
+        let actor = &self.speaker(&command, actor);
         let mut ctx = Context { now, limits: &self.limits, held: &self.held, chance };
         let Decision { events, outcome } = decide(&self.state, &mut ctx, command);
         self.append(batch, events, actor, now);
@@ -149,6 +150,15 @@ impl Sequencer {
     /// How many jobs wait for a worker.
     pub fn ready(&self) -> usize {
         self.state.indexes().ready().len() as usize
+    }
+
+    /// Who says it: of a worker, the session that holds the lease at this moment. It may have moved to another one since the
+    /// call came.
+    fn speaker(&self, command: &Command, said: &Actor) -> Actor {
+        let proof = command.proof().filter(|_| said.kind == ActorKind::Worker);
+        let run = proof.and_then(|proof| Some((proof, self.state.active(proof.job)?.run()?)));
+        let holder = run.filter(|(proof, run)| run.lease.token == proof.token);
+        holder.map_or_else(|| said.clone(), |(_, run)| Actor::worker(run.lease.session))
     }
 
     fn complete_command(&self, finished: &dyn FinishedJobs, command: &mut Command) -> Result<(), String> {

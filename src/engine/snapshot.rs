@@ -6,9 +6,11 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 
 use crate::domain::evolve::evolve;
 use crate::domain::id::{Ordinal, Seq};
+use crate::domain::job::Job;
 use crate::domain::state::{Globals, Slot, State};
 use crate::log::codec_state::{Frame, FrameReader, FrameWriter, SnapshotError, decode_slot};
 use crate::log::{LogReader, ReadError};
@@ -61,11 +63,13 @@ pub struct Merge {
 }
 
 impl Merge {
-    /// Looks through the log which jobs were touched after `base`: at most about `events_max` events are taken.
-    pub fn plan(log: &dyn LogReader, base: Seq, events_max: u64) -> Result<Merge, ReadError> {
+    /// Looks through the log which jobs were touched after `base`: at most about `events_max` events are taken, and none
+    /// after `until`.
+    pub fn plan(log: &dyn LogReader, base: Seq, events_max: u64, until: Seq) -> Result<Merge, ReadError> {
         let mut merge = Merge { target: base, touched: BTreeSet::new() };
-        while merge.target.0 < base.0 + events_max {
-            let records = log.page_after(merge.target)?;
+        while merge.target < until && merge.target.0 < base.0 + events_max {
+            let mut records = log.page_after(merge.target)?;
+            records.retain(|record| record.seq <= until);
             let Some(last) = records.last() else { break };
             merge.target = last.seq;
             merge.touched.extend(records.iter().flat_map(|record| record.event.jobs()).map(|job| job.ordinal()));
@@ -79,16 +83,19 @@ impl Merge {
     }
 
     /// Writes the new snapshot. `base` opens the one before: it is read twice; none stands for the empty state.
+    /// `ended` hears of each job that ended meanwhile, in full.
     pub fn write<R: Read>(
         &self,
         log: &dyn LogReader,
         base: impl Fn() -> io::Result<Option<R>>,
         out: impl Write,
+        ended: &mut dyn FnMut(&Arc<Job>) -> io::Result<()>,
     ) -> Result<(), MergeError> {
         let mut state = self.load(base()?)?;
         while state.seq() < self.target {
             for record in log.page_after(state.seq())?.iter().filter(|record| record.seq <= self.target) {
-                evolve(&mut state, record);
+                let changed = evolve(&mut state, record).filter(|job| job.is_terminal());
+                changed.iter().try_for_each(&mut *ended)?;
             }
         }
         let mut frames = FrameWriter::new(out)?;
@@ -120,7 +127,8 @@ impl Merge {
     }
 }
 
-fn each_frame(
+/// Calls `visit` with each job and stub of a snapshot, and gives the parts that are not jobs.
+pub fn each_frame(
     input: impl Read,
     mut visit: impl FnMut(&Frame) -> Result<(), SnapshotError>,
 ) -> Result<Globals, SnapshotError> {

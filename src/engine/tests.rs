@@ -16,6 +16,7 @@ use crate::domain::testing::a_job;
 use crate::domain::time::{Millis, Timestamp};
 use crate::engine::recovery::recover;
 use crate::engine::{Condition, Engine, Granted, Handle, Parts, SubmitError};
+use crate::log::base::LogTrimmer;
 use crate::log::memory::{MemoryLog, MemoryStore};
 use crate::views::{FinishedStore, MemoryFinished};
 
@@ -420,4 +421,46 @@ async fn progress_that_is_on_no_record_is_noted_only_while_somebody_wants_it() {
     feed.progressed(job);
     feed.want_progress(false);
     assert!(feed.take_progressed().is_empty());
+}
+
+#[tokio::test]
+async fn a_roll_ends_a_part_of_the_log_behind_all_that_was_submitted_before_it() {
+    let world = World::new();
+    let (before, rolled, after) =
+        tokio::join!(world.submit(), async { world.handle().roll().await.unwrap() }, world.submit());
+    assert_eq!((world.state(before), world.state(after)), (StateName::Queued, StateName::Queued));
+    let records = world.records();
+    let place = |job| records.iter().find(|record| record.event.job() == Some(job)).unwrap().seq;
+    assert!(place(before) < rolled, "{rolled}");
+    world.submit().await;
+    let again = world.handle().roll().await.unwrap();
+    assert!(again > rolled && again == world.handle().log().last().next());
+    let extent = world.store.extent().unwrap();
+    assert_eq!((extent.open, extent.full.last().unwrap().last.next()), (again, again));
+    world.store.break_writes();
+    let refused = world.handle().submit(Command::Tick, Actor::SERVER);
+    let (_, failed) = tokio::join!(refused, async {
+        let submit = Submit { jobs: vec![a_job()], idempotency: None, parent: None };
+        world.handle().submit(Command::Submit(submit), Actor::CLIENT).await
+    });
+    assert!(matches!(failed, Err(SubmitError::Halted { .. })));
+    assert!(matches!(world.handle().roll().await, Err(SubmitError::Halted { .. })));
+}
+
+#[tokio::test]
+async fn what_a_worker_says_is_said_by_the_session_that_holds_its_lease_by_then() {
+    let world = World::new();
+    world.join(WorkerPlace::Remote).await;
+    world.submit().await;
+    let granted = world.claim().await;
+    let other = SessionId(uuid::Uuid::from_u128(8));
+    let kinds = Vec::new();
+    let join = JoinWorker { session: other, name: "ann".into(), kinds, queues: None, place: WorkerPlace::Remote };
+    world.handle().submit(Command::JoinWorker(join), Actor::SERVER).await.unwrap();
+    let adopt = Command::Adopt { session: other, proofs: vec![proof(&granted)] };
+    world.handle().submit(adopt, Actor::worker(other)).await.unwrap();
+    // The call was made when the session before still had it.
+    world.complete(&granted).await.unwrap();
+    let last = world.records().pop().unwrap();
+    assert_eq!((last.event.type_name(), last.actor), ("job.completed", Actor::worker(other)));
 }

@@ -1,4 +1,4 @@
-//! Holds the stored views and a recovered state against a fresh fold of the log (E3).
+//! Holds the stored views, the base and a recovered state against a fresh fold of the log (E3).
 //!
 //! Reads only. The log is folded twice, so that memory grows with what is kept and not with what happened.
 
@@ -10,6 +10,7 @@ use crate::domain::evolve::evolve;
 use crate::domain::id::{JobId, Seq};
 use crate::domain::job::{FileInfo, Job};
 use crate::domain::state::{Slot, State};
+use crate::engine::fold;
 use crate::engine::snapshot::fold_hash;
 use crate::log::{LogReader, ReadError};
 use crate::views::FinishedStore;
@@ -33,8 +34,17 @@ pub struct Verdict {
 /// What is not as the fold has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Difference {
-    Snapshot { at: Seq, detail: String },
-    Views { detail: String },
+    Snapshot {
+        at: Seq,
+        detail: String,
+    },
+    Views {
+        detail: String,
+    },
+    /// What stands for the events that are gone lacks something (B1).
+    Base {
+        detail: String,
+    },
 }
 
 impl fmt::Display for Difference {
@@ -42,33 +52,37 @@ impl fmt::Display for Difference {
         match self {
             Difference::Snapshot { at, detail } => write!(f, "the snapshot at {at}: {detail}"),
             Difference::Views { detail } => write!(f, "the stored views: {detail}"),
+            Difference::Base { detail } => write!(f, "the base: {detail}"),
         }
     }
 }
 
-/// Folds the whole log and compares: every finished job with the store (as far as the store goes), and `snapshots`,
-/// each continued to the end of the log, with the fold.
+/// Folds the whole log on top of its base and compares: every finished job with the store (as far as the store goes),
+/// `snapshots`, each continued to the end of the log, with the fold, and what kept jobs carry with what can be read.
+/// Snapshots from before the base cannot be continued, and are passed over.
 pub fn verify(
     log: &dyn LogReader,
     store: Option<&dyn FinishedStore>,
     snapshots: Vec<State>,
 ) -> Result<Verdict, ReadError> {
-    let mut folded = State::default().without_indexes();
+    let begin = Seq(log.earliest().0 - 1);
     let mut files = BTreeMap::new();
-    fold(log, &mut folded, &mut |job| note_files(&mut files, &job))?;
+    let folded = fold(log, &mut |job| note_files(&mut files, &job))?;
     let whole = fold_hash(&folded);
     let mut differences = Vec::new();
-    for mut state in snapshots {
+    for mut state in snapshots.into_iter().filter(|state| state.seq() >= begin) {
         let at = state.seq();
-        fold(log, &mut state, &mut |_| {})?;
+        go_on(log, &mut state, &mut |_| {})?;
         if fold_hash(&state) != whole {
             differences.push(Difference::Snapshot { at, detail: first_difference(&folded, &state) });
         }
     }
-    if let Some(store) = store {
-        let difference = compare_store(log, &folded, store)?;
-        differences.extend(difference.map(|detail| Difference::Views { detail }));
-    }
+    let mut kept = Kept { log, folded: &folded, store, finished: 0, views: None, base: None };
+    fold(log, &mut |job| kept.take(&job))?;
+    folded.jobs().for_each(|job| kept.take_payloads(job));
+    kept.count();
+    differences.extend(kept.views.map(|detail| Difference::Views { detail }));
+    differences.extend(kept.base.map(|detail| Difference::Base { detail }));
     // A job that was dropped or purged has no files any more.
     let keeps_files = |slot: &Slot| !matches!(slot, Slot::Finished(stub) if stub.purged().is_some());
     files.retain(|id, _| folded.slot(*id).is_some_and(keeps_files));
@@ -91,7 +105,18 @@ fn note_files(files: &mut BTreeMap<JobId, Vec<FileInfo>>, job: &Job) {
     }
 }
 
-fn fold(log: &dyn LogReader, state: &mut State, ended: &mut dyn FnMut(Arc<Job>)) -> Result<(), ReadError> {
+/// Folds the whole log, and calls `ended` with each job that ended, those of the base first.
+fn fold(log: &dyn LogReader, ended: &mut dyn FnMut(Arc<Job>)) -> Result<State, ReadError> {
+    fold::finished_before(log, |job| {
+        ended(job);
+        Ok::<_, ReadError>(())
+    })?;
+    let mut state = fold::begin(log)?.without_indexes();
+    go_on(log, &mut state, ended)?;
+    Ok(state)
+}
+
+fn go_on(log: &dyn LogReader, state: &mut State, ended: &mut dyn FnMut(Arc<Job>)) -> Result<(), ReadError> {
     loop {
         let records = log.page_after(state.seq())?;
         if records.is_empty() {
@@ -105,27 +130,60 @@ fn fold(log: &dyn LogReader, state: &mut State, ended: &mut dyn FnMut(Arc<Job>))
     }
 }
 
-/// The first finished job that the store has otherwise than the fold, or cannot give, if there is one.
-fn compare_store(log: &dyn LogReader, folded: &State, store: &dyn FinishedStore) -> Result<Option<String>, ReadError> {
-    let mut difference = None;
-    let mut state = State::default().without_indexes();
-    fold(log, &mut state, &mut |job| {
-        let is_kept = matches!(folded.slot(job.id), Some(Slot::Finished(stub)) if stub.seq == job.seq);
-        if difference.is_some() || !is_kept || job.seq > store.position() {
+/// The jobs that are kept, and the first thing that the store or the base has otherwise or cannot give.
+struct Kept<'a> {
+    log: &'a dyn LogReader,
+    folded: &'a State,
+    store: Option<&'a dyn FinishedStore>,
+    finished: usize,
+    views: Option<String>,
+    base: Option<String>,
+}
+
+impl Kept<'_> {
+    /// A job that ended once.
+    fn take(&mut self, job: &Job) {
+        if !matches!(self.folded.slot(job.id), Some(Slot::Finished(stub)) if stub.seq == job.seq) {
             return;
         }
+        self.finished += 1;
+        self.take_payloads(job);
+        let Some(store) = self.store.filter(|store| self.views.is_none() && job.seq <= store.position()) else {
+            return;
+        };
         let place = job.ending().expect("an ended job has an ending").finish_ordinal;
-        match store.get(place) {
-            Ok(stored) if stored.as_deref() == Some(&*job) => {}
+        self.views = match store.get(place) {
+            Ok(stored) if stored.as_deref() == Some(job) => None,
             Ok(Some(stored)) => {
-                let field = field_that_differs(&stored, &job);
-                difference = Some(format!("job {}, which ended at event {}: its {field} differs", job.id, job.seq));
+                let field = field_that_differs(&stored, job);
+                Some(format!("job {}, which ended at event {}: its {field} differs", job.id, job.seq))
             }
-            Ok(None) => difference = Some(format!("job {} is missing", job.id)),
-            Err(error) => difference = Some(format!("job {} cannot be read: {error}", job.id)),
+            Ok(None) => Some(format!("job {} is missing", job.id)),
+            Err(error) => Some(format!("job {} cannot be read: {error}", job.id)),
+        };
+    }
+
+    /// What is in the log is read by the fold; here it is what the base carries.
+    fn take_payloads(&mut self, job: &Job) {
+        if matches!(self.folded.slot(job.id), Some(Slot::Finished(stub)) if stub.purged().is_some()) {
+            return;
         }
-    })?;
-    Ok(difference)
+        let earliest = self.log.earliest();
+        let carried = job.payload_seqs().filter(|seq| *seq < earliest);
+        for seq in carried {
+            if let (None, Err(error)) = (&self.base, self.log.carried(seq)) {
+                self.base = Some(format!("event {seq}, which job {} points to, cannot be read: {error}", job.id));
+            }
+        }
+    }
+
+    fn count(&mut self) {
+        let expected = self.folded.stubs().count();
+        if self.finished < expected && self.base.is_none() {
+            let missing = expected - self.finished;
+            self.base = Some(format!("{missing} finished jobs are in its state and nowhere in full"));
+        }
+    }
 }
 
 fn first_difference(one: &State, other: &State) -> String {

@@ -81,18 +81,40 @@ pub type PackNamePlace = usize;
 
 /// Appends a record's frame to `out`. A big body goes to `pack`; then the place is given where its name belongs.
 pub fn encode(record: &Record, out: &mut Vec<u8>, pack: &mut Pack) -> Result<Option<PackNamePlace>, EncodeError> {
+    let start = begin_frame(record, out);
+    let flags_at = encode_header(record, out)?;
+    let body_at = encode_body(record, out)?;
+    let place = (out.len() - body_at > BODY_INLINE_BYTES_MAX).then_some(body_at);
+    if let Some(place) = place {
+        out[flags_at] |= FLAG_OVERFLOW;
+        let reference = pack.add(&out[place..]);
+        out.truncate(place);
+        reference.encode(out);
+    }
+    end_frame(start, out);
+    Ok(place)
+}
+
+/// Appends a record's frame to `out` with the body in it, whatever its size: for what is kept outside of pages.
+pub fn encode_whole(record: &Record, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let start = begin_frame(record, out);
+    encode_header(record, out)?;
+    encode_body(record, out)?;
+    end_frame(start, out);
+    Ok(())
+}
+
+fn begin_frame(record: &Record, out: &mut Vec<u8>) -> usize {
     let start = out.len();
     out.extend_from_slice(&body::code_of(&record.event).to_le_bytes());
     out.extend_from_slice(&body::VERSION.to_le_bytes());
     out.extend_from_slice(&[0; 4]);
-    let flags_at = encode_header(record, out)?;
-    let place = encode_body(record, out, pack)?;
-    if place.is_some() {
-        out[flags_at] |= FLAG_OVERFLOW;
-    }
+    start
+}
+
+fn end_frame(start: usize, out: &mut [u8]) {
     let length = u32::try_from(out.len() - start - ENVELOPE_BYTES).expect("a frame is far smaller than 4 GiB");
     out[start + 4..start + 8].copy_from_slice(&length.to_le_bytes());
-    Ok(place)
 }
 
 fn encode_header(record: &Record, out: &mut Vec<u8>) -> Result<usize, EncodeError> {
@@ -112,21 +134,13 @@ fn encode_header(record: &Record, out: &mut Vec<u8>) -> Result<usize, EncodeErro
     Ok(flags_at)
 }
 
-fn encode_body(record: &Record, out: &mut Vec<u8>, pack: &mut Pack) -> Result<Option<PackNamePlace>, EncodeError> {
+/// Gives where the body begins.
+fn encode_body(record: &Record, out: &mut Vec<u8>) -> Result<usize, EncodeError> {
     let event = record.event.type_name();
     let start = out.len();
     body::encode(&record.event, out).map_err(|source| EncodeError::Unsupported { event, source })?;
     let bytes = out.len() - start;
-    if bytes > BODY_BYTES_MAX {
-        return Err(EncodeError::BodyTooLarge { event, bytes });
-    }
-    if bytes <= BODY_INLINE_BYTES_MAX {
-        return Ok(None);
-    }
-    let reference = pack.add(&out[start..]);
-    out.truncate(start);
-    reference.encode(out);
-    Ok(Some(start))
+    if bytes > BODY_BYTES_MAX { Err(EncodeError::BodyTooLarge { event, bytes }) } else { Ok(start) }
 }
 
 /// One record's bytes, not yet decoded.
@@ -356,6 +370,12 @@ mod tests {
         let frame = Frame::split(&out).unwrap().0;
         assert_eq!(frame.decode(record.seq, &sealed).unwrap(), record);
 
+        let mut whole = Vec::new();
+        encode_whole(&record, &mut whole).unwrap();
+        let (frame, rest) = Frame::split(&whole).unwrap();
+        assert_eq!((frame.decode(record.seq, &NoPayloads).unwrap(), rest.len()), (record.clone(), 0));
+
+        let frame = Frame::split(&out).unwrap().0;
         let mut damaged = sealed.clone();
         damaged.bytes[5] ^= 1;
         let error = frame.decode(record.seq, &damaged).unwrap_err();

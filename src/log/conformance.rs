@@ -1,12 +1,16 @@
 //! One suite for every event log: what the port promises, as tests. An implementation gives a [`Subject`] and calls
 //! [`conforms`].
 
+use std::io::Read;
 use std::sync::Arc;
+
+use roaring::RoaringTreemap;
 
 use crate::domain::event::{Actor, Event, JobCheckpointed, Record};
 use crate::domain::id::Seq;
 use crate::domain::json::Json;
 use crate::domain::time::Timestamp;
+use crate::log::base::NewBase;
 use crate::log::codec::{BODY_INLINE_BYTES_MAX, samples};
 use crate::log::{AppendError, EventLog, LogReader, ReadError};
 
@@ -32,6 +36,10 @@ pub fn conforms(mut subject: impl FnMut() -> Box<dyn Subject>) {
         big_and_small_records_are_read_alike,
         after_an_error_the_log_takes_nothing_more,
         readers_on_other_threads_see_only_whole_groups,
+        what_was_dropped_is_trimmed_and_what_is_carried_can_be_read,
+        bases_follow_each_other,
+        the_log_goes_on_while_it_is_trimmed,
+        a_log_that_was_rolled_can_be_dropped_up_to_its_end,
     ] {
         part(subject().as_mut());
     }
@@ -223,5 +231,142 @@ fn readers_on_other_threads_see_only_whole_groups(subject: &mut dyn Subject) {
         append(log.as_mut(), group(number * GROUP + 1..=(number + 1) * GROUP));
     }
     follower.join().unwrap();
+    log.close().unwrap();
+}
+
+/// Opens the log with many submissions in it, some of them big; all but the last are full when it can be opened anew.
+fn with_many_segments(subject: &mut dyn Subject, lasts: std::ops::RangeInclusive<u64>) -> Box<dyn EventLog> {
+    let mut log = subject.open();
+    for seq in lasts {
+        let bytes = if seq.is_multiple_of(5) { BODY_INLINE_BYTES_MAX + 100 } else { 200 };
+        append(log.as_mut(), [record(seq, bytes, false)].into());
+    }
+    log.close().unwrap();
+    subject.open()
+}
+
+/// Drops everything before `earliest`; says whether it could, because segments are as big as a log likes.
+fn trim(log: &dyn EventLog, earliest: u64, carried: &[u64]) -> bool {
+    let trimmer = log.trimmer();
+    let extent = trimmer.extent().unwrap();
+    if !extent.full.iter().any(|segment| segment.last.0 + 1 == earliest) {
+        return false;
+    }
+    assert_eq!(extent.full[0].first, log.reader().earliest(), "the full segments begin with the oldest");
+    assert!(extent.full.windows(2).all(|pair| pair[0].last.next() == pair[1].first), "and leave no hole");
+    assert!(extent.bytes >= extent.full.iter().map(|segment| segment.bytes).sum());
+    let carried: RoaringTreemap = carried.iter().copied().collect();
+    let state = &mut |out: &mut dyn std::io::Write| write!(out, "the state before {earliest}");
+    let jobs = &mut |out: &mut dyn std::io::Write| write!(out, "the jobs before {earliest}");
+    trimmer.trim(NewBase { earliest: Seq(earliest), carried: &carried, state, jobs }).unwrap();
+    true
+}
+
+fn has_base(reader: &dyn LogReader, earliest: u64) {
+    let base = reader.base().unwrap();
+    let text = |part: std::io::Result<Box<dyn Read + Send>>| std::io::read_to_string(part.unwrap()).unwrap();
+    assert_eq!((reader.earliest(), base.seq()), (Seq(earliest), Seq(earliest - 1)));
+    assert_eq!(text(base.state()), format!("the state before {earliest}"));
+    assert_eq!(text(base.jobs()), format!("the jobs before {earliest}"));
+}
+
+fn expected(seq: u64) -> Record {
+    record(seq, if seq.is_multiple_of(5) { BODY_INLINE_BYTES_MAX + 100 } else { 200 }, false)
+}
+
+fn is_trimmed(outcome: Result<impl Sized, ReadError>, seq: u64, earliest: u64) {
+    let as_expected = |error: &ReadError| matches!(error, ReadError::Trimmed { seq: at, earliest: first } if (at.0, first.0) == (seq, earliest));
+    assert!(outcome.is_err_and(|error| as_expected(&error)), "event {seq} is trimmed");
+}
+
+fn what_was_dropped_is_trimmed_and_what_is_carried_can_be_read(subject: &mut dyn Subject) {
+    let log = with_many_segments(subject, 1..=12);
+    assert!(log.reader().base().is_none());
+    if !trim(log.as_ref(), 8, &[2, 5, 7]) {
+        return log.close().unwrap();
+    }
+    let check = |log: &dyn EventLog| {
+        let reader = log.reader();
+        has_base(reader.as_ref(), 8);
+        is_trimmed(reader.record(Seq(7)), 7, 8);
+        is_trimmed(reader.page_after(Seq::ZERO), 1, 8);
+        is_trimmed(reader.page_after(Seq(6)), 7, 8);
+        is_trimmed(reader.carried(Seq(3)), 3, 8);
+        [2, 5, 7, 8, 10].into_iter().for_each(|seq| assert_eq!(reader.carried(Seq(seq)).unwrap(), expected(seq)));
+        assert_eq!(read_all(reader.as_ref(), Seq(7)), (8..=12).map(expected).collect::<Vec<_>>());
+        assert_eq!(log.last(), Seq(12));
+    };
+    check(log.as_ref());
+    log.close().unwrap();
+    let log = subject.open();
+    check(log.as_ref());
+    drop(log);
+    let mut log = subject.open();
+    check(log.as_ref());
+    append(log.as_mut(), [expected(13)].into());
+    assert_eq!(read_all(log.reader().as_ref(), Seq(11)), [expected(12), expected(13)]);
+    log.close().unwrap();
+}
+
+fn bases_follow_each_other(subject: &mut dyn Subject) {
+    let mut log = with_many_segments(subject, 1..=20);
+    let before = log.reader();
+    let held = trim(log.as_ref(), 6, &[1, 3, 5]).then(|| before.base().unwrap());
+    let Some(held) = held else { return log.close().unwrap() };
+    assert!(trim(log.as_ref(), 11, &[1, 5, 9, 10]));
+    assert_eq!(std::io::read_to_string(held.state().unwrap()).unwrap(), "the state before 6", "who holds it has it");
+    for round in 0..2 {
+        let reader = log.reader();
+        has_base(reader.as_ref(), 11);
+        [1, 5, 9, 10].into_iter().for_each(|seq| assert_eq!(reader.carried(Seq(seq)).unwrap(), expected(seq)));
+        [2, 3, 6].into_iter().for_each(|seq| is_trimmed(reader.carried(Seq(seq)), seq, 11));
+        log.close().unwrap();
+        log = subject.open();
+        assert!(round > 0 || trim(log.as_ref(), 11, &[]) || log.reader().earliest() == Seq(11));
+    }
+    assert!(trim(log.as_ref(), 19, &[]));
+    has_base(log.reader().as_ref(), 19);
+    is_trimmed(log.reader().carried(Seq(1)), 1, 19);
+    log.close().unwrap();
+}
+
+fn the_log_goes_on_while_it_is_trimmed(subject: &mut dyn Subject) {
+    let mut log = with_many_segments(subject, 1..=10);
+    append(log.as_mut(), [expected(11)].into());
+    log.submit([expected(12)].into()).unwrap();
+    trim(log.as_ref(), 5, &[4]);
+    assert_eq!(log.committed().unwrap(), Seq(12));
+    append(log.as_mut(), [expected(13)].into());
+    trim(log.as_ref(), 9, &[]);
+    let earliest = log.reader().earliest();
+    log.close().unwrap();
+    let log = subject.open();
+    assert_eq!((log.reader().earliest(), log.last()), (earliest, Seq(13)));
+    log.close().unwrap();
+}
+
+fn a_log_that_was_rolled_can_be_dropped_up_to_its_end(subject: &mut dyn Subject) {
+    let mut log = subject.open();
+    assert_eq!(log.roll().unwrap(), Seq(1), "there is nothing to end");
+    append(log.as_mut(), (1..=7).map(expected).collect());
+    assert_eq!(log.trimmer().extent().unwrap().open, Seq(1));
+    assert_eq!(log.roll().unwrap(), Seq(8));
+    assert_eq!(log.roll().unwrap(), Seq(8), "once is enough");
+    assert_eq!(log.trimmer().extent().unwrap().open, Seq(8));
+    log.close().unwrap();
+    let log = subject.open();
+    assert_eq!(log.trimmer().extent().unwrap().full.last().map(|segment| segment.last), Some(Seq(7)));
+    assert!(trim(log.as_ref(), 8, &[3]));
+    assert_eq!((log.reader().earliest(), log.last()), (Seq(8), Seq(7)));
+    assert!(log.reader().page_after(Seq(7)).unwrap().is_empty());
+    drop(log);
+    let mut log = subject.open();
+    has_base(log.reader().as_ref(), 8);
+    assert_eq!(log.last(), Seq(7));
+    append(log.as_mut(), [expected(8)].into());
+    assert_eq!(read_all(log.reader().as_ref(), Seq(7)), [expected(8)]);
+    assert_eq!(log.roll().unwrap(), Seq(9));
+    append(log.as_mut(), [expected(9)].into());
+    assert_eq!(log.reader().carried(Seq(3)).unwrap(), expected(3));
     log.close().unwrap();
 }

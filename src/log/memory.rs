@@ -1,13 +1,16 @@
 //! The log in memory: for tests and simulations. It keeps the port's promises and nothing after the process ends;
 //! tests may close it and open it again from what it held.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
+use std::io::{self, Cursor, Read};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
 
 use crate::domain::event::Record;
 use crate::domain::id::Seq;
+use crate::log::base::{Base, Extent, LogTrimmer, NewBase, SegmentInfo, TrimError};
 use crate::log::{AppendError, EventLog, LogReader, ReadError};
 
 /// How many submissions may be in flight.
@@ -24,11 +27,67 @@ pub struct MemoryLog {
     halted: bool,
 }
 
-/// What a [`MemoryLog`] keeps: all durable records, from seq 1.
+/// What a [`MemoryLog`] keeps: all durable records that were not dropped. Each submission is a segment.
 #[derive(Default)]
 pub struct MemoryStore {
-    records: RwLock<Vec<Record>>,
+    kept: RwLock<Kept>,
     broken: RwLock<bool>,
+}
+
+#[derive(Default)]
+struct Kept {
+    base: Option<Arc<MemoryBase>>,
+    segments: VecDeque<SegmentInfo>,
+    /// Whether also the last of them takes no more events.
+    is_rolled: bool,
+    records: Vec<Record>,
+}
+
+/// A base in memory.
+struct MemoryBase {
+    seq: Seq,
+    state: Vec<u8>,
+    jobs: Vec<u8>,
+    carried: BTreeMap<Seq, Record>,
+}
+
+/// What a record counts for in the bytes of a segment.
+const RECORD_BYTES: u64 = 300;
+
+impl Kept {
+    fn earliest(&self) -> Seq {
+        self.base.as_ref().map_or(Seq(1), |base| base.seq.next())
+    }
+
+    fn last(&self) -> Seq {
+        Seq(self.earliest().0 - 1 + self.records.len() as u64)
+    }
+
+    fn take(&mut self, records: &[Record]) {
+        let (first, last) = (records[0].seq, records[records.len() - 1].seq);
+        self.segments.push_back(SegmentInfo { first, last, bytes: RECORD_BYTES * records.len() as u64 });
+        self.records.extend_from_slice(records);
+        self.is_rolled = false;
+    }
+
+    /// Where the records from `seq` on are.
+    fn place(&self, seq: Seq) -> Result<usize, ReadError> {
+        let earliest = self.earliest();
+        let place = seq.0.checked_sub(earliest.0).ok_or(ReadError::Trimmed { seq, earliest })?;
+        Ok(usize::try_from(place).expect("records in memory can be counted"))
+    }
+
+    fn record(&self, seq: Seq) -> Result<Record, ReadError> {
+        let found = self.records.get(self.place(seq)?);
+        found.cloned().ok_or(ReadError::PastHead { seq, last: self.last() })
+    }
+
+    fn carried(&self, seq: Seq) -> Result<Record, ReadError> {
+        match self.base.as_ref().and_then(|base| base.carried.get(&seq)) {
+            Some(record) => Ok(record.clone()),
+            None => self.record(seq),
+        }
+    }
 }
 
 impl MemoryStore {
@@ -85,7 +144,7 @@ impl EventLog for MemoryLog {
             self.halted = true;
             return Err(AppendError::Failed { step: "append in memory", source: "the memory log was broken".into() });
         }
-        self.store.records.write().extend_from_slice(&records);
+        self.store.kept.write().take(&records);
         Ok(records[records.len() - 1].seq)
     }
 
@@ -94,6 +153,19 @@ impl EventLog for MemoryLog {
     }
 
     fn reader(&self) -> Arc<dyn LogReader> {
+        self.store.clone()
+    }
+
+    fn roll(&mut self) -> Result<Seq, AppendError> {
+        assert!(self.in_flight.is_empty(), "nothing is in flight");
+        if self.halted {
+            return Err(AppendError::Halted);
+        }
+        self.store.kept.write().is_rolled = true;
+        Ok(self.tail)
+    }
+
+    fn trimmer(&self) -> Arc<dyn LogTrimmer> {
         self.store.clone()
     }
 
@@ -107,20 +179,24 @@ impl EventLog for MemoryLog {
 
 impl LogReader for MemoryStore {
     fn earliest(&self) -> Seq {
-        Seq(1)
+        self.kept.read().earliest()
     }
 
     fn last(&self) -> Seq {
-        Seq(self.records.read().len() as u64)
+        self.kept.read().last()
     }
 
     fn record(&self, seq: Seq) -> Result<Record, ReadError> {
-        let records = self.records.read();
-        let last = Seq(records.len() as u64);
-        if seq == Seq::ZERO {
-            return Err(ReadError::Trimmed { seq, earliest: Seq(1) });
-        }
-        records.get(seq.0 as usize - 1).cloned().ok_or(ReadError::PastHead { seq, last })
+        self.kept.read().record(seq)
+    }
+
+    fn carried(&self, seq: Seq) -> Result<Record, ReadError> {
+        self.kept.read().carried(seq)
+    }
+
+    fn base(&self) -> Option<Arc<dyn Base>> {
+        let base = self.kept.read().base.clone()?;
+        Some(base)
     }
 
     fn is_at_hand(&self, seq: Seq) -> bool {
@@ -128,9 +204,62 @@ impl LogReader for MemoryStore {
     }
 
     fn page_after(&self, after: Seq) -> Result<Vec<Record>, ReadError> {
-        let records = self.records.read();
-        let rest = records.get(after.0 as usize..).unwrap_or_default();
+        let kept = self.kept.read();
+        if after >= kept.last() {
+            return Ok(Vec::new());
+        }
+        let rest = &kept.records[kept.place(after.next())?..];
         Ok(rest.iter().take(PIECE_RECORDS_MAX).cloned().collect())
+    }
+}
+
+impl Base for MemoryBase {
+    fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    fn state(&self) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(Cursor::new(self.state.clone())))
+    }
+
+    fn jobs(&self) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(Cursor::new(self.jobs.clone())))
+    }
+}
+
+impl LogTrimmer for MemoryStore {
+    fn extent(&self) -> io::Result<Extent> {
+        let kept = self.kept.read();
+        let base_bytes = kept.base.as_ref().map_or(0, |base| (base.state.len() + base.jobs.len()) as u64);
+        let bytes = kept.segments.iter().map(|segment| segment.bytes).sum();
+        let (full, open) = match kept.segments.back() {
+            Some(last) if !kept.is_rolled => (kept.segments.len() - 1, last.first),
+            _ => (kept.segments.len(), kept.last().next()),
+        };
+        Ok(Extent { full: kept.segments.iter().take(full).copied().collect(), open, bytes, base_bytes })
+    }
+
+    fn scratch(&self) -> io::Result<File> {
+        tempfile::tempfile()
+    }
+
+    fn trim(&self, new: NewBase<'_>) -> Result<(), TrimError> {
+        let mut base =
+            MemoryBase { seq: Seq(new.earliest.0 - 1), state: Vec::new(), jobs: Vec::new(), carried: BTreeMap::new() };
+        (new.state)(&mut base.state).map_err(TrimError::io("write the state"))?;
+        (new.jobs)(&mut base.jobs).map_err(TrimError::io("write the finished jobs"))?;
+        let mut kept = self.kept.write();
+        for seq in new.carried.iter().map(Seq) {
+            base.carried.insert(seq, kept.carried(seq)?);
+        }
+        let behind = kept.segments.partition_point(|segment| segment.first < new.earliest);
+        let next = kept.segments.get(behind).map_or(kept.last().next(), |segment| segment.first);
+        assert_eq!(next, new.earliest, "a segment begins with the new earliest");
+        let dropped = kept.place(new.earliest)?;
+        kept.segments.drain(..behind);
+        kept.records.drain(..dropped);
+        kept.base = Some(Arc::new(base));
+        Ok(())
     }
 }
 

@@ -11,10 +11,13 @@
 //!   └──────┴──────┴───── … ──┴──────┘
 //! ```
 //!
+//! The oldest events may be dropped: then a [`base`] stands for them, and `earliest` moves.
+//!
 //! There is one writer (L1). `submit` is not `committed`: several submissions may be in flight, they become durable in
 //! order, and only what is durable can be read. After an error of either call the log takes nothing more (L3): what
 //! became of the submission is known after the next start only. Every implementation passes [`conformance`].
 
+pub mod base;
 pub mod chain;
 pub mod codec;
 pub mod codec_job;
@@ -32,6 +35,7 @@ use std::sync::Arc;
 
 use crate::domain::event::Record;
 use crate::domain::id::Seq;
+use crate::log::base::{Base, LogTrimmer};
 
 /// The writing half of the log. Whoever holds it is the only writer.
 pub trait EventLog: Send {
@@ -52,6 +56,14 @@ pub trait EventLog: Send {
     /// A reader of what is durable; it may be cloned and shared, and never blocks the writer.
     fn reader(&self) -> Arc<dyn LogReader>;
 
+    /// Ends the part of the log that takes events, so that it is never written again: it can be copied, or dropped. Gives
+    /// the seq with which the next one begins; nothing happens while there is no event in it yet. Nothing may be in
+    /// flight.
+    fn roll(&mut self) -> Result<Seq, AppendError>;
+
+    /// Drops the oldest events, beside the writer.
+    fn trimmer(&self) -> Arc<dyn LogTrimmer>;
+
     /// Ends in order: everything is durable and marked as cleanly closed.
     fn close(self: Box<Self>) -> Result<(), AppendError>;
 }
@@ -66,6 +78,17 @@ pub trait LogReader: Send + Sync {
 
     /// One record.
     fn record(&self, seq: Seq) -> Result<Record, ReadError>;
+
+    /// One record that a kept job points to, also when the log begins behind it. Whoever shows events asks for
+    /// [`LogReader::record`]: what is older than the earliest is none of them.
+    fn carried(&self, seq: Seq) -> Result<Record, ReadError> {
+        self.record(seq)
+    }
+
+    /// What stands for the events before the earliest; none if the log begins with the first.
+    fn base(&self) -> Option<Arc<dyn Base>> {
+        None
+    }
 
     /// Whether the record is durable and in memory, so that to read it takes no time. It may be gone a moment later.
     fn is_at_hand(&self, seq: Seq) -> bool;

@@ -10,6 +10,7 @@ use parking_lot::RwLock;
 use crate::domain::event::{Event, Record};
 use crate::domain::id::{JobId, Seq};
 use crate::domain::json::Json;
+use crate::log::base::Base;
 use crate::log::{LogReader, ReadError};
 
 /// The jobs whose payloads are not shown any more. As a rule there are none, and to ask costs next to nothing.
@@ -72,6 +73,16 @@ impl LogReader for Redacting {
         let mut record = self.inner.record(seq)?;
         self.purged.redact(&mut record);
         Ok(record)
+    }
+
+    fn carried(&self, seq: Seq) -> Result<Record, ReadError> {
+        let mut record = self.inner.carried(seq)?;
+        self.purged.redact(&mut record);
+        Ok(record)
+    }
+
+    fn base(&self) -> Option<Arc<dyn Base>> {
+        self.inner.base()
     }
 
     fn is_at_hand(&self, seq: Seq) -> bool {

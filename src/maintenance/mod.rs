@@ -8,3 +8,4 @@ pub mod scheduler;
 pub mod snapshotter;
 pub mod sweeper;
 pub mod ticker;
+pub mod trimmer;

@@ -40,17 +40,26 @@ impl Snapshotter {
     }
 
     fn write_one(&mut self) -> io::Result<()> {
-        let merge = Merge::plan(&*self.log, self.newest, EVENTS_A_MERGE).map_err(io::Error::other)?;
+        let kept = self.log.base();
+        if let Some(kept) = &kept {
+            // What came before it is in the log no more.
+            self.newest = self.newest.max(kept.seq());
+        }
+        let merge = Merge::plan(&*self.log, self.newest, EVENTS_A_MERGE, self.log.last()).map_err(io::Error::other)?;
         let base = || -> io::Result<Option<Box<dyn Read + Send>>> {
             if self.newest == Seq::ZERO {
                 return Ok(None);
+            }
+            if let Some(kept) = kept.as_ref().filter(|kept| kept.seq() == self.newest) {
+                return kept.state().map(Some);
             }
             let found = self.store.newest(self.newest).map_err(io::Error::other)?;
             let base = found.snapshot.filter(|snapshot| snapshot.seq == self.newest);
             let lost = || io::Error::other(format!("the snapshot at {} is gone", self.newest));
             base.map(|snapshot| Some(snapshot.content)).ok_or_else(lost)
         };
-        let mut write = |out: &mut dyn io::Write| merge.write(&*self.log, base, out).map_err(io::Error::other);
+        let mut write =
+            |out: &mut dyn io::Write| merge.write(&*self.log, base, out, &mut |_| Ok(())).map_err(io::Error::other);
         self.store.save(merge.target(), &mut write).map_err(io::Error::other)?;
         tracing::info!(seq = merge.target().0, "a snapshot was written");
         self.newest = merge.target();
@@ -74,6 +83,7 @@ mod tests {
     use crate::domain::state::State;
     use crate::domain::testing::{World, a_batch, a_job, a_job_after, complete, fail};
     use crate::domain::time::Millis;
+    use crate::engine::base::{Kept, fold};
     use crate::engine::snapshot;
     use crate::engine::snapshot::fold_hash;
     use crate::engine::verify::verify;
@@ -183,6 +193,26 @@ mod tests {
         globals.workers.clear();
         let forged = State::from_parts(globals, snapshot.slots().cloned());
         assert_eq!(verify(&*log, None, vec![forged]).unwrap().differences.len(), 1);
+    }
+
+    #[test]
+    fn what_the_log_has_no_more_is_taken_from_its_base() {
+        let world = history();
+        let middle = world.records.iter().rfind(|record| record.seq.0 < 200 && !record.continues).unwrap().seq;
+        let mut log = MemoryLog::new();
+        for group in world.records.split_inclusive(|record| !record.continues) {
+            log.submit(group.into()).unwrap();
+            log.committed().unwrap();
+        }
+        let (reader, trimmer) = (log.reader(), log.trimmer());
+        let folded = fold(&*reader, &*trimmer, middle, &|_| Kept::Payloads, &|| false).unwrap();
+        folded.replace_events(&*trimmer).unwrap();
+        let store = Arc::new(MemorySnapshots::default());
+        for newest in [Seq::ZERO, middle] {
+            Snapshotter::new(reader.clone(), store.clone(), newest).catch_up(1).unwrap();
+            assert_eq!(fold_hash(&store.read(Seq(u64::MAX))), fold_hash(&world.state), "from {newest}");
+            store.0.lock().clear();
+        }
     }
 
     #[test]

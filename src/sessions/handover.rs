@@ -75,7 +75,7 @@ struct Events<'a> {
 
 impl Events<'_> {
     fn args(&mut self, job: &Job) -> Result<Json, HandoverError> {
-        match self.log.record(job.submitted)?.event {
+        match self.log.carried(job.submitted)?.event {
             Event::JobSubmitted(submitted) => {
                 self.keep(job.submitted, submitted.items);
                 Ok(submitted.args)
@@ -86,7 +86,7 @@ impl Events<'_> {
 
     fn checkpoint(&self, job: &Job) -> Result<Option<Json>, HandoverError> {
         let Some(seq) = job.extras.as_ref().and_then(|extras| extras.checkpoint) else { return Ok(None) };
-        match self.log.record(seq)?.event {
+        match self.log.carried(seq)?.event {
             Event::JobCheckpointed(checkpointed) => Ok(Some(checkpointed.data)),
             _ => Err(HandoverError::WrongEvent(seq)),
         }
@@ -100,7 +100,7 @@ impl Events<'_> {
 
     fn hand(&mut self, item: &Item) -> Result<HandedItem, HandoverError> {
         if !self.items.contains_key(&item.added) {
-            let items = match self.log.record(item.added)?.event {
+            let items = match self.log.carried(item.added)?.event {
                 Event::JobSubmitted(submitted) => submitted.items,
                 Event::JobItemsAdded(added) => added.items,
                 _ => return Err(HandoverError::WrongEvent(item.added)),

@@ -21,6 +21,7 @@ use crate::engine::recovery::recover;
 use crate::engine::{Engine, Handle, Parts as EngineParts};
 use crate::kinds::Catalog;
 use crate::kinds::request::parse_job;
+use crate::log::base::LogTrimmer;
 use crate::log::memory::MemoryLog;
 use crate::log::{AppendError, EventLog, LogReader};
 use crate::sessions::ports::{JobFiles, JobLogs, LogLine};
@@ -104,6 +105,14 @@ impl EventLog for GatedLog {
 
     fn reader(&self) -> Arc<dyn LogReader> {
         self.log.reader()
+    }
+
+    fn roll(&mut self) -> Result<Seq, AppendError> {
+        self.log.roll()
+    }
+
+    fn trimmer(&self) -> Arc<dyn LogTrimmer> {
+        self.log.trimmer()
     }
 
     fn close(self: Box<Self>) -> Result<(), AppendError> {

@@ -128,6 +128,11 @@ impl Pages {
         Some(page)
     }
 
+    /// Forgets the pages before a seq.
+    pub fn forget_before(&mut self, seq: Seq) {
+        self.latest_first.retain(|page| page.first >= seq);
+    }
+
     /// Keeps a page.
     pub fn push(&mut self, page: Arc<CachedPage>) {
         self.latest_first.push_front(page);

@@ -105,6 +105,8 @@ const MAGIC: [u8; 6] = *b"DBHEAD";
 /// The format of the whole data directory: a change that an older daybook would misread raises it. In every format the
 /// magic, this number and the checksum of a slot stay in their places.
 const FORMAT: u16 = 1;
+/// Of a log that begins with a base: who does not know bases would fold it from nothing.
+const FORMAT_WITH_BASE: u16 = 2;
 const SLOT_BYTES: usize = 128;
 const SLOT_DISTANCE: u64 = 4096;
 const CHECKSUM_AT: usize = SLOT_BYTES - 4;
@@ -221,7 +223,8 @@ fn read_slot(file: &File, slot: u64) -> Slot {
 fn encode(head: &Head, turn: u64) -> [u8; SLOT_BYTES] {
     let mut slot = [0; SLOT_BYTES];
     slot[..6].copy_from_slice(&MAGIC);
-    slot[6..8].copy_from_slice(&FORMAT.to_le_bytes());
+    let format = if head.earliest > Seq(1) { FORMAT_WITH_BASE } else { FORMAT };
+    slot[6..8].copy_from_slice(&format.to_le_bytes());
     slot[8..16].copy_from_slice(&turn.to_le_bytes());
     slot[16..32].copy_from_slice(head.lineage.as_bytes());
     slot[32] = u8::from(head.clean);
@@ -246,7 +249,7 @@ fn decode(slot: &[u8; SLOT_BYTES]) -> Slot {
         return Slot::Damaged;
     }
     let format = u16::from_le_bytes([slot[6], slot[7]]);
-    if format != FORMAT {
+    if format != FORMAT && format != FORMAT_WITH_BASE {
         return Slot::Newer { format };
     }
     let head = Head {
@@ -336,16 +339,28 @@ mod tests {
     }
 
     #[test]
+    fn a_log_that_begins_with_a_base_has_a_format_that_older_ones_refuse() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("HEAD");
+        let trimmed = Head { earliest: Seq(7), ..head(9) };
+        let mut file = HeadFile::create(&path, &head(9)).unwrap();
+        file.write(&trimmed).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!((bytes[SLOT_DISTANCE as usize + 6], bytes[6]), (1, 2));
+        assert_eq!(HeadFile::open(&path).unwrap().unwrap().1, trimmed);
+    }
+
+    #[test]
     fn a_file_of_a_newer_format_is_called_newer_and_not_damaged() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("HEAD");
         let mut file = HeadFile::create(&path, &head(1)).unwrap();
         let mut slot = encode(&head(2), 2);
-        slot[6] = 2;
+        slot[6] = 3;
         let checksum = crc32fast::hash(&slot[..CHECKSUM_AT]);
         slot[CHECKSUM_AT..].copy_from_slice(&checksum.to_le_bytes());
         file.file.write_all_at(&slot, 0).unwrap();
         file.turn = 2;
-        assert!(matches!(HeadFile::open(&path), Err(HeadError::Newer { format: 2 })));
+        assert!(matches!(HeadFile::open(&path), Err(HeadError::Newer { format: 3 })));
     }
 }

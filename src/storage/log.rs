@@ -7,8 +7,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
+use parking_lot::Mutex;
+
 use crate::domain::event::Record;
 use crate::domain::id::Seq;
+use crate::log::base::LogTrimmer;
 use crate::log::chain::ChainEnd;
 use crate::log::commit::{Commit, commits_of};
 use crate::log::{AppendError, EventLog, LogReader};
@@ -16,6 +19,7 @@ use crate::storage::reader::Shared;
 use crate::storage::segment::Segment;
 use crate::storage::segments::Slot;
 use crate::storage::sync;
+use crate::storage::trimmer::Trimmer;
 use crate::storage::writer::{LastPage, Stored, Submission, Task, Writer, failed, segment_failed};
 
 /// How many submissions may be in flight: one is being synced, one waits in sled's buffer.
@@ -32,6 +36,7 @@ pub struct SledLog {
     in_flight: usize,
     failed: bool,
     tasks: Option<SyncSender<Task>>,
+    trimmer: Arc<Trimmer>,
     answers: Receiver<Result<Stored, AppendError>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -43,10 +48,17 @@ impl SledLog {
         // Room for one more than there are submissions: the error that ends the thread must never wait.
         let (outgoing, answers) = sync_channel(IN_FLIGHT_MAX + 1);
         let (shared, active, end) = (writer.shared.clone(), writer.active.clone(), writer.end);
+        let trimmer = Arc::new(Trimmer {
+            shared: shared.clone(),
+            log_dir: writer.log_dir.clone(),
+            lineage: end.lineage,
+            way: Arc::new(Mutex::new(Some(tasks.clone()))),
+            at_work: Mutex::default(),
+        });
         let thread =
             std::thread::Builder::new().name("log-writer".into()).spawn(move || writer.run(&incoming, &outgoing))?;
         let (tasks, thread) = (Some(tasks), Some(thread));
-        Ok(SledLog { shared, active, segment_bytes, end, in_flight: 0, failed: false, tasks, answers, thread })
+        Ok(SledLog { shared, active, segment_bytes, end, in_flight: 0, failed: false, tasks, trimmer, answers, thread })
     }
 
     fn send(&self, task: Task) {
@@ -71,13 +83,19 @@ impl SledLog {
     /// durable before it may begin: no segment follows a torn group.
     fn slot_for(&mut self, first: Seq) -> Result<Option<Arc<Slot>>, AppendError> {
         let file_bytes = self.active.active(Segment::file_bytes).map_err(|error| failed("measure a segment", error))?;
-        if self.active.first != first && file_bytes >= self.segment_bytes {
-            let (begun, new) = sync_channel(1);
-            self.send(Task::Roll { first, begun });
-            let Ok(slot) = new.recv() else { return Ok(None) };
-            self.active = slot;
+        if self.active.first != first && file_bytes >= self.segment_bytes && !self.begin_segment(first) {
+            return Ok(None);
         }
         Ok(Some(self.active.clone()))
+    }
+
+    /// Whether the writer could do it: if not, it has ended.
+    fn begin_segment(&mut self, first: Seq) -> bool {
+        let (begun, new) = sync_channel(1);
+        self.send(Task::Roll { first, begun });
+        let Ok(slot) = new.recv() else { return false };
+        self.active = slot;
+        true
     }
 
     fn halted(&mut self, error: AppendError) -> AppendError {
@@ -138,6 +156,25 @@ impl EventLog for SledLog {
         self.shared.clone()
     }
 
+    fn roll(&mut self) -> Result<Seq, AppendError> {
+        assert_eq!(self.in_flight, 0, "nothing is in flight");
+        if self.failed {
+            return Err(AppendError::Halted);
+        }
+        let first = self.end.next;
+        if self.active.first == first || self.begin_segment(first) {
+            return Ok(first);
+        }
+        match self.answers.recv() {
+            Ok(Err(error)) => Err(self.halted(error)),
+            _ => Err(self.halted(AppendError::Halted)),
+        }
+    }
+
+    fn trimmer(&self) -> Arc<dyn LogTrimmer> {
+        self.trimmer.clone()
+    }
+
     fn close(mut self: Box<Self>) -> Result<(), AppendError> {
         while self.in_flight > 0 && !self.failed {
             self.committed()?;
@@ -156,6 +193,7 @@ impl EventLog for SledLog {
 impl Drop for SledLog {
     /// Without [`EventLog::close`] the end is not in order, but the files are let go of.
     fn drop(&mut self) {
+        self.trimmer.way.lock().take();
         drop(self.tasks.take());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();

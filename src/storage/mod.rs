@@ -6,6 +6,8 @@
 //!   data/log/HEAD                      how far the log has come, noted a second time
 //!   data/log/00000000000000000001/     a segment, named by its first seq: a sled database (db, conf, snap.…, and blobs/
 //!                                      which stays empty), payloads/ with big bodies, SEALED when it is full
+//!   data/log/base/00000000000000812341/ what stands for the events before the oldest segment, once some were dropped
+//!   data/log/carried/<hash>            of these events, those that a kept job points to
 //!   data/snapshots/00000000000000004711
 //!   data/logs/7f/<job>                 log lines
 //!   data/files/<job>/<name>            what jobs leave
@@ -13,12 +15,15 @@
 //!
 //! A write goes `log` (encodes) → `segment` → `chapters` (sled's buffer) → `writer` (a thread of its own) → `sync`; a
 //! read goes `reader` → `cache` → `segments` → `segment` or `seal`. A start goes `open` → `recovery` → `trial` →
-//! `inspect`, `verify`. `check` looks at every file of a server that does not run, and `offline` reads its log.
+//! `inspect`, `verify`. `check` looks at every file of a server that does not run, and `offline` reads its log. `trimmer`
+//! drops the oldest segments behind a `base`.
 //!
 //! Nothing here decides anything about jobs. A damaged log is never opened for writing.
 
 mod ballast;
+mod base;
 mod cache;
+mod carried;
 mod chapters;
 pub mod check;
 pub mod disk;
@@ -48,6 +53,7 @@ pub mod sync;
 #[cfg(test)]
 mod tests;
 mod trial;
+mod trimmer;
 mod verify;
 pub mod views;
 mod writer;

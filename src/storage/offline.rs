@@ -15,10 +15,12 @@ use uuid::Uuid;
 
 use crate::domain::event::Record;
 use crate::domain::id::Seq;
+use crate::log::base::Base;
 use crate::log::chain::{ChainEnd, Page};
 use crate::log::{LogReader, ReadError};
+use crate::storage::base::BaseFiles;
 use crate::storage::head::{self, Head, HeadError};
-use crate::storage::open::{DirectoryLock, NEXT_STEP, OpenError, explain};
+use crate::storage::open::{DirectoryLock, NEXT_STEP, OpenError, base_of, explain};
 use crate::storage::payloads::Payloads;
 use crate::storage::recovery::segments_in;
 use crate::storage::scan::{FoundPages, Place, find_pages, read_page};
@@ -28,6 +30,7 @@ use crate::storage::segment::{file_of, name_of};
 /// The log of a stopped server.
 pub struct OfflineLog {
     segments: Vec<Segment>,
+    base: Option<Arc<BaseFiles>>,
     lineage: Uuid,
     earliest: Seq,
     last: Seq,
@@ -56,7 +59,9 @@ impl OfflineLog {
         let log_dir = data.join("log");
         let head = head_of(&log_dir)?;
         let firsts = segments_in(&log_dir).map_err(OpenError::io("list the segments in", &log_dir))?;
-        let mut look = Look { log_dir: &log_dir, head, end: None, segments: Vec::new() };
+        let base = base_of(&log_dir, &head)?;
+        let start = base.as_ref().map(|base| base.manifest().start);
+        let mut look = Look { log_dir: &log_dir, head, end: start, segments: Vec::new() };
         look.check_ends(&firsts)?;
         // What lies before the earliest was left by a crash while it was dropped.
         let kept = firsts.partition_point(|first| *first < head.earliest);
@@ -66,6 +71,7 @@ impl OfflineLog {
         let next = look.end.map_or(Seq(1), |end| end.next);
         let mut log = OfflineLog {
             segments: look.segments,
+            base: base.map(Arc::new),
             lineage: head.lineage,
             earliest: head.earliest,
             last: Seq(next.0 - 1),
@@ -172,6 +178,18 @@ impl LogReader for OfflineLog {
         frame.decode(seq, &payloads).map_err(|error| self.damaged(seq, &explain(&error)))
     }
 
+    fn carried(&self, seq: Seq) -> Result<Record, ReadError> {
+        match &self.base {
+            Some(base) if seq < self.earliest => base.read(seq),
+            _ => self.record(seq),
+        }
+    }
+
+    fn base(&self) -> Option<Arc<dyn Base>> {
+        let base = self.base.clone()?;
+        Some(base)
+    }
+
     fn is_at_hand(&self, _: Seq) -> bool {
         false
     }
@@ -209,16 +227,16 @@ fn head_of(log_dir: &Path) -> Result<Head, OpenError> {
 struct Look<'a> {
     log_dir: &'a Path,
     head: Head,
-    /// Where the chain ends so far; none before the first segment.
+    /// Where the chain ends so far; none before the first segment of a log without a base.
     end: Option<ChainEnd>,
     segments: Vec<Segment>,
 }
 
 impl Look<'_> {
-    /// The first and the last segment that HEAD knows of must be there.
+    /// The first and the last segment that HEAD knows of must be there. The one with the last page may be dropped.
     fn check_ends(&self, firsts: &[Seq]) -> Result<(), OpenError> {
         let is_new = self.head.last == Seq::ZERO && firsts.is_empty();
-        let expected = [self.head.earliest, self.head.segment];
+        let expected = [self.head.earliest, self.head.segment.max(self.head.earliest)];
         let missing = expected.into_iter().find(|first| !is_new && !firsts.contains(first));
         missing.map_or(Ok(()), |first| Err(self.missing(first)))
     }

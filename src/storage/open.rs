@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::domain::id::Seq;
 use crate::log::EventLog;
 use crate::storage::ballast::Ballast;
+use crate::storage::base::{self, BaseError, BaseFiles};
 use crate::storage::disk;
 use crate::storage::head::{Head, HeadError, HeadFile};
 use crate::storage::log::SledLog;
@@ -93,6 +94,8 @@ pub enum OpenError {
     HeadDamaged { path: PathBuf, detail: String },
     #[error("segment {segment} is damaged: {detail}; {NEXT_STEP}")]
     SegmentDamaged { segment: String, detail: String },
+    #[error("the base at event {earliest} in {} is damaged: {detail}; bring back a backup with `daybook restore`", log.display())]
+    BaseDamaged { earliest: Seq, log: PathBuf, detail: String },
     #[error("segment {segment} is missing in {}; {NEXT_STEP}", log.display())]
     SegmentMissing { segment: String, log: PathBuf },
     #[error(
@@ -119,7 +122,7 @@ impl OpenError {
     pub fn is_damage(&self) -> bool {
         match self {
             OpenError::HeadDamaged { .. } | OpenError::SegmentDamaged { .. } => true,
-            OpenError::SegmentMissing { .. } => true,
+            OpenError::SegmentMissing { .. } | OpenError::BaseDamaged { .. } => true,
             OpenError::Locked(_) | OpenError::Io { .. } | OpenError::NotWritable { .. } => false,
             OpenError::NotSynced | OpenError::StorageFull { .. } | OpenError::NoRoomToCheck { .. } => false,
             OpenError::Newer { .. } => false,
@@ -192,12 +195,13 @@ pub fn open(data: &Path, options: &Options) -> Result<Opened, OpenError> {
     ballast.make_room().map_err(OpenError::io("make room in", data))?;
     let log_dir = data.join("log");
     disk::create_dir(&log_dir).map_err(OpenError::io("make", &log_dir))?;
-    let (found, damaged_log) = match options.accept_data_loss {
+    let (mut found, damaged_log) = match options.accept_data_loss {
         true => look_or_rebuild(data, &log_dir, options)?,
         false => (look(&log_dir, options)?, None),
     };
     // Only now: a log that is refused stays as it was found, and so does all around it.
     ballast.settle().map_err(OpenError::io("hold room in", data))?;
+    found.clear(&log_dir).map_err(OpenError::io("remove dropped segments in", &log_dir))?;
     let (head, torn_events, damaged_slot) = (found.head, found.recovered.torn_events, found.head_file.damaged_slot());
     let log = start(&log_dir, found, ballast, options).map_err(OpenError::io("start the log in", &log_dir))?;
     let (clean_shutdown, lineage) = (head.clean && torn_events == 0, head.lineage);
@@ -210,7 +214,8 @@ fn look_or_rebuild(data: &Path, log_dir: &Path, options: &Options) -> Result<(Fo
     let is_whole = salvage::is_whole(log_dir).map_err(OpenError::io("read the log in", log_dir))?;
     if is_whole {
         match look(log_dir, options) {
-            Err(error) if error.is_damage() => {}
+            // What a base stands for is nowhere else: no log can be rebuilt without it.
+            Err(error) if error.is_damage() && !matches!(error, OpenError::BaseDamaged { .. }) => {}
             found => return Ok((found?, None)),
         }
     }
@@ -226,7 +231,35 @@ struct Found {
     head_file: HeadFile,
     /// What HEAD said.
     head: Head,
+    base: Option<BaseFiles>,
     recovered: Recovered,
+}
+
+impl Found {
+    /// Removes what a trim did not get to remove.
+    fn clear(&mut self, log_dir: &Path) -> io::Result<()> {
+        let leftovers = base::leftovers(log_dir, self.head.earliest, self.base.as_ref())?;
+        if !leftovers.is_empty() {
+            // The crash may have come before both slots named the base.
+            self.head_file.write(&self.head)?;
+            self.head_file.write(&self.head)?;
+            self.head_file.sync()?;
+        }
+        base::remove(log_dir, &leftovers)
+    }
+}
+
+/// The base of a log that does not begin with the first event.
+pub fn base_of(log_dir: &Path, head: &Head) -> Result<Option<BaseFiles>, OpenError> {
+    if head.earliest == Seq(1) {
+        return Ok(None);
+    }
+    BaseFiles::open(log_dir, head.lineage, head.earliest).map(Some).map_err(|error| match error {
+        BaseError::Damaged(detail) => {
+            OpenError::BaseDamaged { earliest: head.earliest, log: log_dir.to_path_buf(), detail }
+        }
+        BaseError::Io(error) => OpenError::io("read the base in", log_dir)(error),
+    })
 }
 
 fn look(log_dir: &Path, options: &Options) -> Result<Found, OpenError> {
@@ -245,19 +278,22 @@ fn look(log_dir: &Path, options: &Options) -> Result<Found, OpenError> {
         Err(HeadError::Newer { format }) => return Err(OpenError::Newer { path: data_dir(log_dir), format }),
         Err(HeadError::Io(error)) => return Err(OpenError::io("read", &path)(error)),
     };
-    let recovered = recover(log_dir, &head, &firsts, options)?;
-    Ok(Found { head_file, head, recovered })
+    let base = base_of(log_dir, &head)?;
+    let start = base.as_ref().map(|base| base.manifest().start);
+    let firsts: Vec<Seq> = firsts.into_iter().filter(|first| *first >= head.earliest).collect();
+    let recovered = recover(log_dir, &head, start, &firsts, options)?;
+    Ok(Found { head_file, head, base, recovered })
 }
 
 fn start(log_dir: &Path, found: Found, ballast: Ballast, options: &Options) -> io::Result<SledLog> {
-    let Found { head_file, recovered, .. } = found;
+    let Found { head_file, recovered, base, .. } = found;
     let sealer = Sealer::start()?;
     for (slot, sealable) in recovered.unsealed {
         sealer.seal(slot, sealable);
     }
     let last = Seq(recovered.end.next.0 - 1);
     let writer = Writer {
-        shared: Arc::new(Shared::new(recovered.segments, recovered.head.earliest, last)),
+        shared: Arc::new(Shared::new(recovered.segments, base, recovered.head.earliest, last)),
         log_dir: log_dir.to_path_buf(),
         active: recovered.active,
         active_start: recovered.active_start,

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::domain::event::Record;
 use crate::domain::id::Seq;
+use crate::log::base::Base;
 use crate::log::{LogReader, ReadError};
+use crate::storage::base::BaseFiles;
 use crate::storage::cache::{CachedPage, Outdated, Pages, Recent};
 use crate::storage::open::{NEXT_STEP, explain};
 use crate::storage::segment::name_of;
@@ -22,6 +24,7 @@ const PIECE_RECORDS_MAX: usize = 1024;
 /// What the writer and the readers share.
 pub struct Shared {
     pub segments: Segments,
+    base: RwLock<Option<Arc<BaseFiles>>>,
     earliest: AtomicU64,
     last: AtomicU64,
     recent: Mutex<Recent>,
@@ -30,9 +33,10 @@ pub struct Shared {
 
 impl Shared {
     /// Of a log that was opened: nothing is cached yet.
-    pub fn new(segments: Segments, earliest: Seq, last: Seq) -> Shared {
+    pub fn new(segments: Segments, base: Option<BaseFiles>, earliest: Seq, last: Seq) -> Shared {
         Shared {
             segments,
+            base: RwLock::new(base.map(Arc::new)),
             earliest: AtomicU64::new(earliest.0),
             last: AtomicU64::new(last.0),
             recent: Mutex::default(),
@@ -45,6 +49,26 @@ impl Shared {
         let outdated = self.recent.lock().push(records, bytes);
         self.last.store(last.0, Ordering::Release);
         outdated
+    }
+
+    /// The base, as files.
+    pub fn base_files(&self) -> Option<Arc<BaseFiles>> {
+        self.base.read().clone()
+    }
+
+    /// From now on the log begins with `earliest`, and the base stands for what was before: it is durable, and HEAD
+    /// names it. Who reads an older segment just now may go on until its file is closed.
+    pub fn trim(&self, earliest: Seq, base: Arc<BaseFiles>) {
+        // What is carried can be read before it is needed.
+        *self.base.write() = Some(base);
+        self.earliest.store(earliest.0, Ordering::Release);
+        self.pages.lock().forget_before(earliest);
+        self.segments.drop_before(earliest);
+    }
+
+    /// An error of a read that a trim overtook is none of the log.
+    fn or_trimmed<T>(&self, seq: Seq, outcome: Result<T, ReadError>) -> Result<T, ReadError> {
+        outcome.or_else(|error| self.check(seq).and(Err(error)))
     }
 
     fn check(&self, seq: Seq) -> Result<(), ReadError> {
@@ -68,7 +92,10 @@ impl Shared {
         if let Some(page) = cached {
             return Ok(page);
         }
-        let (bytes, payloads) = self.segments.page_with(seq)?;
+        let found = self.segments.page_with(seq);
+        let Some((bytes, payloads)) = self.or_trimmed(seq, found)? else {
+            return self.check(seq).and(Err(self.damaged(seq, "its segment is missing")));
+        };
         let bytes = bytes.ok_or_else(|| self.damaged(seq, "its page is missing"))?;
         let page = CachedPage::new(bytes, payloads).map_err(|error| self.damaged(seq, &explain(&error)))?;
         if !page.holds(seq) {
@@ -103,7 +130,21 @@ impl LogReader for Shared {
             return Ok(records[place].clone());
         }
         let page = self.page_with(seq)?;
-        page.decode(seq).map_err(|error| self.damaged(seq, &explain(&error)))
+        let decoded = page.decode(seq).map_err(|error| self.damaged(seq, &explain(&error)));
+        self.or_trimmed(seq, decoded)
+    }
+
+    fn carried(&self, seq: Seq) -> Result<Record, ReadError> {
+        let trimmed = match self.record(seq) {
+            Err(error @ ReadError::Trimmed { .. }) => error,
+            outcome => return outcome,
+        };
+        self.base_files().map_or(Err(trimmed), |base| base.read(seq))
+    }
+
+    fn base(&self) -> Option<Arc<dyn Base>> {
+        let base = self.base_files()?;
+        Some(base)
     }
 
     fn is_at_hand(&self, seq: Seq) -> bool {
@@ -123,8 +164,8 @@ impl LogReader for Shared {
         let mut records = Vec::with_capacity(page.count_from(from));
         let mut payload_bytes = 0;
         for seq in page.seqs_from(from) {
-            let decoded = page.decode_sized(seq);
-            let (record, bytes) = decoded.map_err(|error| self.damaged(seq, &explain(&error)))?;
+            let decoded = page.decode_sized(seq).map_err(|error| self.damaged(seq, &explain(&error)));
+            let (record, bytes) = self.or_trimmed(seq, decoded)?;
             records.push(record);
             payload_bytes += bytes;
             if payload_bytes > PIECE_PAYLOAD_BYTES_MAX {

@@ -40,9 +40,16 @@ pub fn segments_in(log_dir: &Path) -> io::Result<Vec<Seq>> {
     Ok(disk::names_in(log_dir)?.iter().filter_map(|name| first_of(name)).collect())
 }
 
-/// Recovers a log whose HEAD could be read.
-pub fn recover(log_dir: &Path, head: &Head, firsts: &[Seq], options: &Options) -> Result<Recovered, OpenError> {
-    let mut recovery = Recovery::new(log_dir, head, options);
+/// Recovers a log whose HEAD could be read. `start` is where the chain stands behind its base, if it has one; `firsts` are
+/// the segments from there on.
+pub fn recover(
+    log_dir: &Path,
+    head: &Head,
+    start: Option<ChainEnd>,
+    firsts: &[Seq],
+    options: &Options,
+) -> Result<Recovered, OpenError> {
+    let mut recovery = Recovery { end: start, ..Recovery::new(log_dir, head, options) };
     recovery.check_ends(firsts)?;
     let (last, before) = firsts.split_last().unwrap_or((&head.segment, &[]));
     for (first, next) in before.iter().zip(firsts.iter().skip(1)) {
@@ -57,7 +64,7 @@ struct Recovery<'a> {
     options: &'a Options,
     segments: Segments,
     unsealed: Vec<(Arc<Slot>, Sealable)>,
-    /// Where the chain ends so far; none before the first segment.
+    /// Where the chain ends so far; none before the first segment of a log without a base.
     end: Option<ChainEnd>,
     /// The last page so far, and its segment.
     last_page: (Seq, Seq),
@@ -69,10 +76,10 @@ impl<'a> Recovery<'a> {
         Recovery { log_dir, head, options, segments: Segments::default(), unsealed: Vec::new(), end: None, last_page }
     }
 
-    /// The first and the last segment that HEAD knows of must be there.
+    /// The first and the last segment that HEAD knows of must be there. The one with the last page may be dropped.
     fn check_ends(&self, firsts: &[Seq]) -> Result<(), OpenError> {
         let is_new = self.head.last == Seq::ZERO && firsts.is_empty();
-        let expected = [self.head.earliest, self.head.segment];
+        let expected = [self.head.earliest, self.head.segment.max(self.head.earliest)];
         let missing = expected.into_iter().find(|first| !is_new && !firsts.contains(first));
         missing.map_or(Ok(()), |first| Err(self.missing(first)))
     }

@@ -14,10 +14,12 @@ use crate::domain::id::Seq;
 use crate::log::chain::{ChainEnd, Page, PageError};
 use crate::log::codec::{FetchPayload, PayloadRef};
 use crate::log::commit::SealedPage;
+use crate::storage::base::{BaseFiles, Manifest, bases_of, carried_of, dir_of};
+use crate::storage::carried::CarriedName;
 use crate::storage::disk;
 use crate::storage::guard::SegmentError;
-use crate::storage::head::{Head, HeadFile};
-use crate::storage::open::{OpenError, Options};
+use crate::storage::head::{self, Head, HeadFile};
+use crate::storage::open::{OpenError, Options, base_of};
 use crate::storage::payloads::Payloads;
 use crate::storage::recovery::segments_in;
 use crate::storage::scan::{FoundPages, find_pages, read_page};
@@ -34,7 +36,13 @@ const REBUILT: &str = "log.rebuilt";
 pub fn rebuild(data: &Path, options: &Options) -> Result<PathBuf, OpenError> {
     let (log_dir, rebuilt) = (data.join("log"), data.join(REBUILT));
     let kept = free_name(data);
-    let result = build(&log_dir, &rebuilt, options)
+    let head = HeadFile::open(&log_dir.join("HEAD")).ok().flatten().map(|(_, head)| head);
+    // What a base stands for is nowhere else: without it there is nothing to go on with.
+    let base = match &head {
+        Some(head) => base_of(&log_dir, head)?,
+        None => newest_base(&log_dir).map_err(OpenError::io("look for a base in", &log_dir))?,
+    };
+    let result = build(&log_dir, &rebuilt, head.map(|head| head.lineage), base.as_ref(), options)
         .and_then(|()| Ok(std::fs::rename(&log_dir, &kept)?))
         .and_then(|()| Ok(finish_in(data)?));
     match result {
@@ -67,20 +75,51 @@ fn free_name(data: &Path) -> PathBuf {
     names.into_iter().find(|path| !path.exists()).expect("there are more numbers than directories")
 }
 
-fn build(from: &Path, to: &Path, options: &Options) -> Result<(), SegmentError> {
+/// The newest base that is whole, of a log whose HEAD cannot be read.
+fn newest_base(log_dir: &Path) -> io::Result<Option<BaseFiles>> {
+    let earliest = segments_in(&bases_of(log_dir))?.into_iter().rev();
+    let open = |earliest| {
+        let manifest = Manifest::read(&dir_of(log_dir, earliest)).ok()?;
+        BaseFiles::open(log_dir, manifest.start.lineage, earliest).ok()
+    };
+    Ok(earliest.filter_map(open).next())
+}
+
+fn copy_base(from: &Path, to: &Path, base: &BaseFiles) -> io::Result<()> {
+    let earliest = base.manifest().start.next;
+    disk::copy_dir(&dir_of(from, earliest), &dir_of(to, earliest))?;
+    let (source, target) = (carried_of(from), carried_of(to));
+    disk::create_dir(&target)?;
+    for name in base.manifest().carried.iter().map(CarriedName::file_name) {
+        std::fs::copy(source.join(&name), target.join(&name))?;
+        File::open(target.join(&name))?.sync_all()?;
+    }
+    disk::sync_dir(&target)
+}
+
+fn build(
+    from: &Path,
+    to: &Path,
+    lineage: Option<Uuid>,
+    base: Option<&BaseFiles>,
+    options: &Options,
+) -> Result<(), SegmentError> {
     disk::remove_dir(to)?;
     disk::create_dir(to)?;
-    let witnessed = HeadFile::open(&from.join("HEAD")).ok().flatten().map(|(_, head)| head);
-    let mut end: Option<ChainEnd> = None;
+    if let Some(base) = base {
+        copy_base(from, to, base)?;
+    }
+    let mut end = base.map(|base| base.manifest().start);
+    let earliest = end.map_or(Seq(1), |end| end.next);
     let mut kept = Vec::new();
-    for first in segments_in(from)? {
-        if end.is_some_and(|end| end.next != first) {
+    for first in segments_in(from)?.into_iter().filter(|first| *first >= earliest) {
+        if end.map_or(earliest, |end| end.next) != first {
             break;
         }
         let (source, target) = (from.join(name_of(first)), to.join(name_of(first)));
         end = match take_sealed(&source, &target, first, end)? {
             Some(end) => Some(end),
-            None => take_pages(&source, &target, first, end, witnessed.map(|head| head.lineage), options)?,
+            None => take_pages(&source, &target, first, end, lineage, options)?,
         };
         if target.exists() {
             kept.push(first);
@@ -88,7 +127,7 @@ fn build(from: &Path, to: &Path, options: &Options) -> Result<(), SegmentError> 
     }
     // The promise of this HEAD is empty: the next look at the log reads all of its last segment and notes what it finds.
     let lineage = end.map_or_else(Uuid::new_v4, |end| end.lineage);
-    let (earliest, segment) = (kept.first().copied().unwrap_or(Seq(1)), kept.last().copied().unwrap_or(Seq(1)));
+    let segment = kept.last().copied().unwrap_or(earliest);
     HeadFile::create(&to.join("HEAD"), &Head { earliest, segment, ..Head::empty(lineage) })?;
     disk::sync_dir(to)?;
     Ok(())
@@ -114,11 +153,15 @@ fn is_whole_segment(dir: &Path, first: Seq, seal: &Seal) -> io::Result<bool> {
 }
 
 /// Whether every page and every payload of a log is there as it was written. Reads all of it, and asks sled nothing.
-/// A log without a readable HEAD is not judged here.
+/// A log without a readable HEAD, or without its base, is not judged here.
 pub fn is_whole(log_dir: &Path) -> io::Result<bool> {
     let Ok(Some((_, head))) = HeadFile::open(&log_dir.join("HEAD")) else { return Ok(true) };
     let mut end = None;
-    for first in segments_in(log_dir)? {
+    if head.earliest > Seq(1) {
+        let Ok(manifest) = Manifest::read(&dir_of(log_dir, head.earliest)) else { return Ok(true) };
+        end = Some(manifest.start);
+    }
+    for first in segments_in(log_dir)?.into_iter().filter(|first| *first >= head.earliest) {
         let dir = log_dir.join(name_of(first));
         let reached = reach(&dir, first, end, Some(head.lineage))?;
         let sealed = Seal::read(&dir).ok().flatten();
@@ -128,6 +171,34 @@ pub fn is_whole(log_dir: &Path) -> io::Result<bool> {
         end = reached;
     }
     Ok(head.last == Seq::ZERO || end.is_some_and(|end| end.next > head.last))
+}
+
+/// How much of a log is whole, from its beginning on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WholePart {
+    pub earliest: Seq,
+    /// The last event that is whole with all before it: with it a server goes on that accepts the loss.
+    pub last: Seq,
+    /// The last event that was written.
+    pub of: Seq,
+}
+
+/// How much of a log is whole; none if HEAD or the base cannot be read. Reads all of it, and asks sled nothing.
+pub fn whole_part(log_dir: &Path) -> io::Result<Option<WholePart>> {
+    let Ok(Some(head)) = head::examine(&log_dir.join("HEAD")).map(|examined| examined.newest) else { return Ok(None) };
+    let mut end = ChainEnd::start(head.lineage);
+    if head.earliest > Seq(1) {
+        let Ok(manifest) = Manifest::read(&dir_of(log_dir, head.earliest)) else { return Ok(None) };
+        end = manifest.start;
+    }
+    for first in segments_in(log_dir)?.into_iter().filter(|first| *first >= head.earliest) {
+        if first != end.next {
+            break;
+        }
+        let Some(reached) = reach(&log_dir.join(name_of(first)), first, Some(end), None)? else { break };
+        end = reached;
+    }
+    Ok(Some(WholePart { earliest: head.earliest, last: Seq(end.next.0 - 1), of: head.last.max(Seq(end.next.0 - 1)) }))
 }
 
 /// Where the chain comes to in a segment, with all payloads.

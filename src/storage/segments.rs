@@ -2,6 +2,7 @@
 //! sealed ones before it are read by their seals, at most two at a time.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -10,6 +11,9 @@ use parking_lot::{RwLock, RwLockWriteGuard};
 
 use crate::domain::id::Seq;
 use crate::log::ReadError;
+use crate::log::base::SegmentInfo;
+use crate::log::chain::ChainEnd;
+use crate::storage::disk;
 use crate::storage::guard::SegmentError;
 use crate::storage::open::{NEXT_STEP, explain};
 use crate::storage::payloads::Payloads;
@@ -28,6 +32,9 @@ pub struct Segments {
     closed: AtomicBool,
 }
 
+/// The bytes of a page, if it is there, and where its payloads are.
+pub type Found = (Option<Vec<u8>>, Payloads);
+
 /// The place of one segment.
 pub struct Slot {
     pub first: Seq,
@@ -35,6 +42,8 @@ pub struct Slot {
     seal: OnceLock<Seal>,
     open: RwLock<Open>,
     last_use: AtomicU64,
+    /// What it takes on disk, once it does not grow any more.
+    sealed_bytes: OnceLock<u64>,
 }
 
 enum Open {
@@ -55,18 +64,53 @@ impl Segments {
         self.push(first, dir, seal.into(), Open::No)
     }
 
-    /// The bytes of the page that should hold a seq, and where its payloads are.
-    pub fn page_with(&self, seq: Seq) -> Result<(Option<Vec<u8>>, Payloads), ReadError> {
+    /// The bytes of the page that should hold a seq, and where its payloads are; none if its segment was dropped.
+    pub fn page_with(&self, seq: Seq) -> Result<Option<Found>, ReadError> {
         let slot = self.row.read().range(..=seq).next_back().map(|(_, slot)| slot.clone());
-        let slot = slot.expect("a seq between the earliest and the last lies in a segment");
+        let Some(slot) = slot else { return Ok(None) };
         slot.last_use.store(self.uses.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
         let bytes = slot.page_with(seq, || self.make_room()).map_err(|error| slot.read_error(error))?;
-        Ok((bytes, Payloads::in_segment(&slot.dir)))
+        Ok(Some((bytes, Payloads::in_segment(&slot.dir))))
     }
 
     /// The first seq of the segment in which a seq lies.
     pub fn first_before(&self, seq: Seq) -> Option<Seq> {
         self.row.read().range(..=seq).next_back().map(|(first, _)| *first)
+    }
+
+    /// The sealed segments from the oldest on, with no other between them; the first event of the last one, and what all
+    /// of them take on disk.
+    pub fn extent(&self) -> io::Result<(Vec<SegmentInfo>, Seq, u64)> {
+        let slots: Vec<Arc<Slot>> = self.row.read().values().cloned().collect();
+        let (mut full, mut bytes) = (Vec::new(), 0);
+        for (place, slot) in slots.iter().enumerate() {
+            let sealed = slot.seal.get();
+            let takes = slot.bytes()?;
+            bytes += takes;
+            if let Some(seal) = sealed.filter(|_| full.len() == place) {
+                full.push(SegmentInfo { first: slot.first, last: seal.last(), bytes: takes });
+            }
+        }
+        let open = slots.last().map_or(Seq(1), |slot| slot.first);
+        Ok((full, open, bytes))
+    }
+
+    /// Where the chain stands before `first`, if a sealed segment ends there.
+    pub fn start_of(&self, first: Seq) -> Option<ChainEnd> {
+        let row = self.row.read();
+        let (_, before) = row.range(..first).next_back()?;
+        before.seal.get().map(|seal| seal.end).filter(|end| end.next == first)
+    }
+
+    /// Forgets the segments before `first`, with which one begins.
+    pub fn drop_before(&self, first: Seq) {
+        let mut row = self.row.write();
+        let kept = row.split_off(&first);
+        let dropped = std::mem::replace(&mut *row, kept);
+        drop(row);
+        for slot in dropped.values() {
+            *slot.open.write() = Open::No;
+        }
     }
 
     /// Closes all segments for good.
@@ -79,7 +123,7 @@ impl Segments {
 
     fn push(&self, first: Seq, dir: &Path, seal: OnceLock<Seal>, open: Open) -> Arc<Slot> {
         let (dir, open, last_use) = (dir.to_path_buf(), RwLock::new(open), AtomicU64::new(0));
-        let slot = Arc::new(Slot { first, dir, seal, open, last_use });
+        let slot = Arc::new(Slot { first, dir, seal, open, last_use, sealed_bytes: OnceLock::new() });
         let before = self.row.write().insert(first, slot.clone());
         assert!(before.is_none(), "two segments cannot begin at the same event");
         slot
@@ -155,6 +199,22 @@ impl Slot {
         }
         let open = RwLockWriteGuard::downgrade(open);
         open.page_with(seq).unwrap_or(Err(SlotError::Closed))
+    }
+
+    /// What it takes on disk, with its payloads.
+    fn bytes(&self) -> io::Result<u64> {
+        if let Some(bytes) = self.sealed_bytes.get() {
+            return Ok(*bytes);
+        }
+        let is_sealed = self.seal.get().is_some();
+        let measured = disk::bytes_in_files(&self.dir)
+            .and_then(|bytes| Ok(bytes + disk::bytes_in_files(&self.dir.join("payloads"))?));
+        let bytes = match measured {
+            // A payload file that has just got its name was listed under another.
+            Err(error) if !is_sealed && error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            measured => measured?,
+        };
+        Ok(if is_sealed { *self.sealed_bytes.get_or_init(|| bytes) } else { bytes })
     }
 
     fn may_close(&self) -> bool {

@@ -57,6 +57,8 @@ pub enum Task {
     Store(Submission),
     /// Begin a new segment, and say so when it has begun.
     Roll { first: Seq, begun: SyncSender<Arc<Slot>> },
+    /// Say durably that the log begins with this event, whose base is there in full.
+    Trim { earliest: Seq, done: SyncSender<()> },
     /// End, because an insert failed.
     GiveUp,
     /// End in order.
@@ -110,6 +112,10 @@ impl Writer {
                     let slot = self.roll(first)?;
                     let _ = begun.send(slot);
                 }
+                Ok(Task::Trim { earliest, done }) => {
+                    self.trim(earliest)?;
+                    let _ = done.send(());
+                }
                 Ok(Task::GiveUp) => {
                     // The disk may be full: whether the ballast could be removed changes nothing about the error.
                     let _ = self.ballast.give_up();
@@ -157,6 +163,13 @@ impl Writer {
         self.sealer.seal(std::mem::replace(&mut self.active, slot.clone()), sealable);
         self.active_start = self.end;
         Ok(slot)
+    }
+
+    /// Both slots of HEAD name the new beginning before anything of the old one goes.
+    fn trim(&mut self, earliest: Seq) -> Result<(), AppendError> {
+        self.head.earliest = earliest;
+        self.is_marked = false;
+        self.mark_open()
     }
 
     /// Writes both slots of HEAD, so that none says any more that the log was closed in order.

@@ -226,6 +226,11 @@ impl Views {
         }
     }
 
+    /// Whether the job is known: it was submitted and is not forgotten.
+    pub fn is_known(&self, id: JobId) -> bool {
+        !matches!(self.index.read().slot(id), Slot::Empty)
+    }
+
     /// One job as users see it, but for args and result, which are in the log.
     pub fn row(&self, id: JobId) -> Result<Option<JobRow>, ViewError> {
         Ok(self.head(id)?.map(|head| self.row_of(&head)))

@@ -157,10 +157,10 @@ impl<'a> ArgsReader<'a> {
     }
 
     fn load(&self, seq: Seq, with_neighbours: bool) -> Result<Vec<Record>, ViewError> {
-        let records = if with_neighbours {
-            self.log.page_after(Seq(seq.0 - 1))
-        } else {
-            self.log.record(seq).map(|record| vec![record])
+        let near = with_neighbours.then(|| self.log.page_after(Seq(seq.0 - 1)));
+        let records = match near {
+            None | Some(Err(ReadError::Trimmed { .. })) => self.log.carried(seq).map(|record| vec![record]),
+            Some(records) => records,
         };
         match records {
             Ok(records) => Ok(records),

@@ -20,5 +20,6 @@ mod streams;
 #[path = "../support/mod.rs"]
 mod support;
 mod timeline;
+mod trimmed;
 mod truth;
 mod workers;

@@ -108,6 +108,14 @@ impl TestServer {
         TestServer { own, ..TestServer::in_directory(&directory) }
     }
 
+    /// Asks it to end, does something to what it left, and starts it again.
+    pub fn stopped(self, meanwhile: impl FnOnce()) -> TestServer {
+        let TestServer { directory, server, own, .. } = self;
+        assert!(server.stop().success());
+        meanwhile();
+        TestServer { own, ..TestServer::in_directory(&directory) }
+    }
+
     pub fn get(&self, path: &str) -> Answer {
         self.ask("GET", path, &[], b"")
     }

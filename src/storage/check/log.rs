@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use crate::domain::id::Seq;
-use crate::storage::check::{Look, RESTORE, REWRITTEN, sled_files};
+use crate::storage::check::{Look, RESTORE, REWRITTEN, base, sled_files};
 use crate::storage::head::{self, Head};
 use crate::storage::open::explain;
 use crate::storage::payloads;
@@ -21,12 +21,19 @@ pub fn check(look: &mut Look<'_>) -> bool {
     let last = recovery::segments_in(&look.data.join("log")).ok().and_then(|firsts| firsts.last().copied());
     look.each("log", |look, name, path| match first_of(name) {
         _ if name == "HEAD" => {}
+        _ if name == "base" || name == "carried" => {}
+        Some(first) if head.is_some_and(|head| first < head.earliest) => {
+            look.leftover(&path, "the base stands for it; the next start removes it");
+        }
         Some(first) if last == Some(first) && is_being_made(&look.data.join(&path), first, head) => {
-            look.leftover(&path, "it was being made when the server ended; the next start makes it anew");
+            look.leftover(&path, "it has no events yet; the next start goes on with it, or makes it anew");
         }
         Some(_) => check_segment(look, &path, is_closed),
         None => look.stray(&path, name),
     });
+    if let Some(head) = head {
+        base::check(look, &head);
+    }
     is_closed
 }
 

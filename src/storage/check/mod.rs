@@ -14,6 +14,7 @@
 //!   log.damaged-…                the damaged log that an operator had put aside
 //! ```
 
+mod base;
 mod files;
 mod joblogs;
 mod log;
@@ -29,7 +30,10 @@ use crate::domain::job::FileInfo;
 use crate::log::snapshot::DamagedSnapshot;
 use crate::storage::open::OpenError;
 use crate::storage::reset;
+use crate::storage::salvage;
 use crate::storage::{disk, imported};
+
+pub use crate::storage::salvage::WholePart;
 
 /// How many damaged places and how many leftovers are listed; more are counted.
 pub const LISTED_MAX: usize = 1000;
@@ -37,6 +41,8 @@ pub const LISTED_MAX: usize = 1000;
 /// What to do about a damaged log.
 pub const RESTORE: &str = "bring back a backup with `daybook restore`, or start with --accept-data-loss, which keeps \
     the damaged log aside and goes on with what is left";
+/// What to do about a damaged base: it cannot be made anew from what is left.
+const RESTORE_BASE: &str = "bring back a backup with `daybook restore`: nothing else has what was dropped";
 const REBUILD: &str = "it is disposable: stop the server, remove it, and start it again; nothing but time is lost";
 const REWRITTEN: &str = "nothing is lost: the other slot serves, and the next start writes both anew";
 
@@ -80,6 +86,8 @@ pub struct Findings {
     /// How many more of both there are.
     pub unlisted: u64,
     pub counts: Counts,
+    /// How much of a damaged log is whole.
+    pub whole: Option<WholePart>,
 }
 
 /// What the log says of the jobs: what must be there beside it.
@@ -118,6 +126,13 @@ impl Findings {
         if self.damaged.len() < LISTED_MAX { self.damaged.push(damage) } else { self.unlisted += 1 }
     }
 
+    /// Finds out how much of the log could be gone on with, if something of it is damaged and that can be told.
+    pub fn measure(&mut self, data: &Path) {
+        if self.damaged.iter().any(|damage| damage.file.starts_with("log")) {
+            self.whole = salvage::whole_part(&data.join("log")).ok().flatten();
+        }
+    }
+
     /// Adds what another look found.
     pub fn extend(&mut self, other: Findings) {
         other.damaged.into_iter().for_each(|damage| self.damage(damage));
@@ -143,6 +158,7 @@ impl Damage {
             OpenError::HeadDamaged { detail, .. } => ("HEAD", detail.clone()),
             OpenError::SegmentDamaged { segment, detail } => (segment.as_str(), detail.clone()),
             OpenError::SegmentMissing { segment, .. } => (segment.as_str(), "it is missing".to_owned()),
+            OpenError::BaseDamaged { detail, .. } => return Some(Damage::of_base(detail.clone())),
             OpenError::Locked(_) | OpenError::Io { .. } | OpenError::NotWritable { .. } => return None,
             OpenError::NotSynced | OpenError::StorageFull { .. } | OpenError::NoRoomToCheck { .. } => return None,
             OpenError::Newer { .. } => return None,
@@ -153,6 +169,11 @@ impl Damage {
     /// Events that cannot be read.
     pub fn of_events(place: String, detail: String) -> Damage {
         Damage { file: PathBuf::from("log"), place: Some(place), detail, next_step: RESTORE }
+    }
+
+    /// A base that lacks something.
+    pub fn of_base(detail: String) -> Damage {
+        Damage { file: Path::new("log").join("base"), place: None, detail, next_step: RESTORE_BASE }
     }
 
     /// Stored views that are not what the log says.

@@ -13,6 +13,7 @@ use crate::storage::files::{JobFiles, dir_name};
 use crate::storage::joblogs::{JobLogs, NewLine};
 use crate::storage::open::open;
 use crate::storage::snapshots::SnapshotFiles;
+use crate::storage::tests::trim::trim;
 use crate::storage::tests::{active, fill, segments, small_segments};
 use crate::storage::views::SledFinished;
 use crate::views::FinishedStore;
@@ -32,8 +33,8 @@ impl Books for Said {
     }
 }
 
-/// Enough for a sealed segment and an active one, each with payloads.
-const EVENTS: u64 = 1700;
+/// Enough for a segment that is dropped, a sealed one and an active one, each with payloads.
+const EVENTS: u64 = 3000;
 
 fn job_of(number: u64) -> JobId {
     JobId::new(Timestamp::from_ms(1_790_000_000_000), Ordinal(number), number)
@@ -48,8 +49,15 @@ fn said() -> Said {
 fn filled() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path();
-    let mut opened = open(data, &small_segments()).unwrap();
-    fill(opened.log.as_mut(), EVENTS);
+    // sled writes its snapshots when it opens what there is.
+    for events in [EVENTS / 2, EVENTS] {
+        let mut opened = open(data, &small_segments()).unwrap();
+        fill(opened.log.as_mut(), events);
+        opened.log.close().unwrap();
+    }
+    let opened = open(data, &small_segments()).unwrap();
+    let full = opened.log.trimmer().extent().unwrap().full.len();
+    trim(opened.log.as_ref(), full - 2);
     let snapshots = SnapshotFiles::open(data, opened.lineage).unwrap();
     snapshots.save(Seq(5), &mut |out| out.write_all(b"an old state")).unwrap();
     snapshots.save(Seq(9), &mut |out| out.write_all(b"a state")).unwrap();
@@ -64,7 +72,6 @@ fn filled() -> tempfile::TempDir {
     store(&JobFiles::open(data).unwrap(), 1, "out.txt", "some text");
     opened.log.close().unwrap();
     drop(opened.lock);
-    // sled writes its snapshots when it opens what there is.
     let opened = open(data, &small_segments()).unwrap();
     drop(SledFinished::open(&data.join("views"), opened.lineage).unwrap());
     opened.log.close().unwrap();
@@ -120,7 +127,7 @@ enum Finder {
 const FLIPS: usize = 10;
 
 /// Each kind of file that a data directory has.
-const KINDS: [(&str, Finder); 19] = [
+const KINDS: [(&str, Finder); 23] = [
     ("LOCK", Finder::Nobody),
     ("ballast", Finder::Nobody),
     ("files/<job>/.out.txt.blake3", Finder::Here),
@@ -135,6 +142,10 @@ const KINDS: [(&str, Finder); 19] = [
     ("log/<number>/payloads/<hash>", Finder::Here),
     ("log/<number>/snap", Finder::Nobody),
     ("log/HEAD", Finder::Here),
+    ("log/base/<number>/MANIFEST", Finder::Here),
+    ("log/base/<number>/jobs", Finder::Here),
+    ("log/base/<number>/state", Finder::Here),
+    ("log/carried/<hash>", Finder::Here),
     ("logs/<part>/<job>", Finder::Here),
     ("snapshots/<number>", Finder::Fold),
     ("views/<part>/conf", Finder::Here),

@@ -11,11 +11,15 @@ use nix::unistd::Pid;
 
 use crate::domain::event::Record;
 use crate::domain::id::Seq;
+use crate::log::base::NewBase;
 use crate::log::conformance::{read_all, record};
 use crate::storage::tests::options;
 use crate::storage::{Opened, Options, open};
 
 const DIRECTORY: &str = "DAYBOOK_TEST_LOG";
+
+/// One record in so many is carried when its segment is dropped.
+const CARRIED: u64 = 50;
 
 /// How many records a group has.
 const GROUP: u64 = 5;
@@ -31,13 +35,22 @@ fn expected(seq: u64) -> Record {
     record(seq, bytes, !seq.is_multiple_of(GROUP))
 }
 
-/// Checks that a log has what was committed, and nothing but whole groups behind it. Gives its last seq.
+/// Checks that a log has what was committed, and nothing but whole groups behind it; and of what was dropped, all that
+/// is carried. Gives its last seq.
 pub fn check(opened: &Opened, committed: u64, what: &str) -> u64 {
-    let all = read_all(opened.log.reader().as_ref(), Seq::ZERO);
-    let last = all.len() as u64;
+    let reader = opened.log.reader();
+    let dropped = reader.earliest().0 - 1;
+    let all = read_all(reader.as_ref(), Seq(dropped));
+    let last = dropped + all.len() as u64;
     assert!(last >= committed, "{what}: {committed} were committed and {last} are there");
     assert_eq!(last % GROUP, 0, "{what}: only whole groups");
-    assert!(all.iter().zip(1..).all(|(record, seq)| *record == expected(seq)), "{what}: as they were written");
+    assert!(
+        all.iter().zip(dropped + 1..).all(|(record, seq)| *record == expected(seq)),
+        "{what}: as they were written"
+    );
+    for seq in (CARRIED..=dropped).step_by(CARRIED as usize) {
+        assert!(reader.carried(Seq(seq)).unwrap() == expected(seq), "{what}: event {seq} is carried");
+    }
     last
 }
 
@@ -51,8 +64,17 @@ pub struct Writer {
 impl Writer {
     /// Starts a child on the log in a data directory.
     pub fn start(data: &Path) -> Writer {
+        Writer::with(data, "append_until_killed")
+    }
+
+    /// Starts one that also drops segments as soon as they are full.
+    pub fn start_trimming(data: &Path) -> Writer {
+        Writer::with(data, "append_and_trim_until_killed")
+    }
+
+    fn with(data: &Path, work: &str) -> Writer {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "storage::tests::child::append_until_killed", "--ignored", "--nocapture"])
+            .args(["--exact", &format!("storage::tests::child::{work}"), "--ignored", "--nocapture"])
             .env(DIRECTORY, data)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -103,7 +125,33 @@ impl Writer {
 #[ignore = "only as a child of other tests"]
 fn append_until_killed() {
     let Some(data) = std::env::var_os(DIRECTORY) else { return };
-    let mut log = open(Path::new(&data), &child_options()).unwrap().log;
+    append(open(Path::new(&data), &child_options()).unwrap(), || ());
+}
+
+#[test]
+#[ignore = "only as a child of other tests"]
+fn append_and_trim_until_killed() {
+    let Some(data) = std::env::var_os(DIRECTORY) else { return };
+    let opened = open(Path::new(&data), &child_options()).unwrap();
+    let trimmer = opened.log.trimmer();
+    let (look, looks) = std::sync::mpsc::sync_channel(1);
+    std::thread::spawn(move || {
+        for () in looks {
+            let Some(last) = trimmer.extent().unwrap().full.last().map(|segment| segment.last) else { continue };
+            let carried = (CARRIED..=last.0).step_by(CARRIED as usize).collect();
+            let state = &mut |out: &mut dyn Write| out.write_all(&[7; 100_000]);
+            let jobs = &mut |out: &mut dyn Write| out.write_all(b"jobs");
+            trimmer.trim(NewBase { earliest: last.next(), carried: &carried, state, jobs }).unwrap();
+        }
+    });
+    append(opened, || {
+        // One look at a time is enough.
+        let _ = look.try_send(());
+    });
+}
+
+fn append(opened: Opened, committed: impl Fn()) {
+    let mut log = opened.log;
     let mut next = log.last().0 + 1;
     let mut out = std::io::stdout();
     writeln!(out).unwrap();
@@ -114,5 +162,6 @@ fn append_until_killed() {
         log.submit(batch).unwrap();
         let last = log.committed().unwrap();
         writeln!(out, "committed {last}.").unwrap();
+        committed();
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::domain::id::Seq;
 use crate::storage::check::check_stores;
 use crate::storage::open;
 use crate::storage::tests::child::{Writer, check, child_options};
@@ -17,27 +18,36 @@ fn chance(round: usize) -> usize {
 
 #[test]
 fn what_was_committed_survives_a_kill() {
-    survive_kills(5);
+    survive_kills(5, Writer::start);
+}
+
+#[test]
+fn what_was_committed_survives_a_kill_while_segments_are_dropped() {
+    assert!(survive_kills(5, Writer::start_trimming), "some were");
 }
 
 #[test]
 #[ignore = "takes minutes"]
 fn what_was_committed_survives_a_hundred_kills() {
-    survive_kills(100);
+    survive_kills(100, Writer::start);
+    survive_kills(100, Writer::start_trimming);
 }
 
 /// When a log has this many events the next round begins a new one: every round reads all of it.
 const EVENTS_MAX: u64 = 30_000;
 
-fn survive_kills(rounds: usize) {
+/// Says whether the log began behind its first event once.
+fn survive_kills(rounds: usize, start: fn(&Path) -> Writer) -> bool {
+    let mut was_trimmed = false;
     let mut dir = tempfile::tempdir().unwrap();
     for round in 0..rounds {
-        let mut writer = Writer::start(dir.path());
+        let mut writer = start(dir.path());
         writer.wait_for(1 + chance(round) % 60);
         let committed = writer.kill();
         assert_eq!(check_stores(dir.path()).damaged, [], "kill {round} damages nothing");
         let opened = open(dir.path(), &child_options()).unwrap();
         let written = check(&opened, committed, &format!("kill {round}"));
+        was_trimmed |= opened.log.reader().earliest() > Seq(1);
         if round % 2 == 0 {
             opened.log.close().unwrap();
         }
@@ -45,23 +55,30 @@ fn survive_kills(rounds: usize) {
             dir = tempfile::tempdir().unwrap();
         }
     }
+    was_trimmed
 }
 
 #[test]
 fn what_was_committed_survives_a_power_cut() {
-    survive_power_cuts(3);
+    survive_power_cuts(3, Writer::start);
+}
+
+#[test]
+fn what_was_committed_survives_a_power_cut_while_segments_are_dropped() {
+    survive_power_cuts(3, Writer::start_trimming);
 }
 
 #[test]
 #[ignore = "takes minutes"]
 fn what_was_committed_survives_forty_power_cuts() {
-    survive_power_cuts(40);
+    survive_power_cuts(40, Writer::start);
+    survive_power_cuts(40, Writer::start_trimming);
 }
 
 /// A child writes to a file system in an image; it is frozen, and the image is copied as a disk would be found after
 /// the power was cut: with all that was synced, and little else. The copy is the next round's disk. Where nothing can be
 /// mounted, it is shown at least that all was synced before it was answered.
-fn survive_power_cuts(rounds: usize) {
+fn survive_power_cuts(rounds: usize, start: fn(&Path) -> Writer) {
     let dir = tempfile::tempdir().unwrap();
     let (mut disk, mut next) = (dir.path().join("disk"), dir.path().join("next"));
     if !make_image(&disk, IMAGE_BYTES) {
@@ -70,7 +87,7 @@ fn survive_power_cuts(rounds: usize) {
     let mut written = 0;
     for round in 0..rounds {
         let Some(mount) = Mount::image(&disk) else { return fall_back(rounds) };
-        let mut writer = Writer::start(&mount.path().join("data"));
+        let mut writer = start(&mount.path().join("data"));
         writer.wait_for(5 + chance(round) % 70);
         writer.freeze();
         copy_sparse(&disk, &next);

@@ -15,6 +15,7 @@
 //! | what sled left half written does not hinder a start | `what_sled_left_half_written…` |
 //! | a group without its end is dropped, whole ones stay (L2) | `torn` |
 //! | segments roll, are sealed with a hash, and at most two sealed ones are open | `the_log_rolls…`, `segments` |
+//! | dropped segments go behind a base that is whole, whatever crash comes between | `trim` |
 //! | a full disk halts, gives up the ballast, and takes it again later (L3) | `full_disk` |
 //! | readers stop at the durable end; nothing is taken after an error | `log::conformance` |
 //! | one server a directory; none on one that cannot be written or is of a newer format | `places`, `a_second_server…` |
@@ -30,6 +31,7 @@ mod offline;
 mod places;
 mod syncs;
 mod torn;
+pub mod trim;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -51,7 +51,7 @@ fn a_directory_of_a_newer_format_is_refused_and_its_data_is_not_called_damaged()
     let file = disk::open_file(&head).unwrap();
     let mut slot = [0; 128];
     file.read_exact_at(&mut slot, 0).unwrap();
-    slot[6] = 2;
+    slot[6] = 3;
     let checksum = crc32fast::hash(&slot[..124]);
     slot[124..].copy_from_slice(&checksum.to_le_bytes());
     file.write_all_at(&slot, 0).unwrap();
@@ -59,7 +59,7 @@ fn a_directory_of_a_newer_format_is_refused_and_its_data_is_not_called_damaged()
         let options = crate::storage::Options { accept_data_loss, ..options() };
         let error = open(dir.path(), &options).unwrap_err();
         let text = error.to_string();
-        assert!(matches!(error, OpenError::Newer { format: 2, .. }), "{error:?}");
+        assert!(matches!(error, OpenError::Newer { format: 3, .. }), "{error:?}");
         assert!(text.contains("newer daybook") && !text.contains("accept-data-loss"), "{text}");
     }
 }

@@ -1,0 +1,160 @@
+//! A base and the events behind it give what the whole log gives: the state, the finished jobs, and what jobs carry
+//! (B1).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::{FoldError, Kept, fold};
+use crate::domain::command::Command;
+use crate::domain::event::{QueuedCause, Record};
+use crate::domain::id::{JobId, Seq};
+use crate::domain::job::StateName;
+use crate::domain::state::Slot;
+use crate::domain::testing::{World, a_batch, a_job, a_job_after, complete, fail};
+use crate::engine::recovery::recover;
+use crate::engine::snapshot::fold_hash;
+use crate::engine::verify::{Difference, verify};
+use crate::log::memory::MemoryLog;
+use crate::log::{EventLog, LogReader};
+use crate::views::{FinishedStore, MemoryFinished, finish_ordinal};
+
+/// A history in which jobs wait, run, end, are retried, wait for each other and are batches.
+fn history() -> World {
+    let mut world = World::new();
+    let session = world.joined();
+    for round in 0..30 {
+        let first = world.submitted(a_job());
+        world.submitted(a_job_after(&[first]));
+        world.submitted(a_batch(&["one", "two"]));
+        for (place, proof) in world.dealt(session, 2).into_iter().enumerate() {
+            match (place + round) % 3 {
+                0 => world.given(complete(proof)),
+                1 => world.given(fail(proof, false)),
+                _ => world.given(Command::Release { proof, cause: QueuedCause::Released }),
+            };
+            if round % 5 == 0 && world.state_of(proof.job) == StateName::Failed {
+                let retry = world.retry(proof.job, false, true);
+                world.given(retry);
+            }
+        }
+    }
+    world
+}
+
+/// A log with a segment for each group.
+fn log_of(records: &[Record]) -> MemoryLog {
+    let mut log = MemoryLog::new();
+    for group in records.split_inclusive(|record| !record.continues) {
+        log.submit(group.into()).unwrap();
+        log.committed().unwrap();
+    }
+    log
+}
+
+fn trim(log: &MemoryLog, last: Seq, is_wanted: &dyn Fn(JobId) -> bool) {
+    let (reader, trimmer) = (log.reader(), log.trimmer());
+    let kept_of = |job| if is_wanted(job) { Kept::Payloads } else { Kept::Nothing };
+    let folded = fold(&*reader, &*trimmer, last, &kept_of, &|| false).unwrap();
+    assert_eq!(folded.seq, last);
+    folded.replace_events(&*trimmer).unwrap();
+}
+
+/// The ends of groups, but the last one.
+fn ends(records: &[Record]) -> Vec<Seq> {
+    let ends = records.iter().filter(|record| !record.continues).map(|record| record.seq);
+    ends.filter(|seq| seq.0 < records.len() as u64).collect()
+}
+
+fn recovers(log: &Arc<dyn LogReader>, world: &World, what: &str) {
+    let finished = Arc::new(MemoryFinished::default());
+    let recovered = recover(log, |_| None, finished.clone(), &|_| ()).unwrap();
+    assert_eq!(fold_hash(&recovered.state), fold_hash(&world.state), "{what}");
+    for stub in world.state.stubs() {
+        let stored = finished.get(stub.finish_ordinal).unwrap();
+        assert_eq!(stored.as_ref(), world.finished.get(&stub.id), "{what}");
+    }
+    for (job, expected) in world.state.jobs().chain(world.finished.values()).map(|job| (job, &world.records)) {
+        for seq in job.payload_seqs() {
+            assert_eq!(log.carried(seq).unwrap(), expected[seq.0 as usize - 1], "{what}");
+        }
+    }
+    let verdict = verify(&**log, Some(&*finished), Vec::new()).unwrap();
+    assert_eq!((verdict.differences, verdict.fold), (Vec::new(), fold_hash(&world.state)), "{what}");
+}
+
+#[test]
+fn wherever_the_oldest_events_are_dropped_the_same_follows_from_what_is_left() {
+    let world = history();
+    for end in ends(&world.records).into_iter().step_by(23) {
+        let log = log_of(&world.records);
+        trim(&log, end, &|_| true);
+        assert_eq!(log.reader().earliest(), end.next());
+        recovers(&log.reader(), &world, &format!("dropped up to {end}"));
+    }
+}
+
+#[test]
+fn bases_on_bases_are_as_good_as_one() {
+    let world = history();
+    let log = log_of(&world.records);
+    for end in ends(&world.records).into_iter().step_by(31) {
+        trim(&log, end, &|_| true);
+        recovers(&log.reader(), &world, &format!("dropped up to {end}"));
+    }
+}
+
+#[test]
+fn a_store_that_is_older_than_the_base_is_filled_anew_and_one_that_is_newer_goes_on() {
+    let world = history();
+    let log = log_of(&world.records);
+    let finished = Arc::new(MemoryFinished::default());
+    recover(&log.reader(), |_| None, finished.clone(), &|_| ()).unwrap();
+    let last = *ends(&world.records).last().unwrap();
+    trim(&log, last, &|_| true);
+    let recovered = recover(&log.reader(), |_| None, finished.clone(), &|_| ()).unwrap();
+    assert_eq!(
+        (recovered.folded, fold_hash(&recovered.state)),
+        (world.state.seq().0 - last.0, fold_hash(&world.state))
+    );
+    let old = Arc::new(MemoryFinished::default());
+    let forged = world.finished.values().next().unwrap();
+    old.put(std::slice::from_ref(forged), &[], Seq(3)).unwrap();
+    recover(&log.reader(), |_| None, old.clone(), &|_| ()).unwrap();
+    for stub in world.state.stubs() {
+        assert_eq!(old.get(stub.finish_ordinal).unwrap().as_ref(), world.finished.get(&stub.id));
+    }
+}
+
+#[test]
+fn a_job_that_nobody_wants_is_left_out_of_the_jobs_and_stays_in_the_state() {
+    let world = history();
+    let log = log_of(&world.records);
+    let last = *ends(&world.records).last().unwrap();
+    let unwanted: BTreeSet<JobId> = world.finished.keys().copied().step_by(2).collect();
+    trim(&log, last, &|job| !unwanted.contains(&job));
+    let reader = log.reader();
+    let mut kept = BTreeSet::new();
+    crate::engine::fold::finished_before(&*reader, |job| {
+        assert!(matches!(world.state.slot(job.id), Some(Slot::Finished(stub)) if stub.finish_ordinal == finish_ordinal(&job)));
+        kept.insert(job.id);
+        Ok::<_, crate::log::ReadError>(())
+    })
+    .unwrap();
+    assert!(!kept.is_empty() && kept.is_disjoint(&unwanted));
+    let job = world.finished.values().find(|job| unwanted.contains(&job.id)).unwrap();
+    assert!(reader.carried(job.submitted).is_err());
+    let verdict = verify(&*reader, None, Vec::new()).unwrap();
+    assert_eq!(verdict.fold, fold_hash(&world.state), "the state has all");
+    assert!(
+        matches!(verdict.differences[..], [Difference::Base { .. }]),
+        "and as these jobs are known, they are missed"
+    );
+}
+
+#[test]
+fn a_fold_that_is_told_to_stop_stops() {
+    let world = history();
+    let log = log_of(&world.records);
+    let outcome = fold(&*log.reader(), &*log.trimmer(), Seq(9), &|_| Kept::Payloads, &|| true);
+    assert!(matches!(outcome, Err(FoldError::Stopped)));
+}

@@ -1,0 +1,121 @@
+//! A log whose oldest segments were dropped: what is kept of the jobs is all there, also when everything disposable is
+//! gone; and whoever asks for what was dropped is told so.
+
+use serde_json::{Value, json};
+
+use crate::support::TestServer;
+use crate::support::live::Page;
+use crate::support::remote::Caller;
+use crate::support::server::{daybook, verify};
+
+/// Small segments, and as few of them as can be.
+const CONFIG: &str = "segment_bytes = 4194304\n[retention]\nlog_bytes = 1\nevery_s = 0.2\n";
+
+/// Submits until the log begins behind `seq`, and gives with what.
+fn fill_until_trimmed(server: &TestServer, seq: u64) -> u64 {
+    let args = json!({ "text": "x".repeat(7_000) });
+    let jobs: Vec<Value> = (0..100).map(|_| json!({"kind": "filler", "args": args})).collect();
+    loop {
+        server.post("/api/jobs/bulk", &json!({ "jobs": jobs })).ok(201);
+        let earliest = server.get("/api/events?limit=1").ok(200)["earliest"].as_u64().expect("a number");
+        if earliest > seq {
+            return earliest;
+        }
+    }
+}
+
+/// Everything of the job that is shown, but how it stands to others and when.
+fn shown(server: &TestServer, id: &str) -> Value {
+    let job = server.get(&format!("/api/jobs/{id}")).ok(200);
+    json!({"args": job["args"], "result": job["result"], "state": job["state"], "kind": job["kind"], "error": job["error"]})
+}
+
+fn ended(server: &TestServer, kind: &str, args: &Value) -> String {
+    let id = server.submit(&json!({ "kind": kind, "args": args }));
+    let lease = Caller::register(server, kind, 1).job();
+    lease.call(server, "complete", &json!({ "result": args })).ok(200);
+    id
+}
+
+fn is_told(server: &TestServer, epoch: &Value, earliest: u64) {
+    let old = format!("after={}&epoch={}", earliest - 2, epoch.as_str().expect("an id"));
+    server.get(&format!("/api/events?{old}")).refused(410, "position_lost");
+    let last_id = format!("{}:1", epoch.as_str().expect("an id"));
+    let headers = [("accept", "text/event-stream"), ("last-event-id", last_id.as_str())];
+    server.ask("GET", "/api/events", &headers, b"").refused(410, "position_lost");
+    let mut page = Page::connect(server);
+    assert_eq!(page.status["earliest"].as_u64(), Some(earliest));
+    page.subscribe("a", "jobs", json!({"kind": "far"}), json!({"epoch": epoch, "seq": 1}));
+    assert_eq!(page.hear("subscribed")["recovered"], false);
+    assert_eq!(page.hear("reset")["reason"], "trimmed");
+    assert_eq!(page.hear("snapshot")["jobs"].as_array().map(Vec::len), Some(1));
+    page.subscribe("b", "events", json!({}), json!({"epoch": epoch, "seq": 1}));
+    assert_eq!(page.hear("subscribed")["recovered"], false);
+    assert_eq!(page.hear("reset")["reason"], "trimmed");
+}
+
+#[test]
+fn what_is_known_of_the_jobs_outlives_the_events_and_everything_disposable() {
+    let server = TestServer::with_config(CONFIG);
+    let args = json!({ "deep": { "n": 7 }, "large": "y".repeat(20_000) });
+    let done = ended(&server, "near", &args);
+    let far = server.submit(&json!({ "kind": "far", "args": args }));
+    let batch =
+        server.submit(&json!({"kind": "many", "args": {}, "items": [{"key": "a", "args": {"n": 1}}, {"key": "b"}]}));
+    let before = server.get("/health").ok(200);
+    let shown_before: Vec<Value> = [&done, &far, &batch].iter().map(|id| shown(&server, id)).collect();
+    let earliest = fill_until_trimmed(&server, before["seq"].as_u64().expect("a number"));
+    is_told(&server, &before["epoch"], earliest);
+    let check = |server: &TestServer, when: &str| {
+        let now: Vec<Value> = [&done, &far, &batch].iter().map(|id| shown(server, id)).collect();
+        assert_eq!(now, shown_before, "{when}");
+        let items = server.get(&format!("/api/jobs/{batch}/items")).ok(200);
+        assert_eq!(items["items"][0]["args"], json!({"n": 1}), "{when}");
+        let found = server.get("/api/jobs?kind=far&q=deep").ok(200);
+        assert_eq!(found["jobs"][0]["id"], json!(far), "{when}: what is searched is carried");
+        assert_eq!(server.get(&format!("/api/jobs/{far}/events")).ok(200)["events"], json!([]), "{when}");
+    };
+    check(&server, "when the events are gone");
+    let server = server.kill_and_restart();
+    check(&server, "after a kill");
+    is_told(&server, &before["epoch"], server.get("/api/events").ok(200)["earliest"].as_u64().expect("a number"));
+    let directory = server.directory().to_owned();
+    let server = server.stopped(|| {
+        for disposable in ["views", "snapshots"] {
+            std::fs::remove_dir_all(directory.join("data").join(disposable)).expect("it was there");
+        }
+        let (code, said) = verify(&directory.join("data"));
+        assert_eq!(code, Some(0), "{said}");
+        let replayed = daybook().args(["replay", "--json", "--data"]).arg(directory.join("data")).output().unwrap();
+        let replayed: Value = serde_json::from_slice(&replayed.stdout).unwrap_or_else(|_| panic!("{replayed:?}"));
+        assert!(said.contains(replayed["fold"].as_str().expect("a fold")), "{said} {replayed}");
+    });
+    check(&server, "without views and snapshots");
+    // A job whose submission is no event any more can still be run.
+    assert_eq!(Caller::register(&server, "far", 1).job().frame["job"]["args"], args);
+    fill_until_trimmed(&server, server.get("/health").ok(200)["seq"].as_u64().expect("a number"));
+    let server = server.kill_and_restart();
+    assert_eq!(shown(&server, &done), shown_before[0], "carried from one base to the next");
+}
+
+#[test]
+fn a_log_with_few_events_is_dropped_by_age_too() {
+    let server = TestServer::with_config("[retention]\nlog_age_s = 0.5\nevery_s = 0.1\n");
+    let first = server.submit(&json!({"kind": "far", "args": {"n": 1}}));
+    let seq = server.get(&format!("/api/jobs/{first}")).ok(200)["seq"].as_u64().expect("a number");
+    // Somebody looks at it again and again, and nothing happens to it.
+    while server.get("/api/events?limit=1").ok(200)["earliest"].as_u64() <= Some(seq) {
+        std::thread::yield_now();
+    }
+    let server = server.kill_and_restart();
+    assert_eq!(shown(&server, &first)["args"], json!({"n": 1}));
+    let second = server.submit(&json!({"kind": "far", "args": {"n": 2}}));
+    let events = server.get(&format!("/api/jobs/{first}/events")).ok(200);
+    assert!(events["earliest"].as_u64() > Some(seq) && events["events"] == json!([]), "{events}");
+    let directory = server.directory().to_owned();
+    let server = server.stopped(|| {
+        let (code, said) = verify(&directory.join("data"));
+        assert_eq!(code, Some(0), "{said}");
+    });
+    assert_eq!(shown(&server, &second)["args"], json!({"n": 2}));
+}
