@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use crate::domain::batch::{ItemReport, ItemState, NewItem};
 use crate::domain::command::{
-    Answer, Claim, Command, Dependency, Grant, IdempotencyKey, JoinWorker, LeaseProof, Lose, NewJob, Retry, StartEpoch,
-    Submit,
+    Answer, Claim, Command, Dependency, Forget, Grant, IdempotencyKey, JoinWorker, LeaseProof, Lose, NewJob, Retry,
+    StartEpoch, Submit,
 };
 use crate::domain::decide::retry::to_revive;
 use crate::domain::decide::{Chance, Context, Decision, decide};
@@ -23,6 +23,7 @@ use crate::domain::job::{Job, JobError, StateName, WorkerPlace};
 use crate::domain::json::Json;
 use crate::domain::queue::Limits;
 use crate::domain::refusal::Refusal;
+use crate::domain::retention::{Keep, Round, Rules};
 use crate::domain::schedule::{Missed, Origin, Overlap, ScheduleSpec};
 use crate::domain::state::{Slot, State};
 use crate::domain::time::{Millis, Timestamp};
@@ -414,4 +415,36 @@ pub fn cancel(job: JobId) -> Command {
 
 pub fn lose(job: JobId, session: SessionId, cause: LossCause) -> Command {
     Command::Lose(Lose { job, session, cause })
+}
+
+/// A history in which jobs wait, run, end, are retried, wait for each other, are batches, are purged and forgotten.
+pub fn history(rounds: usize) -> World {
+    let mut world = World::new();
+    let session = world.joined();
+    for round in 0..rounds {
+        let first = world.submitted(a_job());
+        world.submitted(a_job_after(&[first]));
+        world.submitted(a_batch(&["one", "two"]));
+        for (place, proof) in world.dealt(session, 2).into_iter().enumerate() {
+            match (place + round) % 3 {
+                0 => world.given(complete(proof)),
+                1 => world.given(fail(proof, false)),
+                _ => world.given(Command::Release { proof, cause: QueuedCause::Released }),
+            };
+            if round % 7 == 0 && world.state_of(proof.job) == StateName::Failed {
+                let retry = world.retry(proof.job, false, true);
+                world.given(retry);
+            }
+            if round % 5 == 0 && world.state_of(proof.job).is_terminal() {
+                world.given(Command::Purge { job: proof.job });
+            }
+        }
+        if round % 10 == 9 {
+            let rules = Arc::new(Rules { general: Keep { age: Millis(u64::MAX), count: 9 }, ..Rules::default() });
+            let earliest = world.state.seq();
+            world.given(Command::Forget(Forget { rules, round: Round::default(), earliest }));
+        }
+    }
+    assert!(world.records.iter().any(|record| matches!(record.event, Event::JobsForgotten(_))));
+    world
 }

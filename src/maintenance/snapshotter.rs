@@ -75,14 +75,10 @@ mod tests {
     use parking_lot::Mutex;
 
     use super::*;
-    use crate::domain::command::{Command, Forget};
-    use crate::domain::event::{Event, QueuedCause, Record};
+    use crate::domain::event::Record;
     use crate::domain::evolve::evolve;
-    use crate::domain::job::StateName;
-    use crate::domain::retention::{Keep, Round, Rules};
     use crate::domain::state::State;
-    use crate::domain::testing::{World, a_batch, a_job, a_job_after, complete, fail};
-    use crate::domain::time::Millis;
+    use crate::domain::testing::history;
     use crate::engine::base::{Kept, fold};
     use crate::engine::snapshot;
     use crate::engine::snapshot::fold_hash;
@@ -115,38 +111,6 @@ mod tests {
         }
     }
 
-    /// A history in which jobs wait, run, end, are retried, wait for each other and are batches.
-    fn history() -> World {
-        let mut world = World::new();
-        let session = world.joined();
-        for round in 0..40 {
-            let first = world.submitted(a_job());
-            world.submitted(a_job_after(&[first]));
-            world.submitted(a_batch(&["one", "two"]));
-            for (place, proof) in world.dealt(session, 2).into_iter().enumerate() {
-                match (place + round) % 3 {
-                    0 => world.given(complete(proof)),
-                    1 => world.given(fail(proof, false)),
-                    _ => world.given(Command::Release { proof, cause: QueuedCause::Released }),
-                };
-                if round % 7 == 0 && world.state_of(proof.job) == StateName::Failed {
-                    let retry = world.retry(proof.job, false, true);
-                    world.given(retry);
-                }
-                if round % 5 == 0 && world.state_of(proof.job).is_terminal() {
-                    world.given(Command::Purge { job: proof.job });
-                }
-            }
-            if round % 10 == 9 {
-                let rules = Arc::new(Rules { general: Keep { age: Millis(u64::MAX), count: 9 }, ..Rules::default() });
-                let earliest = world.state.seq();
-                world.given(Command::Forget(Forget { rules, round: Round::default(), earliest }));
-            }
-        }
-        assert!(world.records.iter().any(|record| matches!(record.event, Event::JobsForgotten(_))));
-        world
-    }
-
     fn log_of(records: &[Record]) -> Arc<dyn LogReader> {
         let mut log = MemoryLog::new();
         let mut group = Vec::new();
@@ -162,7 +126,7 @@ mod tests {
 
     #[test]
     fn merged_snapshots_equal_the_fold_wherever_they_stand() {
-        let world = history();
+        let world = history(40);
         let store = Arc::new(MemorySnapshots::default());
         let (mut folded, mut newest) = (State::default(), Seq::ZERO);
         for (place, record) in world.records.iter().enumerate() {
@@ -181,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_snapshot_continued_to_the_end_equals_the_fold_and_a_forged_one_does_not() {
-        let world = history();
+        let world = history(40);
         let middle = world.records.iter().position(|record| record.seq.0 > 100 && !record.continues).unwrap();
         let store = Arc::new(MemorySnapshots::default());
         Snapshotter::new(log_of(&world.records[..=middle]), store.clone(), Seq::ZERO).catch_up(1).unwrap();
@@ -197,7 +161,7 @@ mod tests {
 
     #[test]
     fn what_the_log_has_no_more_is_taken_from_its_base() {
-        let world = history();
+        let world = history(40);
         let middle = world.records.iter().rfind(|record| record.seq.0 < 200 && !record.continues).unwrap().seq;
         let mut log = MemoryLog::new();
         for group in world.records.split_inclusive(|record| !record.continues) {
@@ -217,7 +181,7 @@ mod tests {
 
     #[test]
     fn little_news_is_not_worth_a_snapshot() {
-        let world = history();
+        let world = history(40);
         let store = Arc::new(MemorySnapshots::default());
         Snapshotter::new(log_of(&world.records), store.clone(), Seq::ZERO).catch_up(EVENTS_BETWEEN).unwrap();
         assert!(store.0.lock().is_empty());

@@ -22,7 +22,6 @@ use crate::live::frames::{
 };
 use crate::live::subscriber::{Subscriber, TooMany};
 use crate::live::{Live, SUBSCRIPTIONS_MAX};
-use crate::sessions::outbox::STALL_MAX;
 
 /// The buffer of what is read: subscribers say little, and there may be thousands of them.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
@@ -234,6 +233,6 @@ impl Talk<'_> {
 
     /// Whether the reader is one who has much to read: then a ping stands behind all of it, and its answer may take long.
     fn is_slow(&self) -> bool {
-        self.waited_at.is_some_and(|at| at.elapsed() < STALL_MAX)
+        self.waited_at.is_some_and(|at| at.elapsed() < self.meter.stall_max())
     }
 }

@@ -102,9 +102,8 @@ fn play(
                 screen.show(player.state(), console);
             }
         }
-        if !wait.is_zero() {
-            std::thread::sleep(wait);
-        }
+        // The distances between the events are what was asked for.
+        std::thread::sleep(wait);
     }
     drop(screen);
     let summary = player.summary().map_err(failure)?;
@@ -143,9 +142,8 @@ fn tell_job(
     let (mut pace, begun, mut told) = (Pace::new(arguments.speed), Instant::now(), 0_u64);
     while let Some(step) = player.step(until).map_err(failure)? {
         let wait = pace.wait(step.record.at, begun.elapsed());
-        if !wait.is_zero() {
-            std::thread::sleep(wait);
-        }
+        // The distances between the events are what was asked for.
+        std::thread::sleep(wait);
         let Some(step) = JobStep::of(step, job) else { continue };
         told += 1;
         if as_json {

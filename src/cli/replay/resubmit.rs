@@ -58,7 +58,8 @@ pub fn run(arguments: &ReplayArguments, connection: &Connection, console: &mut C
     // A file or an archive is read once more: the submissions stand in it, and not in the state.
     drop(source);
     let mut source = source_of(arguments, connection)?;
-    let sent = send_all(&mut *source, &chosen, until, &run, arguments, &client, console);
+    let whole = Run { chosen: &chosen, until, name: &run, arguments };
+    let sent = send_all(&mut *source, &whole, &client, console);
     let tally = sent.map_err(|stop| match stop {
         Stop::Failed(failure) => {
             Stop::Failed(failure.hint(format!("the same command with --run {run} goes on, and submits none twice")))
@@ -82,16 +83,21 @@ pub fn run(arguments: &ReplayArguments, connection: &Connection, console: &mut C
     Ok(())
 }
 
-#[allow(clippy::too_many_arguments, reason = "what a run needs, in one place")]
+/// What is submitted again, and under which name.
+struct Run<'a> {
+    chosen: &'a Chosen,
+    until: Moment,
+    name: &'a str,
+    arguments: &'a ReplayArguments,
+}
+
 fn send_all(
     source: &mut dyn EventSource,
-    chosen: &Chosen,
-    until: Moment,
-    run: &str,
-    arguments: &ReplayArguments,
+    run: &Run<'_>,
     client: &Client,
     console: &mut Console,
 ) -> Result<Tally, Stop> {
+    let Run { chosen, until, name, arguments } = *run;
     let lineage = source.extent().lineage;
     let (letters, outbox) = sync_channel::<Letter>(IN_FLIGHT_MAX);
     let (answer, replies) = channel::<Reply>();
@@ -109,8 +115,9 @@ fn send_all(
         while let Some(step) = player.step(until).map_err(failure)? {
             let (seq, at) = (step.record.seq, step.record.at);
             let Some(submission) = Submission::of(step.record, chosen, arguments.keep_keys) else { continue };
+            // The distances between the events are what was asked for.
             std::thread::sleep(pace.wait(at, begun.elapsed()));
-            post.send(submission, chosen, &key_of(lineage, seq, run))?;
+            post.send(submission, chosen, &key_of(lineage, seq, name))?;
             bar.show(post.tally.answered as u64);
         }
         post.finish()

@@ -5,41 +5,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{FoldError, Kept, fold};
-use crate::domain::command::Command;
-use crate::domain::event::{QueuedCause, Record};
+use crate::domain::event::Record;
 use crate::domain::id::{JobId, Seq};
-use crate::domain::job::StateName;
+use crate::domain::job::Job;
 use crate::domain::state::Slot;
-use crate::domain::testing::{World, a_batch, a_job, a_job_after, complete, fail};
+use crate::domain::testing::{World, history};
 use crate::engine::recovery::recover;
 use crate::engine::snapshot::fold_hash;
 use crate::engine::verify::{Difference, verify};
 use crate::log::memory::MemoryLog;
 use crate::log::{EventLog, LogReader};
 use crate::views::{FinishedStore, MemoryFinished, finish_ordinal};
-
-/// A history in which jobs wait, run, end, are retried, wait for each other and are batches.
-fn history() -> World {
-    let mut world = World::new();
-    let session = world.joined();
-    for round in 0..30 {
-        let first = world.submitted(a_job());
-        world.submitted(a_job_after(&[first]));
-        world.submitted(a_batch(&["one", "two"]));
-        for (place, proof) in world.dealt(session, 2).into_iter().enumerate() {
-            match (place + round) % 3 {
-                0 => world.given(complete(proof)),
-                1 => world.given(fail(proof, false)),
-                _ => world.given(Command::Release { proof, cause: QueuedCause::Released }),
-            };
-            if round % 5 == 0 && world.state_of(proof.job) == StateName::Failed {
-                let retry = world.retry(proof.job, false, true);
-                world.given(retry);
-            }
-        }
-    }
-    world
-}
 
 /// A log with a segment for each group.
 fn log_of(records: &[Record]) -> MemoryLog {
@@ -51,10 +27,18 @@ fn log_of(records: &[Record]) -> MemoryLog {
     log
 }
 
-fn trim(log: &MemoryLog, last: Seq, is_wanted: &dyn Fn(JobId) -> bool) {
+/// What is kept of a job by now.
+fn kept_in(world: &World, job: JobId) -> Kept {
+    match world.state.slot(job) {
+        None => Kept::Nothing,
+        Some(Slot::Finished(stub)) if stub.purged().is_some() => Kept::Job,
+        Some(Slot::Finished(_) | Slot::Active(_)) => Kept::Payloads,
+    }
+}
+
+fn trim(log: &MemoryLog, last: Seq, kept_of: &dyn Fn(JobId) -> Kept) {
     let (reader, trimmer) = (log.reader(), log.trimmer());
-    let kept_of = |job| if is_wanted(job) { Kept::Payloads } else { Kept::Nothing };
-    let folded = fold(&*reader, &*trimmer, last, &kept_of, &|| false).unwrap();
+    let folded = fold(&*reader, &*trimmer, last, kept_of, &|| false).unwrap();
     assert_eq!(folded.seq, last);
     folded.replace_events(&*trimmer).unwrap();
 }
@@ -73,9 +57,10 @@ fn recovers(log: &Arc<dyn LogReader>, world: &World, what: &str) {
         let stored = finished.get(stub.finish_ordinal).unwrap();
         assert_eq!(stored.as_ref(), world.finished.get(&stub.id), "{what}");
     }
-    for (job, expected) in world.state.jobs().chain(world.finished.values()).map(|job| (job, &world.records)) {
+    let wanted = |job: &&Arc<Job>| kept_in(world, job.id) == Kept::Payloads;
+    for job in world.state.jobs().chain(world.finished.values()).filter(wanted) {
         for seq in job.payload_seqs() {
-            assert_eq!(log.carried(seq).unwrap(), expected[seq.0 as usize - 1], "{what}");
+            assert_eq!(log.carried(seq).unwrap(), world.records[seq.0 as usize - 1], "{what}");
         }
     }
     let verdict = verify(&**log, Some(&*finished), Vec::new()).unwrap();
@@ -84,10 +69,10 @@ fn recovers(log: &Arc<dyn LogReader>, world: &World, what: &str) {
 
 #[test]
 fn wherever_the_oldest_events_are_dropped_the_same_follows_from_what_is_left() {
-    let world = history();
+    let world = history(30);
     for end in ends(&world.records).into_iter().step_by(23) {
         let log = log_of(&world.records);
-        trim(&log, end, &|_| true);
+        trim(&log, end, &|job| kept_in(&world, job));
         assert_eq!(log.reader().earliest(), end.next());
         recovers(&log.reader(), &world, &format!("dropped up to {end}"));
     }
@@ -95,22 +80,22 @@ fn wherever_the_oldest_events_are_dropped_the_same_follows_from_what_is_left() {
 
 #[test]
 fn bases_on_bases_are_as_good_as_one() {
-    let world = history();
+    let world = history(30);
     let log = log_of(&world.records);
     for end in ends(&world.records).into_iter().step_by(31) {
-        trim(&log, end, &|_| true);
+        trim(&log, end, &|job| kept_in(&world, job));
         recovers(&log.reader(), &world, &format!("dropped up to {end}"));
     }
 }
 
 #[test]
 fn a_store_that_is_older_than_the_base_is_filled_anew_and_one_that_is_newer_goes_on() {
-    let world = history();
+    let world = history(30);
     let log = log_of(&world.records);
     let finished = Arc::new(MemoryFinished::default());
     recover(&log.reader(), |_| None, finished.clone(), &|_| ()).unwrap();
     let last = *ends(&world.records).last().unwrap();
-    trim(&log, last, &|_| true);
+    trim(&log, last, &|job| kept_in(&world, job));
     let recovered = recover(&log.reader(), |_| None, finished.clone(), &|_| ()).unwrap();
     assert_eq!(
         (recovered.folded, fold_hash(&recovered.state)),
@@ -127,11 +112,12 @@ fn a_store_that_is_older_than_the_base_is_filled_anew_and_one_that_is_newer_goes
 
 #[test]
 fn a_job_that_nobody_wants_is_left_out_of_the_jobs_and_stays_in_the_state() {
-    let world = history();
+    let world = history(30);
     let log = log_of(&world.records);
     let last = *ends(&world.records).last().unwrap();
-    let unwanted: BTreeSet<JobId> = world.finished.keys().copied().step_by(2).collect();
-    trim(&log, last, &|job| !unwanted.contains(&job));
+    let known = world.finished.keys().filter(|&&job| kept_in(&world, job) == Kept::Payloads);
+    let unwanted: BTreeSet<JobId> = known.copied().step_by(2).collect();
+    trim(&log, last, &|job| if unwanted.contains(&job) { Kept::Nothing } else { kept_in(&world, job) });
     let reader = log.reader();
     let mut kept = BTreeSet::new();
     crate::engine::fold::finished_before(&*reader, |job| {
@@ -153,7 +139,7 @@ fn a_job_that_nobody_wants_is_left_out_of_the_jobs_and_stays_in_the_state() {
 
 #[test]
 fn a_fold_that_is_told_to_stop_stops() {
-    let world = history();
+    let world = history(30);
     let log = log_of(&world.records);
     let outcome = fold(&*log.reader(), &*log.trimmer(), Seq(9), &|_| Kept::Payloads, &|| true);
     assert!(matches!(outcome, Err(FoldError::Stopped)));
