@@ -11,6 +11,7 @@ mod committer;
 pub mod fold;
 pub mod handle;
 pub mod overlay;
+pub mod past;
 #[cfg(test)]
 mod promises;
 pub mod receipt;
