@@ -99,6 +99,15 @@ struct Hello {
     token: Option<String>,
 }
 
+/// What a filter may say on each topic, and what it must.
+const TOPICS: &[(&str, &[&str], &[&str])] = &[
+    ("jobs", &["id", "state", "kind", "queue", "tag", "parent_id", "limit"], &[]),
+    ("events", &["id", "kind", "queue", "tag", "parent_id"], &[]),
+    ("logs", &["id", "after"], &["id"]),
+    ("queues", &[], &[]),
+    ("workers", &[], &[]),
+];
+
 /// One frame of a subscriber: its type, what it means, its fields, an example.
 type Shape = (&'static str, &'static str, fn(&mut SchemaGenerator) -> Value, &'static str);
 
@@ -171,10 +180,27 @@ fn said() -> Frames {
         let own = frame["required"].as_array().cloned().unwrap_or_default();
         frame["required"] = std::iter::once(json!("type")).chain(own).collect();
         frame["description"] = json!(means);
+        if *name == "subscribe" {
+            frame["allOf"] = TOPICS.iter().map(|(topic, fields, needed)| rule_of(topic, fields, needed)).collect();
+        }
         frame["examples"] = json!([with_type(name, example)]);
         (name.to_string(), frame)
     });
     (frames.collect(), generator.take_definitions(true))
+}
+
+/// On this topic the filter has these fields only, and all that are needed.
+fn rule_of(topic: &str, fields: &[&str], needed: &[&str]) -> Value {
+    let mut filter = json!({"propertyNames": {"enum": fields}});
+    let mut then = json!({});
+    if !needed.is_empty() {
+        let there = needed.iter().map(|name| (name.to_string(), json!({"not": {"type": "null"}})));
+        (filter["type"], filter["required"]) = (json!("object"), json!(needed));
+        filter["properties"] = there.collect::<Map<_, _>>().into();
+        then["required"] = json!(["filter"]);
+    }
+    then["properties"] = json!({"filter": filter});
+    json!({"if": {"properties": {"topic": {"const": topic}}}, "then": then})
 }
 
 fn with_type(name: &str, example: &str) -> Value {
@@ -261,6 +287,32 @@ fn the_examples_of_subscribers_are_understood_and_unknown_fields_are_not() {
     }
     let hello = parse(r#"{"type": "hello", "token": "t"}"#);
     assert!(matches!(hello, Ok(ClientFrame::Hello)));
+}
+
+#[test]
+fn the_published_frames_of_subscribers_are_those_that_are_taken() {
+    let file = &files()["client-to-server.json"];
+    let schema = jsonschema::validator_for(file).expect("it is a schema");
+    for (is_taken, topic, filter) in [
+        (true, "jobs", json!(null)),
+        (true, "jobs", json!({"state": "active", "limit": 5, "tag": null})),
+        (false, "jobs", json!({"after": 5})),
+        (true, "events", json!({"kind": "resize", "id": JOB})),
+        (false, "events", json!({"state": "failed"})),
+        (false, "events", json!({"limit": 5})),
+        (true, "logs", json!({"id": JOB, "after": 0})),
+        (false, "logs", json!({"id": JOB, "kind": "resize"})),
+        (false, "logs", json!({"after": 7})),
+        (false, "logs", json!({"id": null})),
+        (false, "logs", json!(null)),
+        (true, "queues", json!({})),
+        (false, "queues", json!({"queue": "images"})),
+        (false, "workers", json!({"id": JOB})),
+    ] {
+        let frame = json!({"type": "subscribe", "id": "a", "topic": topic, "filter": filter});
+        assert_eq!(parse(&frame.to_string()).is_ok(), is_taken, "the server: {frame}");
+        assert_eq!(schema.is_valid(&frame), is_taken, "the schema: {frame}");
+    }
 }
 
 #[test]

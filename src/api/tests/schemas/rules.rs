@@ -74,7 +74,7 @@ fn silent_properties(value: &Value, place: &str, silent: &mut Vec<String>) {
         Value::Object(members) => {
             for (name, property) in members.get("properties").and_then(Value::as_object).into_iter().flatten() {
                 // A condition on a property that is described elsewhere, or nothing but a reference to what is described.
-                let is_elsewhere = place.ends_with("/allOf") || property["$ref"].is_string();
+                let is_elsewhere = place.contains("/allOf") || property["$ref"].is_string();
                 if !property["description"].is_string() && !is_elsewhere {
                     silent.push(format!("{place}/{name}"));
                 }
