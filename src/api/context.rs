@@ -16,7 +16,7 @@ use crate::engine::Handle;
 use crate::kinds::Catalog;
 use crate::live::Live;
 use crate::sessions::Sessions;
-use crate::sessions::reading::{JobFileStore, JobLogReader};
+use crate::sessions::reading::{DataFiles, JobFileStore, JobLogReader};
 use crate::views::row::JobBody;
 
 /// Which run of which version this is.
@@ -38,6 +38,7 @@ pub struct ApiContext {
     pub clock: Arc<dyn Clock>,
     pub logs: Arc<dyn JobLogReader>,
     pub files: Arc<dyn JobFileStore>,
+    pub data: Arc<dyn DataFiles>,
     pub metrics: PrometheusHandle,
     /// The kinds, also after a reload.
     pub catalog: watch::Receiver<Arc<Catalog>>,

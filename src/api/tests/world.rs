@@ -130,6 +130,7 @@ impl World {
             clock,
             logs: lines.clone(),
             files: Arc::new(Files::default()),
+            data: Arc::new(crate::storage::BackupFiles::of(std::path::Path::new("/nowhere"))),
             metrics: recorder.handle(),
             catalog,
             limits,
