@@ -16,7 +16,7 @@ use crate::engine::Handle;
 use crate::kinds::Catalog;
 use crate::live::Live;
 use crate::sessions::Sessions;
-use crate::sessions::reading::{JobFileStore, JobLogReader};
+use crate::sessions::reading::{DataFiles, JobFileStore, JobLogReader};
 use crate::sessions::traces::Traces;
 use crate::views::row::JobBody;
 
@@ -41,6 +41,7 @@ pub struct ApiContext {
     pub files: Arc<dyn JobFileStore>,
     /// What jobs leave on the disk, to remove it.
     pub traces: Arc<Traces>,
+    pub data: Arc<dyn DataFiles>,
     pub metrics: PrometheusHandle,
     /// The kinds, also after a reload.
     pub catalog: watch::Receiver<Arc<Catalog>>,

@@ -31,7 +31,7 @@ pub enum Moment {
 
 impl Moment {
     /// Whether an event belongs to what happened up to the moment.
-    fn includes(self, record: &Record) -> bool {
+    pub fn includes(self, record: &Record) -> bool {
         match self {
             Moment::Event(seq) => record.seq <= seq,
             Moment::Time(time) => record.at <= time,

@@ -1,6 +1,7 @@
 //! The command line as its users meet it: the built binary, a server of its own on a free port, child processes as
 //! workers. Knows nothing of the inside.
 
+mod backup;
 mod commands;
 mod export;
 mod replay;

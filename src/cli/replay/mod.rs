@@ -114,7 +114,8 @@ fn play(
     print(&summary, console)
 }
 
-fn print(summary: &Summary, console: &mut Console) -> Result<(), Stop> {
+/// Prints what a fold comes to.
+pub fn print(summary: &Summary, console: &mut Console) -> Result<(), Stop> {
     console.data(&format!("events    {}", summary.seq))?;
     if let Some(at) = summary.at {
         console.data(&format!("at        {at}"))?;
