@@ -131,6 +131,7 @@ pub fn write(
     let lineage = extent.lineage;
     let failed = |source| ExportError::Write { file: "the output".into(), source };
     let mut put = |line: String| out.write_all(line.as_bytes()).map_err(failed);
+    source.hide_purged()?;
     let mut state = match behind {
         Some(state) => {
             source.go_on(state.seq())?;

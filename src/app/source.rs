@@ -3,14 +3,17 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use uuid::Uuid;
 
 use crate::domain::event::Record;
+use crate::domain::evolve::evolve;
 use crate::domain::id::{Epoch, Seq};
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
 use crate::engine::snapshot;
+use crate::log::redact::{Purged, Redacting};
 use crate::log::snapshot::{Found, SnapshotStore};
 use crate::log::{LogReader, ReadError};
 use crate::storage::open::explain;
@@ -45,6 +48,12 @@ pub trait EventSource {
 
     /// The last event that happened up to a moment, if that can be told without reading what is before it.
     fn last_until(&self, moment: Timestamp) -> Result<Option<Seq>, SourceError>;
+
+    /// Has what purged jobs carried left out of the events that follow; what they fold to stays the same. To be asked
+    /// first by whoever shows or hands on what is in events. A source that others wrote has done so already.
+    fn hide_purged(&mut self) -> Result<(), SourceError> {
+        Ok(())
+    }
 
     /// The fold of all events, as the source itself says, once all were read.
     fn said_fold(&self) -> Option<&str> {
@@ -88,7 +97,9 @@ impl SourceError {
 /// The log of a stopped server.
 pub struct DataSource {
     data: PathBuf,
-    log: OfflineLog,
+    log: Arc<OfflineLog>,
+    /// The same as it is given on.
+    shown: Arc<dyn LogReader>,
     /// The last event that was given.
     read: Seq,
 }
@@ -99,7 +110,8 @@ impl DataSource {
         if !data.join("log").is_dir() {
             return Err(SourceError::NoLog(data.to_path_buf()));
         }
-        Ok(DataSource { data: data.to_path_buf(), log: OfflineLog::open(data)?, read: Seq::ZERO })
+        let log = Arc::new(OfflineLog::open(data)?);
+        Ok(DataSource { data: data.to_path_buf(), shown: log.clone(), log, read: Seq::ZERO })
     }
 
     /// The newest snapshot that can be used, as a state. One that cannot is passed over: it is disposable (V1).
@@ -143,9 +155,24 @@ impl EventSource for DataSource {
     }
 
     fn next(&mut self) -> Result<Vec<Record>, SourceError> {
-        let records = self.log.page_after(self.read)?;
+        let records = self.shown.page_after(self.read)?;
         self.read = records.last().map_or(self.read, |last| last.seq);
         Ok(records)
+    }
+
+    fn hide_purged(&mut self) -> Result<(), SourceError> {
+        let mut state = self.begin(self.log.last())?;
+        loop {
+            let records = self.log.page_after(state.seq())?;
+            if records.is_empty() {
+                break;
+            }
+            records.iter().for_each(|record| drop(evolve(&mut state, record)));
+        }
+        let purged = Purged::default();
+        state.stubs().filter(|stub| stub.purged().is_some()).for_each(|stub| purged.insert(stub.id));
+        self.shown = Arc::new(Redacting::new(self.log.clone(), Arc::new(purged)));
+        Ok(())
     }
 
     fn last_until(&self, moment: Timestamp) -> Result<Option<Seq>, SourceError> {
