@@ -1,6 +1,7 @@
 //! What a backup copies from a running server: a list of the files that may be copied, and the files themselves. Events
 //! that are in no finished part of the log are read from the export. Nothing is changed, and nothing else can be read.
 
+use std::io;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -37,6 +38,8 @@ struct BackupList {
     earliest: Seq,
     /// The last durable seq.
     seq: Seq,
+    /// What stands for the events before the earliest; empty if the log begins with the first.
+    base: Vec<DataFile>,
     /// The parts of the log that nothing changes any more, from the earliest on. What is behind them is read by
     /// `GET /api/export`.
     parts: Vec<SealedPart>,
@@ -63,14 +66,32 @@ pub fn routes() -> Vec<Route> {
 
 async fn list(ctx: Arc<ApiContext>, _: Request) -> Result<Response, ApiError> {
     let (seq, at) = (ctx.seq(), ctx.now());
-    let earliest = ctx.handle.log().earliest();
-    let failed = |error: std::io::Error| ApiError::new("unreadable", format!("the files could not be listed: {error}"));
     // After the seq: whatever a job of these events has left is there.
-    let (parts, files) = ctx
-        .blocking(move |ctx| Ok((ctx.data.sealed(earliest).map_err(failed)?, ctx.data.of_jobs().map_err(failed)?)))
-        .await?;
-    let (lineage, epoch) = (ctx.lineage, ctx.identity.epoch);
-    Ok(reply::read(seq, &BackupList { lineage, epoch, at, earliest, seq, parts, files }))
+    let listed = ctx.blocking(listed).await?;
+    let (lineage, epoch, Listed { earliest, base, parts, files }) = (ctx.lineage, ctx.identity.epoch, listed);
+    Ok(reply::read(seq, &BackupList { lineage, epoch, at, earliest, seq, base, parts, files }))
+}
+
+struct Listed {
+    earliest: Seq,
+    base: Vec<DataFile>,
+    parts: Vec<SealedPart>,
+    files: Vec<DataFile>,
+}
+
+/// Lists what there is. When parts of the log are dropped meanwhile, it is listed anew.
+fn listed(ctx: &ApiContext) -> Result<Listed, ApiError> {
+    let log = ctx.handle.log();
+    loop {
+        let earliest = log.earliest();
+        let (base, parts) = (ctx.data.base(earliest), ctx.data.sealed(earliest));
+        if log.earliest() == earliest {
+            let failed =
+                |error: io::Error| ApiError::new("unreadable", format!("the files could not be listed: {error}"));
+            let files = ctx.data.of_jobs().map_err(failed)?;
+            return Ok(Listed { earliest, base: base.map_err(failed)?, parts: parts.map_err(failed)?, files });
+        }
+    }
 }
 
 async fn file(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {

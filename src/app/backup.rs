@@ -4,7 +4,7 @@
 //! ```text
 //!   DIR/log/<first>-<hash>/         parts of the log, each as it was sealed
 //!   DIR/tails/<name>.jsonl          the events behind the last part, as an export has them
-//!   DIR/objects/7f/<hash>           log lines and output files of jobs, by what is in them
+//!   DIR/objects/7f/<hash>           the base, log lines and output files of jobs, by what is in them
 //!   DIR/backups/<name>.json         what belongs to a backup; its name is the time at which it was taken
 //! ```
 
@@ -27,6 +27,8 @@ use crate::storage::restored::{Part, PartError};
 
 /// The format of manifests; a later one is refused.
 const FORMAT: u32 = 1;
+/// How often a server is asked what there is, when it drops what it has offered.
+const ATTEMPTS_MAX: u32 = 8;
 
 /// What a server offers to a backup.
 #[derive(Debug, Deserialize)]
@@ -36,6 +38,7 @@ pub struct Offer {
     pub at: Timestamp,
     pub earliest: Seq,
     pub seq: Seq,
+    pub base: Vec<DataFile>,
     pub parts: Vec<SealedPart>,
     pub files: Vec<DataFile>,
 }
@@ -62,8 +65,12 @@ pub struct Manifest {
     pub lineage: Uuid,
     pub epoch: Epoch,
     pub at: Timestamp,
+    /// The first event that is in it.
+    pub earliest: Seq,
     /// The last event that is in it.
     pub last: Seq,
+    /// What stands for the events before the first.
+    pub base: Vec<FileEntry>,
     parts: Vec<PartEntry>,
     tail: String,
     pub files: Vec<FileEntry>,
@@ -76,7 +83,7 @@ struct PartEntry {
     name: String,
 }
 
-/// A file of a job.
+/// A file of a job, or of the base.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FileEntry {
     /// Below the data directory.
@@ -96,8 +103,6 @@ pub enum BackupError<E> {
     Source(#[from] SourceError),
     #[error("{} has backups of another log; name another directory with --to", .0.display())]
     OtherLog(PathBuf),
-    #[error("the server's log begins with event {0}: a log whose beginning was dropped cannot be backed up yet")]
-    BeginningDropped(Seq),
     #[error("the server has dropped {0} meanwhile; run the same command again")]
     Gone(String),
     #[error("what came from the server is not whole; run the same command again")]
@@ -133,15 +138,28 @@ pub struct BackedUp {
 }
 
 /// Backs a server up. `watch` hears how many files are done, and of how many.
+///
+/// A server that drops its oldest events meanwhile is asked anew what there is; what was copied stays.
 pub fn back_up<S: BackupServer>(
     server: &S,
     to: &Path,
     watch: &mut dyn FnMut(u64, u64),
 ) -> Result<BackedUp, BackupError<S::Error>> {
-    let offer = server.offer().map_err(BackupError::Server)?;
-    if offer.earliest > Seq(1) {
-        return Err(BackupError::BeginningDropped(offer.earliest));
+    let mut attempts = 1;
+    loop {
+        match back_up_once(server, to, watch) {
+            Err(BackupError::Gone(_)) if attempts < ATTEMPTS_MAX => attempts += 1,
+            done => return done,
+        }
     }
+}
+
+fn back_up_once<S: BackupServer>(
+    server: &S,
+    to: &Path,
+    watch: &mut dyn FnMut(u64, u64),
+) -> Result<BackedUp, BackupError<S::Error>> {
+    let offer = server.offer().map_err(BackupError::Server)?;
     let before = manifests(to)?.pop();
     if before.as_ref().is_some_and(|(_, before)| before.lineage != offer.lineage) {
         return Err(BackupError::OtherLog(to.to_path_buf()));
@@ -157,20 +175,25 @@ pub fn back_up<S: BackupServer>(
         parts.push(PartEntry { first: part.first, last: part.last, name: copy.part(part)? });
         watch(parts.len() as u64, total);
     }
-    let after = parts.last().map_or(Seq::ZERO, |part| part.last);
+    let after = parts.last().map_or(Seq(offer.earliest.0 - 1), |part| part.last);
     // A part may have been finished since its end was asked for.
     let last = offer.seq.max(after);
     let tail = format!("{name}.jsonl");
     copy.tail(after, last, &to.join("tails").join(&tail))?;
-    let known = before.map(|(_, before)| before.files).unwrap_or_default();
+    let known = before.map(|(_, before)| [before.base, before.files].concat()).unwrap_or_default();
     let known: BTreeMap<&str, &FileEntry> = known.iter().map(|file| (file.path.as_str(), file)).collect();
+    let mut base = Vec::new();
+    for file in &offer.base {
+        let copied = copy.file(file, known.get(file.path.as_str()).copied())?;
+        base.push(copied.ok_or_else(|| BackupError::Gone(file.path.clone()))?);
+    }
     let mut files = Vec::new();
     for (file, done) in offer.files.iter().zip(parts.len() as u64..) {
         files.extend(copy.file(file, known.get(file.path.as_str()).copied())?);
         watch(done + 1, total);
     }
-    let Offer { lineage, epoch, at, .. } = offer;
-    let manifest = Manifest { format: FORMAT, lineage, epoch, at, last, parts, tail, files };
+    let Offer { lineage, epoch, at, earliest, .. } = offer;
+    let manifest = Manifest { format: FORMAT, lineage, epoch, at, earliest, last, base, parts, tail, files };
     let path = path_of(to, &name);
     let text = serde_json::to_vec_pretty(&manifest).expect("our own types can be written as JSON");
     disk::write_bytes(&path, &text).map_err(|source| BackupError::Io { step: "write", path, source })?;

@@ -13,8 +13,9 @@ use crate::domain::event::Record;
 use crate::domain::evolve::evolve;
 use crate::domain::id::{JobId, Seq};
 use crate::domain::state::State;
+use crate::engine::fold;
 use crate::log::{AppendError, EventLog, ReadError};
-use crate::storage::backup::is_of_jobs;
+use crate::storage::backup::{is_of_base, is_of_jobs};
 use crate::storage::files::FileError;
 use crate::storage::restored::{Part, PartError, begin};
 use crate::storage::{self, JobFiles, JobLogs, OpenError, Options, disk};
@@ -32,6 +33,10 @@ pub enum RestoreError {
     UnknownBackup { name: String, dir: PathBuf, there: String },
     #[error("no backup goes up to event {wanted}; the newest goes up to {last}")]
     NotThatFar { wanted: Seq, last: Seq },
+    #[error(
+        "the backup begins with event {earliest}, and what came before was dropped by retention; name a later moment"
+    )]
+    TooEarly { earliest: Seq },
     #[error("{} is there already; name another directory with --data", .0.display())]
     IsThere(PathBuf),
     #[error("{} has not the content that its name says: it is damaged; take another backup with --backup", .0.display())]
@@ -101,12 +106,19 @@ fn choose(from: &Path, until: Option<Moment>, name: Option<&str>) -> Result<(Str
             return Err(unknown());
         }
     }
-    let wanted = match until {
-        Some(Moment::Event(seq)) => seq,
-        Some(Moment::Time(_)) | None => Seq::ZERO,
+    let Some(Moment::Event(wanted)) = until else {
+        return Ok(all.pop().expect("there is at least one backup"));
     };
-    let fitting = all.into_iter().rev().find(|(_, manifest)| manifest.last >= wanted);
-    fitting.ok_or(RestoreError::NotThatFar { wanted, last: newest })
+    let (enough, begins_at) = (|it: &Manifest| it.last >= wanted, |it: &Manifest| it.earliest <= wanted.next());
+    let fitting = all.iter().rposition(|(_, manifest)| enough(manifest) && begins_at(manifest));
+    match fitting {
+        Some(place) => Ok(all.swap_remove(place)),
+        None if newest < wanted => Err(RestoreError::NotThatFar { wanted, last: newest }),
+        None => {
+            let earliest = all.iter().map(|(_, manifest)| manifest.earliest).min().unwrap_or(Seq(1));
+            Err(RestoreError::TooEarly { earliest })
+        }
+    }
 }
 
 /// Makes the log up to the last whole group of the moment, and folds it.
@@ -125,9 +137,17 @@ fn put_log(from: &Path, manifest: &Manifest, until: Option<Moment>, new: &Path) 
         whole += 1;
     }
     let rest = parts.split_off(whole);
-    begin(new, manifest.lineage, &parts).map_err(io_error("make the log in", new))?;
+    for entry in manifest.base.iter().filter(|entry| is_of_base(&entry.path)) {
+        let object = whole_object(from, entry)?;
+        put(&object, &new.join(&entry.path)).map_err(io_error("copy", &object))?;
+    }
+    begin(new, manifest.lineage, manifest.earliest, &parts).map_err(io_error("make the log in", new))?;
     let opened = storage::open(new, &Options { ballast_bytes: 0, ..Options::default() })?;
     let mut log = opened.log;
+    let base = fold::begin(&*log.reader())?;
+    if matches!(until, Moment::Time(time) if base.seq() > Seq::ZERO && base.at() > time) {
+        return Err(RestoreError::TooEarly { earliest: manifest.earliest });
+    }
     let is_cut = !rest.is_empty();
     let mut writer = Appender { log: &mut *log, until, group: Vec::new(), waiting: Vec::new(), bytes: 0 };
     for part in &rest {
@@ -150,7 +170,7 @@ fn put_log(from: &Path, manifest: &Manifest, until: Option<Moment>, new: &Path) 
         }
     }
     writer.finish()?;
-    let state = fold(&*log)?;
+    let state = fold_on(&*log, base)?;
     log.close()?;
     Ok(state)
 }
@@ -206,8 +226,8 @@ impl Appender<'_> {
     }
 }
 
-fn fold(log: &dyn EventLog) -> Result<State, ReadError> {
-    let (reader, mut state) = (log.reader(), State::default());
+fn fold_on(log: &dyn EventLog, mut state: State) -> Result<State, ReadError> {
+    let reader = log.reader();
     loop {
         let records = reader.page_after(state.seq())?;
         if records.is_empty() {
@@ -225,13 +245,7 @@ fn put_files(from: &Path, manifest: &Manifest, state: &State, new: &Path) -> Res
     for entry in &manifest.files {
         let known = job_of(entry).filter(|(job, _)| state.slot(*job).is_some());
         let Some((job, output)) = known else { continue };
-        let object = object_in(from, &entry.object);
-        let mut hasher = blake3::Hasher::new();
-        let read = File::open(&object).and_then(|mut file| io::copy(&mut file, &mut hasher));
-        read.map_err(io_error("read", &object))?;
-        if hasher.finalize().to_hex().as_str() != entry.object {
-            return Err(RestoreError::Object(object));
-        }
+        let object = whole_object(from, entry)?;
         let copied = match output {
             Some(name) => {
                 let mut file = files.create(job, &name)?;
@@ -241,7 +255,7 @@ fn put_files(from: &Path, manifest: &Manifest, state: &State, new: &Path) -> Res
                 Ok(())
             }
             // It was copied while it was written: to open it cuts off what is torn.
-            None => put_log_lines(&object, &new.join(&entry.path))
+            None => put(&object, &new.join(&entry.path))
                 .and_then(|()| logs.read(job, 0, 1).map(drop).map_err(io::Error::other)),
         };
         copied.map_err(io_error("copy", &object))?;
@@ -250,7 +264,16 @@ fn put_files(from: &Path, manifest: &Manifest, state: &State, new: &Path) -> Res
     Ok(count)
 }
 
-fn put_log_lines(object: &Path, target: &Path) -> io::Result<()> {
+/// Where a file's content lies, if it is what its name says.
+fn whole_object(from: &Path, entry: &FileEntry) -> Result<PathBuf, RestoreError> {
+    let object = object_in(from, &entry.object);
+    let mut hasher = blake3::Hasher::new();
+    let read = File::open(&object).and_then(|mut file| io::copy(&mut file, &mut hasher));
+    read.map_err(io_error("read", &object))?;
+    if hasher.finalize().to_hex().as_str() == entry.object { Ok(object) } else { Err(RestoreError::Object(object)) }
+}
+
+fn put(object: &Path, target: &Path) -> io::Result<()> {
     disk::create_dir(target.parent().unwrap_or(target))?;
     std::fs::copy(object, target)?;
     File::open(target)?.sync_all()?;

@@ -64,9 +64,8 @@ fn failed(error: BackupError<Stop>) -> Stop {
             Failure::of_asker(format!("could not {step} {}: {source}", path.display())).into()
         }
         BackupError::Part(error) => Failure::of_asker(error.to_string()).hint("run the same command again").into(),
-        other @ (BackupError::OtherLog(_)
-        | BackupError::BeginningDropped(_)
-        | BackupError::Gone(_)
-        | BackupError::Manifest(_)) => Failure::of_asker(other.to_string()).into(),
+        other @ (BackupError::OtherLog(_) | BackupError::Gone(_) | BackupError::Manifest(_)) => {
+            Failure::of_asker(other.to_string()).into()
+        }
     }
 }

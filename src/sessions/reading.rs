@@ -86,6 +86,9 @@ pub trait DataFiles: Send + Sync {
     /// The sealed parts of the log in their order, without a hole, from the one that begins with an event on.
     fn sealed(&self, from: Seq) -> io::Result<Vec<SealedPart>>;
 
+    /// What stands for the events before the earliest; nothing if the log begins with the first.
+    fn base(&self, earliest: Seq) -> io::Result<Vec<DataFile>>;
+
     /// Log lines and output files of jobs. Lines are only ever added, and an output file is replaced as a whole.
     fn of_jobs(&self) -> io::Result<Vec<DataFile>>;
 

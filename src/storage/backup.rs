@@ -1,5 +1,5 @@
-//! What of a data directory may be copied while a server runs: sealed segments, which nothing changes any more, and the
-//! log lines and output files of jobs. Nothing else can be read by these paths, and nothing is changed.
+//! What of a data directory may be copied while a server runs: sealed segments and the base, which nothing changes any
+//! more, and the log lines and output files of jobs. Nothing else can be read by these paths, and nothing is changed.
 
 use std::fs::File;
 use std::io;
@@ -9,6 +9,7 @@ use std::time::UNIX_EPOCH;
 use crate::domain::id::{JobId, Seq};
 use crate::sessions::ports::is_file_name;
 use crate::sessions::reading::{DataFile, DataFiles, SealedPart};
+use crate::storage::base::{Manifest, PARTS};
 use crate::storage::disk;
 use crate::storage::files::dir_name;
 use crate::storage::joblogs::shard_of;
@@ -19,6 +20,8 @@ use crate::storage::segment::{first_of, name_of};
 
 /// The files of sealed segments, beside their payloads.
 const OF_SEGMENT: [&str; 3] = ["SEALED", "db", "conf"];
+/// The files of a base.
+const OF_BASE: [&str; 3] = ["MANIFEST", PARTS[0], PARTS[1]];
 
 /// The files of a data directory.
 pub struct BackupFiles {
@@ -77,6 +80,22 @@ impl DataFiles for BackupFiles {
         }
     }
 
+    fn base(&self, earliest: Seq) -> io::Result<Vec<DataFile>> {
+        if earliest == Seq(1) {
+            return Ok(Vec::new());
+        }
+        let dir = format!("log/base/{}", name_of(earliest));
+        let manifest = Manifest::read(&self.data.join(&dir)).map_err(|error| io::Error::other(explain(&error)))?;
+        let mut files = Vec::new();
+        for name in OF_BASE {
+            self.add(&mut files, format!("{dir}/{name}"))?;
+        }
+        for name in manifest.carried {
+            self.add(&mut files, format!("log/carried/{}", name.file_name()))?;
+        }
+        Ok(files)
+    }
+
     fn of_jobs(&self) -> io::Result<Vec<DataFile>> {
         let mut files = Vec::new();
         for job in self.names("files")? {
@@ -99,7 +118,7 @@ impl DataFiles for BackupFiles {
     }
 
     fn open(&self, path: &str) -> io::Result<Option<File>> {
-        if !is_of_jobs(path) && !self.is_of_sealed(path) {
+        if !is_of_jobs(path) && !is_of_base(path) && !self.is_of_sealed(path) {
             return Ok(None);
         }
         match File::open(self.data.join(path)) {
@@ -117,6 +136,17 @@ impl BackupFiles {
             _ => return false,
         };
         fits && first_of(segment).is_some() && self.data.join("log").join(segment).join("SEALED").exists()
+    }
+}
+
+/// Whether a path is one of a base, or of what it carries. Neither is ever changed.
+pub fn is_of_base(path: &str) -> bool {
+    match path.split('/').collect::<Vec<_>>()[..] {
+        ["log", "base", earliest, name] => first_of(earliest).is_some() && OF_BASE.contains(&name),
+        ["log", "carried", name] => {
+            is_file_name(name) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        }
+        _ => false,
     }
 }
 
@@ -147,6 +177,9 @@ mod tests {
             format!("log/{segment}/SEALED"),
             format!("log/{segment}/db"),
             format!("log/{open}/db"),
+            format!("log/base/{segment}/state"),
+            format!("log/base/{segment}/other"),
+            "log/carried/0a1b".to_owned(),
             "log/HEAD".to_owned(),
             "LOCK".to_owned(),
         ] {
@@ -160,6 +193,8 @@ mod tests {
             format!("logs/00/{job}"),
             format!("log/{segment}/SEALED"),
             format!("log/{segment}/db"),
+            format!("log/base/{segment}/state"),
+            "log/carried/0a1b".to_owned(),
         ] {
             assert!(opens(&path), "{path}");
         }
@@ -169,6 +204,7 @@ mod tests {
             format!("files/{job}/none"),
             format!("log/{open}/db"),
             format!("log/{segment}/../HEAD"),
+            format!("log/base/{segment}/other"),
             "log/HEAD".to_owned(),
             "LOCK".to_owned(),
             "/etc/passwd".to_owned(),

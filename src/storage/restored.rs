@@ -92,24 +92,24 @@ impl Part {
     }
 }
 
-/// Makes a log of these parts, which follow each other from the first event on. It is as if the server had ended in order
+/// Makes a log of these parts, which follow each other from `earliest` on; the base that it may have is there already. It is as if the server had ended in order
 /// just when it had begun a new segment behind them.
-pub fn begin(data: &Path, lineage: Uuid, parts: &[Part]) -> io::Result<()> {
+pub fn begin(data: &Path, lineage: Uuid, earliest: Seq, parts: &[Part]) -> io::Result<()> {
     let log_dir = data.join("log");
     disk::create_dir(&log_dir)?;
     for part in parts {
         disk::copy_dir(&part.dir, &log_dir.join(name_of(part.first())))?;
     }
-    let empty = Head { clean: true, ..Head::empty(lineage) };
-    let head = match (parts.first(), parts.last()) {
-        (Some(first), Some(last)) => {
+    let empty = Head { clean: true, earliest, segment: earliest, ..Head::empty(lineage) };
+    let (head, next) = match parts.last() {
+        Some(last) => {
             let Seal { end, last_page, file_bytes, .. } = last.seal;
-            disk::create_dir(&log_dir.join(name_of(end.next)))?;
-            let (segment, hash, earliest) = (last.first(), end.previous, first.first());
-            Head { segment, last: last.last(), last_page, hash, file_bytes, earliest, ..empty }
+            let (segment, hash) = (last.first(), end.previous);
+            (Head { segment, last: last.last(), last_page, hash, file_bytes, ..empty }, end.next)
         }
-        _ => empty,
+        None => (empty, earliest),
     };
+    disk::create_dir(&log_dir.join(name_of(next)))?;
     HeadFile::create(&log_dir.join("HEAD"), &head)?;
     disk::sync_dir(&log_dir)
 }

@@ -172,3 +172,45 @@ fn a_damaged_backup_and_one_of_another_log_are_told_of() {
     let said = run(dir, "restore --from backups --data new");
     assert!(said.code == Some(1) && said.err.contains("is no manifest of a backup"), "{said:?}");
 }
+
+#[test]
+fn a_log_whose_beginning_was_dropped_is_replayed_backed_up_and_restored() {
+    let home = home();
+    let dir = home.path();
+    let config = std::fs::read_to_string(dir.join("daybook.toml")).unwrap();
+    let trims = format!("segment_bytes = 4194304\n[retention]\nlog_bytes = 1\nevery_s = 0.2\n{}", echo_kind(1));
+    std::fs::write(dir.join("daybook.toml"), trims).unwrap();
+    let server = start(dir, "data");
+    let text = json!({ "deep": { "n": 7 }, "large": "y".repeat(20_000) });
+    let ended = server.submit("echo", text.clone());
+    assert_eq!(server.finished(&ended)["state"], "completed");
+    let waiting = server.submit("later", text.clone());
+    let before = seq_of(&server);
+    while server.read("/api/backup")["earliest"].as_u64().unwrap() <= before {
+        fill(&server, 1);
+    }
+    let done = backup(dir, &server);
+    let again = backup(dir, &server);
+    assert!(again["seq"].as_u64() >= done["seq"].as_u64(), "{again}");
+    assert!(server.stop().success());
+
+    let there = json_of(dir, "replay --json --data data");
+    assert_eq!(run(dir, "replay --verify --data data").code, Some(0));
+    let early = run(dir, "replay --data data --until 1");
+    assert!(early.code == Some(1) && early.err.contains("no longer in the log"), "{early:?}");
+    let export = run(dir, "export --data data --out log.jsonl");
+    assert!(export.code == Some(1) && export.err.contains("dropped what came before"), "{export:?}");
+
+    let restored = json_of(dir, "restore --from backups --data new --json");
+    assert_eq!((&restored["seq"], &restored["fold"]), (&again["seq"], &fold_at(dir, "data", &again["seq"])), "{there}");
+    let (code, said) = verify(&dir.join("new"));
+    assert_eq!(code, Some(0), "{said}");
+    let early = run(dir, "restore --from backups --data other --until 1");
+    assert!(early.code == Some(1) && early.err.contains("the backup begins with event"), "{early:?}");
+    std::fs::write(dir.join("daybook.toml"), config).unwrap();
+    let server = start(dir, "new");
+    for id in [ended, waiting] {
+        assert_eq!(server.read(&format!("/api/jobs/{id}"))["args"], text, "what a kept job points to is there");
+    }
+    assert!(server.stop().success());
+}

@@ -55,6 +55,13 @@ fn live(server: &Server, big_bytes: usize) {
     assert_eq!(server.post("/api/queues/other/pause", &json!({})).status, 200);
 }
 
+/// A server that lives and ends, and leaves its log in `data`.
+fn live_and_end(home: &Path, big_bytes: usize) {
+    let server = start(home, "data");
+    live(&server, big_bytes);
+    assert!(server.stop().success());
+}
+
 #[test]
 fn a_log_that_was_exported_and_imported_is_the_same_log() {
     let home = home();
@@ -201,9 +208,7 @@ fn a_file_that_is_cut_anywhere_is_refused_and_can_be_made_whole() {
 fn what_is_no_export_is_refused_with_the_line_and_the_next_step() {
     let home = home();
     let dir = home.path();
-    let server = start(dir, "data");
-    live(&server, 100);
-    assert!(server.stop().success());
+    live_and_end(dir, 100);
     run(dir, "export --data data --out log.jsonl").data();
     let whole = std::fs::read_to_string(dir.join("log.jsonl")).unwrap();
     let lines: Vec<&str> = whole.lines().collect();
@@ -239,9 +244,7 @@ fn what_is_no_export_is_refused_with_the_line_and_the_next_step() {
 fn an_import_that_was_broken_off_keeps_servers_out_and_goes_on() {
     let home = home();
     let dir = home.path();
-    let server = start(dir, "data");
-    live(&server, 100);
-    assert!(server.stop().success());
+    live_and_end(dir, 100);
     run(dir, "export --data data --out log.jsonl").data();
     let whole = std::fs::read_to_string(dir.join("log.jsonl")).unwrap();
     // A line in the middle that cannot be read stops it.
@@ -293,4 +296,29 @@ fn the_jobs_of_a_log_are_submitted_again_to_another_server_and_none_twice() {
     let said = run(dir, &format!("replay --resubmit --filter stat=active {at}"));
     assert!(said.code == Some(1) && said.err.contains("did you mean \"state\""), "{said:?}");
     assert!(other.stop().success());
+}
+
+#[test]
+fn what_a_purge_took_is_in_no_export_and_the_fold_is_the_same() {
+    let home = home();
+    let dir = home.path();
+    let server = start(dir, "data");
+    let secret = server.submit("echo", json!({ "text": format!("marker-small-{}", "x".repeat(10)) }));
+    let large = server.submit("echo", json!({ "text": format!("marker-large-{}", "x".repeat(20_000)) }));
+    for job in [&secret, &large] {
+        assert_eq!(server.finished(job)["state"], "completed");
+        assert_eq!(server.post(&format!("/api/jobs/{job}/purge"), &json!({})).status, 200);
+    }
+    let at = format!("--server http://{}", server.address());
+    run(dir, &format!("export {at} --out live.jsonl")).data();
+    assert!(server.stop().success());
+    run(dir, "export --data data --out log.jsonl").data();
+    for file in ["live.jsonl", "log.jsonl"] {
+        let text = std::fs::read_to_string(dir.join(file)).unwrap();
+        assert!(text.contains(&secret) && !text.contains("marker-"), "{file}");
+    }
+    let told = run(dir, &format!("replay --data data --json --job {secret}")).data();
+    assert!(told.contains("job.purged") && !told.contains("marker-"), "{told}");
+    let imported = json_of(dir, "import --data copy log.jsonl --json");
+    assert_eq!((&imported["fold"], fold_of(dir, "copy")), (&fold_of(dir, "data"), imported["fold"].clone()));
 }
