@@ -1,5 +1,6 @@
 //! What a backup copies from a running server: a list of the files that may be copied, and the files themselves. Events
-//! that are in no finished part of the log are read from the export. Nothing is changed, and nothing else can be read.
+//! that are in no finished part of the log are read from the export. Nothing is changed, and nothing else can be read; while
+//! it is read, retention drops nothing of the log.
 
 use std::io;
 use std::sync::Arc;
@@ -52,7 +53,10 @@ pub fn routes() -> Vec<Route> {
     vec![
         Route::new(Method::GET, "/api/backup", list)
             .named("list_backup_files", "Lists what a backup of this server copies")
-            .explained("Used by `daybook backup`. Everything up to `seq` is in the parts and the export together.")
+            .explained(
+                "Used by `daybook backup`. Everything up to `seq` is in the base, the parts and the export together, secrets of \
+                 jobs too. Nothing of the log is dropped until two minutes after the last such request, and at most for an hour.",
+            )
             .answers::<BackupList>(200, "The files."),
         Route::new(Method::GET, "/api/backup/file", file)
             .named("get_backup_file", "Reads a file that a backup copies")
@@ -65,37 +69,43 @@ pub fn routes() -> Vec<Route> {
 }
 
 async fn list(ctx: Arc<ApiContext>, _: Request) -> Result<Response, ApiError> {
-    let (seq, at) = (ctx.seq(), ctx.now());
-    // After the seq: whatever a job of these events has left is there.
-    let listed = ctx.blocking(listed).await?;
-    let (lineage, epoch, Listed { earliest, base, parts, files }) = (ctx.lineage, ctx.identity.epoch, listed);
+    let at = ctx.now();
+    ctx.hold.renew(at);
+    let (lineage, epoch) = (ctx.lineage, ctx.identity.epoch);
+    let Listed { earliest, seq, base, parts, files } = ctx.blocking(listed).await?;
     Ok(reply::read(seq, &BackupList { lineage, epoch, at, earliest, seq, base, parts, files }))
 }
 
 struct Listed {
     earliest: Seq,
+    seq: Seq,
     base: Vec<DataFile>,
     parts: Vec<SealedPart>,
     files: Vec<DataFile>,
 }
 
 /// Lists what there is. When parts of the log are dropped meanwhile, it is listed anew.
+///
+/// The seq comes behind the base, which has nothing of jobs that were forgotten before it was written: an earlier state
+/// would know them. The files come behind the seq: whatever a job of these events has left is there.
 fn listed(ctx: &ApiContext) -> Result<Listed, ApiError> {
     let log = ctx.handle.log();
+    let failed = |error: io::Error| ApiError::new("unreadable", format!("the files could not be listed: {error}"));
     loop {
         let earliest = log.earliest();
         let (base, parts) = (ctx.data.base(earliest), ctx.data.sealed(earliest));
+        let seq = ctx.seq();
         if log.earliest() == earliest {
-            let failed =
-                |error: io::Error| ApiError::new("unreadable", format!("the files could not be listed: {error}"));
-            let files = ctx.data.of_jobs().map_err(failed)?;
-            return Ok(Listed { earliest, base: base.map_err(failed)?, parts: parts.map_err(failed)?, files });
+            let (base, mut parts) = (base.map_err(failed)?, parts.map_err(failed)?);
+            parts.retain(|part| part.last <= seq);
+            return Ok(Listed { earliest, seq, base, parts, files: ctx.data.of_jobs().map_err(failed)? });
         }
     }
 }
 
 async fn file(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
     let path = request.query.text("path").ok_or_else(|| invalid("path", "is missing"))?.to_owned();
+    ctx.hold.renew(ctx.now());
     let seq = ctx.seq();
     let (file, bytes) = ctx
         .blocking(move |ctx| {

@@ -265,7 +265,7 @@ impl Running {
             settings: Settings { lease: config.lease, ping, grace: config.reconnect_grace },
         });
         sessions.expect_back(before.may_come_back);
-        let traces = data.chores.traces.clone();
+        let (traces, hold) = (data.chores.traces.clone(), data.chores.hold.clone());
         let chores = Chores::start(&config, &handle, &clock, &data.views, &following, metrics.clone(), data.chores)?;
         let groups = LiveGroups::open(&config.data.join("groups"), identity.epoch)
             .map_err(ServeError::step("keep a record of children"))?;
@@ -289,6 +289,7 @@ impl Running {
             files: data.job_files,
             traces,
             data: Arc::new(BackupFiles::of(&config.data)),
+            hold,
             metrics,
             catalog: following.catalog,
             limits: following.limits,

@@ -122,6 +122,9 @@ pub enum Command {
         /// The directory of backups of this server.
         #[arg(long, value_name = "DIR")]
         to: PathBuf,
+        /// Remove all backups but the newest N then, and what none of those needs.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        keep: Option<u32>,
     },
     /// Make the data of a server from a backup, as it was at its end or at any moment before.
     Restore(RestoreArguments),

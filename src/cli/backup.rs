@@ -8,26 +8,31 @@ use crate::app::lines::LineSource;
 use crate::cli::Asked;
 use crate::cli::client::Client;
 use crate::cli::failure::{Failure, Stop};
+use crate::cli::import::explain;
 use crate::cli::progress::Bar;
-use crate::cli::replay::{failure, source_of_server};
+use crate::cli::replay::failure;
 use crate::domain::id::Seq;
 
 /// Backs the server up.
-pub fn run(asked: &mut Asked<'_>, to: &Path) -> Result<(), Stop> {
+pub fn run(asked: &mut Asked<'_>, to: &Path, keep: Option<u32>) -> Result<(), Stop> {
     let bar = Bar::of_files(asked.console);
-    let done = back_up(&Server(&asked.client), to, &mut |done, of| bar.show_of(done, of)).map_err(failed)?;
+    let keep = keep.map(|keep| keep as usize);
+    let done = back_up(&Server(&asked.client), to, keep, &mut |done, of| bar.show_of(done, of)).map_err(failed)?;
     drop(bar);
     if asked.json {
         return asked.console.data(&serde_json::to_string(&done).expect("our own types can be written as JSON"));
     }
-    let BackedUp { backup, seq, parts, files, gone, .. } = done;
+    let BackedUp { backup, seq, parts, events, files, bytes, gone, removed, .. } = done;
     asked.console.data(&backup)?;
-    asked.console.say(&format!("up to event {seq}: {} parts of the log were copied, {} were there", parts.0, parts.1));
-    asked.console.say(&format!("{} files of jobs were copied, {} were there", files.0, files.1));
+    let mut say = |text: String| asked.console.say(&text);
+    say(format!("up to event {seq}: {} parts of the log were copied, {} were there", parts.0, parts.1));
+    say(format!("behind them {} events were copied, {} were there", events.0, events.1));
+    say(format!("{} files of jobs were copied, {} were there; {bytes} bytes in all", files.0, files.1));
     if gone > 0 {
-        asked
-            .console
-            .say(&format!("{gone} files were gone before they were copied: their jobs were forgotten meanwhile"));
+        say(format!("{gone} files were gone before they were copied: their jobs were forgotten meanwhile"));
+    }
+    if removed > 0 {
+        say(format!("{removed} older backups were removed"));
     }
     Ok(())
 }
@@ -51,8 +56,12 @@ impl BackupServer for Server<'_> {
         }
     }
 
-    fn events(&self, after: Seq, until: Seq) -> Result<LineSource, Stop> {
-        source_of_server(self.0, &[("after", after.to_string()), ("until", until.to_string())])
+    fn events(&self, after: Seq, until: Seq) -> Result<Option<LineSource>, Stop> {
+        match self.0.lines("/api/export", &[("after", after.to_string()), ("until", until.to_string())]) {
+            Ok(lines) => LineSource::of_stream(self.0.server(), lines).map(Some).map_err(failure),
+            Err(trouble) if trouble.status() == Some(410) => Ok(None),
+            Err(trouble) => Err(trouble.into()),
+        }
     }
 }
 
@@ -63,9 +72,12 @@ fn failed(error: BackupError<Stop>) -> Stop {
         BackupError::Io { step, path, source } => {
             Failure::of_asker(format!("could not {step} {}: {source}", path.display())).into()
         }
-        BackupError::Part(error) => Failure::of_asker(error.to_string()).hint("run the same command again").into(),
-        other @ (BackupError::OtherLog(_) | BackupError::Gone(_) | BackupError::Manifest(_)) => {
-            Failure::of_asker(other.to_string()).into()
-        }
+        BackupError::Lock(error) => Failure::of_asker(explain(&error)).into(),
+        other @ (BackupError::OtherLog(_)
+        | BackupError::NotBackups(_)
+        | BackupError::InUse(_)
+        | BackupError::Gone(_)
+        | BackupError::Part(_)
+        | BackupError::Manifest(_)) => Failure::of_asker(other.to_string()).into(),
     }
 }

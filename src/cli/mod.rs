@@ -97,7 +97,7 @@ fn dispatch(arguments: Arguments, console: &mut Console) -> Result<(), Stop> {
         Command::Schedules(arguments) => schedules::run(&mut asked, arguments),
         Command::Workers(arguments) => workers::run(&mut asked, arguments),
         Command::Work(arguments) => work::run(&mut asked, *arguments, connection.token),
-        Command::Backup { to } => backup::run(&mut asked, &to),
+        Command::Backup { to, keep } => backup::run(&mut asked, &to, keep),
         Command::Status => status::run(&mut asked),
     }
 }

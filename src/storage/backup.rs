@@ -150,6 +150,11 @@ pub fn is_of_base(path: &str) -> bool {
     }
 }
 
+/// Whether a path is one of a job's log: only such a file grows.
+pub fn is_of_jobs_log(path: &str) -> bool {
+    path.starts_with("logs/") && is_of_jobs(path)
+}
+
 /// Whether a path is one of a job's log or of one of its output files.
 pub fn is_of_jobs(path: &str) -> bool {
     let is_job = |name: &str| name.parse::<JobId>().is_ok_and(|job| dir_name(job) == name);

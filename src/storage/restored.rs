@@ -92,8 +92,8 @@ impl Part {
     }
 }
 
-/// Makes a log of these parts, which follow each other from `earliest` on; the base that it may have is there already. It is as if the server had ended in order
-/// just when it had begun a new segment behind them.
+/// Makes a log of these parts, which follow each other from `earliest` on; the base that it may have is there already. It
+/// is as if the server had ended in order just when it had begun a new segment behind them.
 pub fn begin(data: &Path, lineage: Uuid, earliest: Seq, parts: &[Part]) -> io::Result<()> {
     let log_dir = data.join("log");
     disk::create_dir(&log_dir)?;

@@ -5,6 +5,7 @@ mod backup;
 mod commands;
 mod export;
 mod replay;
+mod restore;
 mod server;
 #[allow(dead_code, reason = "each test program uses a part of what they share")]
 #[path = "../support/mod.rs"]
