@@ -15,8 +15,9 @@ use crate::domain::time::Timestamp;
 use crate::engine::Handle;
 use crate::kinds::Catalog;
 use crate::live::Live;
+use crate::log::hold::Hold;
 use crate::sessions::Sessions;
-use crate::sessions::reading::{JobFileStore, JobLogReader};
+use crate::sessions::reading::{DataFiles, JobFileStore, JobLogReader};
 use crate::sessions::traces::Traces;
 use crate::views::row::JobBody;
 
@@ -41,6 +42,9 @@ pub struct ApiContext {
     pub files: Arc<dyn JobFileStore>,
     /// What jobs leave on the disk, to remove it.
     pub traces: Arc<Traces>,
+    /// What may be copied of the data, and the hold on it while it is.
+    pub data: Arc<dyn DataFiles>,
+    pub hold: Arc<Hold>,
     pub metrics: PrometheusHandle,
     /// The kinds, also after a reload.
     pub catalog: watch::Receiver<Arc<Catalog>>,

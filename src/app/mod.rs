@@ -5,6 +5,7 @@
 //! the log is opened, and only when it was found sound stdout says where the server listens; the log is folded; the
 //! epoch begins; jobs of dead workers are queued again; only then anything is granted.
 
+pub mod backup;
 mod chores;
 pub mod data;
 pub mod export;
@@ -12,6 +13,7 @@ pub mod import;
 pub mod lines;
 mod reload;
 pub mod replay;
+pub mod restore;
 pub mod source;
 pub mod verify;
 pub mod work;
@@ -49,7 +51,7 @@ use crate::maintenance::scheduler;
 use crate::metrics;
 use crate::sessions::{self, Sessions, Settings};
 use crate::shutdown::{self, Request, Signals};
-use crate::storage::DirectoryLock;
+use crate::storage::{BackupFiles, DirectoryLock};
 use crate::workers::file_limit;
 use crate::workers::orphans::{LiveGroups, end_orphans};
 use crate::workers::unix::UnixLauncher;
@@ -263,7 +265,7 @@ impl Running {
             settings: Settings { lease: config.lease, ping, grace: config.reconnect_grace },
         });
         sessions.expect_back(before.may_come_back);
-        let traces = data.chores.traces.clone();
+        let (traces, hold) = (data.chores.traces.clone(), data.chores.hold.clone());
         let chores = Chores::start(&config, &handle, &clock, &data.views, &following, metrics.clone(), data.chores)?;
         let groups = LiveGroups::open(&config.data.join("groups"), identity.epoch)
             .map_err(ServeError::step("keep a record of children"))?;
@@ -286,6 +288,8 @@ impl Running {
             logs: data.job_logs,
             files: data.job_files,
             traces,
+            data: Arc::new(BackupFiles::of(&config.data)),
+            hold,
             metrics,
             catalog: following.catalog,
             limits: following.limits,

@@ -88,6 +88,9 @@ fn ask_about_the_server(server: &crate::support::TestServer) {
     }
     assert_eq!(server.get("/metrics").status, 200);
     assert_eq!(server.get("/api/export").status, 200);
+    let copied = server.get("/api/backup").ok(200)["files"][0]["path"].as_str().expect("a log or a file").to_owned();
+    assert_eq!(server.get(&format!("/api/backup/file?path={copied}")).status, 200);
+    server.get("/api/backup/file?path=log/HEAD").refused(404, "file_not_found");
 }
 
 #[test]

@@ -140,6 +140,8 @@ impl World {
             logs: lines.clone(),
             files: Arc::new(Files::default()),
             traces: Arc::new(Traces::new([])),
+            data: Arc::new(crate::storage::BackupFiles::of(std::path::Path::new("/nowhere"))),
+            hold: Arc::default(),
             metrics: recorder.handle(),
             catalog,
             limits,
