@@ -44,7 +44,8 @@ fn is_told(server: &TestServer, epoch: &Value, earliest: u64) {
     let headers = [("accept", "text/event-stream"), ("last-event-id", last_id.as_str())];
     server.ask("GET", "/api/events", &headers, b"").refused(410, "position_lost");
     let mut page = Page::connect(server);
-    assert_eq!(page.status["earliest"].as_u64(), Some(earliest));
+    // After a start one more segment may go at any moment.
+    assert!(page.status["earliest"].as_u64() >= Some(earliest), "{}", page.status);
     page.subscribe("a", "jobs", json!({"kind": "far"}), json!({"epoch": epoch, "seq": 1}));
     assert_eq!(page.hear("subscribed")["recovered"], false);
     assert_eq!(page.hear("reset")["reason"], "trimmed");
