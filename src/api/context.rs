@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::api::error::ApiError;
+use crate::api::past::Pasts;
 use crate::api::payload;
 use crate::clock::Clock;
 use crate::domain::id::{Epoch, JobId, Seq};
@@ -41,6 +42,8 @@ pub struct ApiContext {
     pub files: Arc<dyn JobFileStore>,
     /// What jobs leave on the disk, to remove it.
     pub traces: Arc<Traces>,
+    /// What was, for reads with `at`.
+    pub pasts: Pasts,
     pub metrics: PrometheusHandle,
     /// The kinds, also after a reload.
     pub catalog: watch::Receiver<Arc<Catalog>>,

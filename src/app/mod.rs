@@ -29,6 +29,7 @@ use crate::api;
 use crate::api::context::{ApiContext, Identity};
 use crate::api::door::Door;
 use crate::api::listener::{CONNECTIONS_MAX, serve as serve_http};
+use crate::api::past::Pasts;
 use crate::api::websocket::shared_line::write_text;
 use crate::app::chores::Chores;
 use crate::app::data::{Data, DataError, OpenLog};
@@ -41,6 +42,7 @@ use crate::domain::id::{Epoch, SessionId};
 use crate::domain::job::WorkerPlace;
 use crate::domain::state::State;
 use crate::domain::time::{Millis, Timestamp};
+use crate::engine::past::PastStates;
 use crate::engine::{self, Engine, Handle, SubmitError};
 use crate::live::position::Epochs;
 use crate::live::{self, Live};
@@ -229,6 +231,7 @@ impl Running {
         let metrics = metrics::install().map_err(ServeError::Metrics)?;
         let before = Before::of(&data.state);
         let epochs = Epochs::new(data.state.epochs(), data.state.seq(), identity.epoch);
+        let pasts = Pasts::new(PastStates::new(data.log.reader()));
         let parts = engine::Parts {
             log: data.log,
             state: data.state,
@@ -286,6 +289,7 @@ impl Running {
             logs: data.job_logs,
             files: data.job_files,
             traces,
+            pasts,
             metrics,
             catalog: following.catalog,
             limits: following.limits,
