@@ -26,7 +26,7 @@ impl PastViews {
         let present = self.views.heads_of_ends(&ends)?;
         let missing: Vec<&Stub> =
             stubs.into_iter().zip(&present).filter(|(_, head)| head.is_none()).map(|(stub, _)| stub).collect();
-        let mut found = self.from_log(&missing)?;
+        let mut found = self.read_in_log(&missing)?;
         let mut present = present.into_iter();
         let head = |slot: &Slot| match slot {
             Slot::Active(job) => Head::of(job.clone()),
@@ -44,10 +44,10 @@ impl PastViews {
         if let Some(job) = self.views.job(stub.id)?.filter(stands) {
             return Ok(job);
         }
-        Ok(self.from_log(&[stub])?.remove(&stub.finish_ordinal).unwrap_or_else(|| outline(stub)))
+        Ok(self.read_in_log(&[stub])?.remove(&stub.finish_ordinal).unwrap_or_else(|| outline(stub)))
     }
 
-    fn from_log(&self, stubs: &[&Stub]) -> Result<BTreeMap<FinishOrdinal, Arc<Job>>, LookBackError> {
+    fn read_in_log(&self, stubs: &[&Stub]) -> Result<BTreeMap<FinishOrdinal, Arc<Job>>, LookBackError> {
         let mut found = BTreeMap::new();
         let mut older = BTreeMap::new();
         for stub in stubs {
