@@ -120,6 +120,13 @@ impl Present {
         Present { log, views: Arc::new(views), shown, filters, purged }
     }
 
+    /// Drops the events up to `end`, when `state` says what is kept.
+    fn trim(&self, end: Seq, state: &State) {
+        let (reader, trimmer) = (self.log.reader(), self.log.trimmer());
+        let folded = fold(&*reader, &*trimmer, end, &|job| kept(state, job), &|| false).expect("folds");
+        folded.replace_events(&*trimmer).expect("takes their place");
+    }
+
     fn past(&self) -> (Arc<PastStates>, Seq) {
         (Arc::new(PastStates::new(self.log.reader())), self.log.reader().earliest())
     }
@@ -233,9 +240,7 @@ fn where_the_oldest_events_are_gone_only_what_was_forgotten_by_then_is_an_outlin
         let present = Present::of(&world);
         let ends: Vec<Seq> = world.records.iter().filter(|record| !record.continues).map(|record| record.seq).collect();
         for end in [ends[ends.len() / 4], ends[ends.len() / 2], ends[ends.len() * 3 / 4]] {
-            let kept_of = |job| kept(&world, job);
-            let (reader, trimmer) = (present.log.reader(), present.log.trimmer());
-            fold(&*reader, &*trimmer, end, &kept_of, &|| false).unwrap().replace_events(&*trimmer).unwrap();
+            present.trim(end, &world.state);
             let (states, earliest) = present.past();
             assert_eq!(earliest, end.next(), "{number}");
             let forgotten = |job| world.state.slot(job).is_none();
@@ -248,9 +253,39 @@ fn where_the_oldest_events_are_gone_only_what_was_forgotten_by_then_is_an_outlin
     }
 }
 
-/// What is kept of a job by now.
-fn kept(world: &World, job: JobId) -> Kept {
-    match world.state.slot(job) {
+#[test]
+fn what_a_base_still_carries_of_a_purged_job_is_not_shown_once_the_job_is_forgotten() {
+    let world = history(30);
+    let present = Present::of(&world);
+    let gone: Vec<JobId> = present.purged.iter().copied().filter(|&job| world.state.slot(job).is_none()).collect();
+    let purge = |record: &&Record| purged(&record.event).is_some_and(|job| gone.contains(&job));
+    let end = Seq(world.records.iter().filter(purge).nth(1).expect("some are purged").seq.0 - 1);
+    // When the base was made, nobody knew of what came later.
+    let mut state = State::default();
+    world.records.iter().take(end.0 as usize).for_each(|record| drop(evolve(&mut state, record)));
+    present.trim(end, &state);
+    let (states, _) = present.past();
+    let (log, mut carried) = (present.log.reader(), 0);
+    for seq in end.0..(end.0 + 40).min(present.shown.len() as u64) {
+        let past = PastViews::at(&states, &present.views, Seq(seq)).expect("is there");
+        let filter = JobFilter { text: Some("{".to_owned()), ..JobFilter::default() };
+        let found = ids(&pages(&filter, |query| past.list(query).expect("reads")));
+        for &id in &gone {
+            let Some(job) = past.job(id).expect("reads").filter(|job| job.seq <= end && job.is_terminal()) else {
+                continue;
+            };
+            let mut payloads = job.payload_seqs().filter(|seq| *seq > Seq::ZERO);
+            carried += u32::from(log.carried(job.submitted).is_ok());
+            assert!(payloads.all(|seq| past.log_of(id).carried(seq).is_err()), "{id} at {seq}");
+            assert!(!found.contains(&id), "{id} at {seq}");
+        }
+    }
+    assert!(carried > 0, "there is something to hide");
+}
+
+/// What is kept of a job when so much is known.
+fn kept(state: &State, job: JobId) -> Kept {
+    match state.slot(job) {
         None => Kept::Nothing,
         Some(Slot::Finished(stub)) if stub.purged().is_some() => Kept::Job,
         Some(Slot::Finished(_) | Slot::Active(_)) => Kept::Payloads,
