@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::api::error::ApiError;
+use crate::api::past::Pasts;
 use crate::api::payload;
 use crate::clock::Clock;
 use crate::domain::id::{Epoch, JobId, Seq};
@@ -45,6 +46,8 @@ pub struct ApiContext {
     /// What may be copied of the data, and the hold on it while it is.
     pub data: Arc<dyn DataFiles>,
     pub hold: Arc<Hold>,
+    /// What was, for reads with `at`.
+    pub pasts: Pasts,
     pub metrics: PrometheusHandle,
     /// The kinds, also after a reload.
     pub catalog: watch::Receiver<Arc<Catalog>>,

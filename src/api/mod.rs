@@ -29,6 +29,7 @@ pub mod logs;
 pub mod openapi;
 mod pages;
 mod paging;
+pub mod past;
 mod payload;
 mod purge;
 pub mod query;

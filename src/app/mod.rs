@@ -31,6 +31,7 @@ use crate::api;
 use crate::api::context::{ApiContext, Identity};
 use crate::api::door::Door;
 use crate::api::listener::{CONNECTIONS_MAX, serve as serve_http};
+use crate::api::past::Pasts;
 use crate::api::websocket::shared_line::write_text;
 use crate::app::chores::Chores;
 use crate::app::data::{Data, DataError, OpenLog};
@@ -43,6 +44,7 @@ use crate::domain::id::{Epoch, SessionId};
 use crate::domain::job::WorkerPlace;
 use crate::domain::state::State;
 use crate::domain::time::{Millis, Timestamp};
+use crate::engine::past::PastStates;
 use crate::engine::{self, Engine, Handle, SubmitError};
 use crate::live::position::Epochs;
 use crate::live::{self, Live};
@@ -231,6 +233,7 @@ impl Running {
         let metrics = metrics::install().map_err(ServeError::Metrics)?;
         let before = Before::of(&data.state);
         let epochs = Epochs::new(data.state.epochs(), data.state.seq(), identity.epoch);
+        let pasts = Pasts::new(PastStates::new(data.log.reader()));
         let parts = engine::Parts {
             log: data.log,
             state: data.state,
@@ -290,6 +293,7 @@ impl Running {
             traces,
             data: Arc::new(BackupFiles::of(&config.data)),
             hold,
+            pasts,
             metrics,
             catalog: following.catalog,
             limits: following.limits,

@@ -28,6 +28,13 @@ fn every_operation_answers_as_it_is_described() {
     {
         server.get(&path(rest)).ok(200);
     }
+    let seq = server.get(&path("")).ok(200)["seq"].clone();
+    for rest in ["", "/events", "/items", "/tree"] {
+        server.get(&path(&format!("{rest}?at={seq}"))).ok(200);
+    }
+    for list in ["/api/jobs", "/api/queues", "/api/workers"] {
+        assert_eq!(server.get(&format!("{list}?at={seq}")).ok(200)["seq"], seq);
+    }
     assert_eq!(server.get(&path("/preview")).header("content-type"), "image/png");
     hold.let_go();
     let job = server.finished(&id);
