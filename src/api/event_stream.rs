@@ -102,9 +102,17 @@ async fn events(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiE
         .await;
     }
     let (seq, earliest) = (ctx.seq(), ctx.handle.log().earliest());
-    let records = read(&ctx, after, limit).await?;
-    let events = records.into_iter().map(PublishedEvent::of).collect();
+    let mut records = read(&ctx, after, limit).await;
+    // Who named no position cannot have lost one: the log was trimmed just now, and begins later.
+    while !is_named(&request) && records.as_ref().is_err_and(|error| error.code() == "position_lost") {
+        records = read(&ctx, position(&ctx, &request)?, limit).await;
+    }
+    let events = records?.into_iter().map(PublishedEvent::of).collect();
     Ok(reply::read(seq, &EventPage { events, seq, epoch: ctx.identity.epoch, earliest }))
+}
+
+fn is_named(request: &Request) -> bool {
+    request.header("last-event-id").is_some() || request.query.text("after").is_some()
 }
 
 /// The seq after which somebody wants events.

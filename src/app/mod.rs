@@ -5,6 +5,7 @@
 //! the log is opened, and only when it was found sound stdout says where the server listens; the log is folded; the
 //! epoch begins; jobs of dead workers are queued again; only then anything is granted.
 
+mod base_lines;
 mod chores;
 pub mod data;
 pub mod export;

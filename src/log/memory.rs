@@ -7,6 +7,7 @@ use std::io::{self, Cursor, Read};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
+use roaring::RoaringTreemap;
 
 use crate::domain::event::Record;
 use crate::domain::id::Seq;
@@ -224,6 +225,15 @@ impl Base for MemoryBase {
 
     fn jobs(&self) -> io::Result<Box<dyn Read + Send>> {
         Ok(Box::new(Cursor::new(self.jobs.clone())))
+    }
+
+    fn carried(&self) -> RoaringTreemap {
+        self.carried.keys().map(|seq| seq.0).collect()
+    }
+
+    fn record(&self, seq: Seq) -> Result<Record, ReadError> {
+        let trimmed = ReadError::Trimmed { seq, earliest: self.seq.next() };
+        self.carried.get(&seq).cloned().ok_or(trimmed)
     }
 }
 

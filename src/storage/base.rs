@@ -15,6 +15,7 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use roaring::RoaringTreemap;
 use uuid::Uuid;
 
 use crate::domain::event::Record;
@@ -240,6 +241,14 @@ impl Base for BaseFiles {
 
     fn jobs(&self) -> io::Result<Box<dyn Read + Send>> {
         self.part(1)
+    }
+
+    fn carried(&self) -> RoaringTreemap {
+        self.carried.iter().flat_map(CarriedFile::seqs).map(|seq| seq.0).collect()
+    }
+
+    fn record(&self, seq: Seq) -> Result<Record, ReadError> {
+        self.read(seq)
     }
 }
 

@@ -22,6 +22,7 @@
 
 mod ballast;
 mod base;
+pub mod beginning;
 mod cache;
 mod carried;
 mod chapters;

@@ -11,7 +11,7 @@ use crate::server::{BINARY, Said};
 use crate::support::server::{Server, Start, echo_kind, verify};
 
 /// Runs a command line, words split at blanks, in a directory.
-fn run(directory: &Path, line: &str) -> Said {
+pub fn run(directory: &Path, line: &str) -> Said {
     let mut command = Command::new(BINARY);
     command.args(line.split_whitespace()).current_dir(directory);
     for name in ["DAYBOOK_DATA", "DAYBOOK_SERVER", "DAYBOOK_TOKEN"] {
@@ -20,11 +20,11 @@ fn run(directory: &Path, line: &str) -> Said {
     Said::of(command.stdin(Stdio::null()).output().expect("the binary runs"))
 }
 
-fn json_of(directory: &Path, line: &str) -> Value {
+pub fn json_of(directory: &Path, line: &str) -> Value {
     serde_json::from_str(&run(directory, line).data()).expect("JSON")
 }
 
-fn fold_of(directory: &Path, data: &str) -> Value {
+pub fn fold_of(directory: &Path, data: &str) -> Value {
     json_of(directory, &format!("replay --json --data {data}"))["fold"].take()
 }
 
@@ -35,7 +35,7 @@ fn home() -> TempDir {
     home
 }
 
-fn start(home: &Path, data: &str) -> Server {
+pub fn start(home: &Path, data: &str) -> Server {
     Start::in_directory(home, &home.join(data)).ready()
 }
 

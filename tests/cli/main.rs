@@ -9,3 +9,4 @@ mod server;
 #[path = "../support/mod.rs"]
 mod support;
 mod tour;
+mod trimmed_export;
