@@ -104,4 +104,8 @@ pub trait LogTrimmer: Send + Sync {
     /// Stores the base durably, and then drops what it stands for. When it returns, the earliest is the base's; after a
     /// crash meanwhile either the old base or the new one is there in full.
     fn trim(&self, base: NewBase<'_>) -> Result<(), TrimError>;
+
+    /// Takes events out of what is carried: nobody can read them any more, and their bytes leave the disk. The base stays
+    /// as it is otherwise. After a crash meanwhile all of them are carried, or none.
+    fn drop_carried(&self, unwanted: &RoaringTreemap) -> Result<(), TrimError>;
 }

@@ -271,6 +271,15 @@ impl LogTrimmer for MemoryStore {
         kept.base = Some(Arc::new(base));
         Ok(())
     }
+
+    fn drop_carried(&self, unwanted: &RoaringTreemap) -> Result<(), TrimError> {
+        let mut kept = self.kept.write();
+        let Some(base) = &kept.base else { return Ok(()) };
+        let (seq, state, jobs, mut carried) = (base.seq, base.state.clone(), base.jobs.clone(), base.carried.clone());
+        carried.retain(|seq, _| !unwanted.contains(seq.0));
+        kept.base = Some(Arc::new(MemoryBase { seq, state, jobs, carried }));
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -45,8 +45,12 @@ fn trimmed(large_bytes: usize) -> Trimmed {
     let brief = server.submit("brief", json!({ "word": "Ophikleide" }));
     server.post(&format!("/api/jobs/{brief}/cancel"), &json!({})).ok(200);
     dropped(&server);
-    // Purged when its submission is carried already.
+    // Purged when its submission is carried already: then its bytes leave the disk soon.
+    assert!(holds(&dir.join("data"), "Xylophonquartett"));
     server.post(&format!("/api/jobs/{purged}/purge"), &json!({})).ok(200);
+    while holds(&dir.join("data"), "Xylophonquartett") {
+        std::thread::yield_now();
+    }
     assert!(server.stop().success());
     // Nothing more is dropped.
     std::fs::write(dir.join("daybook.toml"), echo_kind(1)).expect("written");
@@ -54,6 +58,16 @@ fn trimmed(large_bytes: usize) -> Trimmed {
     let last = server.submit("later", json!({ "word": "last" }));
     assert!(server.stop().success());
     Trimmed { home, ended, batch, large, purged, last }
+}
+
+/// Whether a word is in any file below a directory.
+fn holds(directory: &Path, word: &str) -> bool {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).any(|path| match path.is_dir() {
+        true => holds(&path, word),
+        // A file may be removed just now.
+        false => std::fs::read(&path).unwrap_or_default().windows(word.len()).any(|part| part == word.as_bytes()),
+    })
 }
 
 fn id_of(job: &Value) -> String {
