@@ -303,7 +303,7 @@ impl<S: BackupServer> Copying<'_, S> {
         let mut out = BufWriter::new(File::create(&path).map_err(failed())?);
         let mut put = |line: CloudEvent| out.write_all(line.line().as_bytes()).map_err(failed());
         let at = Timestamp::from_ms(0);
-        put(CloudEvent::begun(Begun { format: FORMAT, lineage, earliest: after.next(), last, epoch }, at))?;
+        put(CloudEvent::begun(Begun { format: FORMAT, lineage, earliest: after.next(), last, epoch, base: None }, at))?;
         while let Some(record) = lines.next_record()? {
             put(CloudEvent::of(record, lineage))?;
         }

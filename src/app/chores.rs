@@ -74,6 +74,7 @@ impl Chores {
                 free: Box::new(move || storage::disk_free(&directory)),
                 roll: roll_of(handle.clone()),
                 min_free_bytes: config.min_free_bytes,
+                purges: Default::default(),
             },
             Duration::from_millis(config.retention.every.0),
         );

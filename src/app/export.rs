@@ -8,12 +8,14 @@ use std::path::Path;
 use uuid::Uuid;
 
 use crate::app::lines::LineSource;
-use crate::app::source::{EventSource, SourceError};
+use crate::app::source::{EventSource, Extent, SourceError};
 use crate::domain::evolve::evolve;
 use crate::domain::id::Seq;
 use crate::domain::state::State;
+use crate::domain::time::Timestamp;
 use crate::engine::snapshot::fold_hash;
-use crate::feed::cloudevents::{Begun, CloudEvent, Ended, FORMAT};
+use crate::feed::cloudevents::{BaseSaid, Begun, CloudEvent, Ended, FORMAT, PartLines, PartName};
+use crate::log::ReadError;
 
 /// Why a log was not exported.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +28,11 @@ pub enum ExportError {
         "{file} goes up to event {has}, and the log to {last}: the log was restored or reset since; write it anew with --force"
     )]
     Ahead { file: String, has: Seq, last: Seq },
+    #[error(
+        "{file} goes up to event {has}, and the log begins with event {earliest}: what is between was dropped by retention; \
+         write it anew with --force"
+    )]
+    Dropped { file: String, has: Seq, earliest: Seq },
     #[error("could not write {file}")]
     Write { file: String, source: io::Error },
 }
@@ -33,9 +40,9 @@ pub enum ExportError {
 /// What an earlier export left in a file.
 pub struct Part {
     lineage: Uuid,
-    state: State,
-    /// The bytes up to the last whole line of an event.
-    bytes: u64,
+    /// What it comes to, and the bytes up to the last whole line of an event; none if it broke off before all was there
+    /// that stands for dropped events.
+    folded: Option<(State, u64)>,
 }
 
 impl Part {
@@ -50,20 +57,27 @@ impl Part {
             Err(SourceError::BrokenOff { lines: 0, .. }) if is_begun(path) => return Ok(None),
             lines => lines?,
         };
-        let mut state = lines.begin(Seq::ZERO)?;
+        let lineage = lines.begun().lineage;
+        let mut state = match lines.begin(Seq::ZERO) {
+            Err(SourceError::BrokenOff { .. }) => return Ok(Some(Part { lineage, folded: None })),
+            state => state?,
+        };
         loop {
             match lines.next_record() {
                 Ok(Some(record)) => drop(evolve(&mut state, &record)),
+                Err(SourceError::BrokenOff { .. }) if lines.misses_carried() => {
+                    return Ok(Some(Part { lineage, folded: None }));
+                }
                 Ok(None) | Err(SourceError::BrokenOff { .. }) => break,
                 Err(error) => return Err(error),
             }
         }
-        Ok(Some(Part { lineage: lines.begun().lineage, state, bytes: lines.bytes() }))
+        Ok(Some(Part { lineage, folded: Some((state, lines.bytes())) }))
     }
 
-    /// The last event that is in it.
-    pub fn last(&self) -> Seq {
-        self.state.seq()
+    /// The last event that is in it with all before; none if it has to be begun anew.
+    pub fn last(&self) -> Option<Seq> {
+        self.folded.as_ref().map(|(state, _)| state.seq())
     }
 }
 
@@ -97,17 +111,22 @@ pub fn to_file(
     if part.as_ref().is_some_and(|part| part.lineage != extent.lineage) {
         return Err(ExportError::OtherLog { file });
     }
-    if let Some(has) = part.as_ref().map(Part::last).filter(|has| *has > extent.last) {
+    if let Some(has) = part.as_ref().and_then(Part::last).filter(|has| *has > extent.last) {
         return Err(ExportError::Ahead { file, has, last: extent.last });
     }
-    let opened = OpenOptions::new().create(true).truncate(part.is_none()).write(true).open(path).map_err(failed)?;
+    let folded = part.and_then(|part| part.folded);
+    let has = folded.as_ref().map(|(state, _)| state.seq());
+    let opened = OpenOptions::new().create(true).truncate(folded.is_none()).write(true).open(path).map_err(failed)?;
     let mut out = BufWriter::with_capacity(256 * 1024, opened);
-    if let Some(part) = &part {
-        keep(out.get_mut(), part.bytes).map_err(failed)?;
+    if let Some((_, bytes)) = &folded {
+        keep(out.get_mut(), *bytes).map_err(failed)?;
     }
-    let state = part.map(|part| part.state);
+    let state = folded.map(|(state, _)| state);
     let exported = write(source, state, &mut out, watch).map_err(|error| match error {
         ExportError::Write { source, .. } => failed(source),
+        ExportError::Source(SourceError::Read(ReadError::Trimmed { earliest, .. })) if has.is_some() => {
+            ExportError::Dropped { file: file.clone(), has: has.unwrap_or_default(), earliest }
+        }
         other => other,
     });
     // What was written is kept also when it breaks off: the next time goes on behind it.
@@ -139,8 +158,7 @@ pub fn write(
         }
         None => {
             let state = source.begin(Seq::ZERO)?;
-            let (earliest, last, epoch) = (extent.earliest, extent.last, extent.epoch);
-            put(CloudEvent::begun(Begun { format: FORMAT, lineage, earliest, last, epoch }, state.at()).line())?;
+            put_beginning(source, state.at(), &mut put)?;
             state
         }
     };
@@ -159,4 +177,27 @@ pub fn write(
     let (seq, fold) = (state.seq(), fold_hash(&state));
     put(CloudEvent::ended(Ended { last: seq, fold: Some(fold.clone()) }, lineage, state.at()).line())?;
     Ok(Exported { events: seq.0 - before.0, seq, fold })
+}
+
+/// The first line, and what stands for dropped events.
+fn put_beginning(
+    source: &mut dyn EventSource,
+    at: Timestamp,
+    put: &mut dyn FnMut(String) -> Result<(), ExportError>,
+) -> Result<(), ExportError> {
+    let Extent { lineage, earliest, last, epoch } = source.extent();
+    let base = source.base()?;
+    let said = base.as_ref().map(|base| BaseSaid { carried: base.carried });
+    put(CloudEvent::begun(Begun { format: FORMAT, lineage, earliest, last, epoch, base: said }, at).line())?;
+    let Some(base) = base else { return Ok(()) };
+    for (name, input) in PartName::ALL.into_iter().zip([base.state, base.jobs]) {
+        let mut lines = PartLines::new(name, input);
+        while let Some(line) = lines.next_line(lineage, at).map_err(SourceError::Scratch)? {
+            put(line)?;
+        }
+    }
+    while let Some(record) = source.next_carried()? {
+        put(CloudEvent::carried(record, lineage).line())?;
+    }
+    Ok(())
 }

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use crate::app::source::{EventSource, SourceError};
+use crate::app::source::{EventSource, Extent, SourceError};
 use crate::domain::event::Record;
 use crate::domain::evolve::evolve;
 use crate::domain::id::Seq;
 use crate::engine::snapshot::fold_hash;
 use crate::log::{AppendError, EventLog};
+use crate::storage::beginning::{self, Beginning};
 use crate::storage::{self, OpenError, Options, disk, imported};
 
 /// A submission is handed over when it has so many events, or about so many bytes; one group more goes, however large.
@@ -33,6 +34,8 @@ pub enum ImportError {
     OtherLog(PathBuf),
     #[error("event {seq} is another in the file than in {}, where an import was begun: the file was changed; empty the directory and begin anew", data.display())]
     OtherEvent { data: PathBuf, seq: Seq },
+    #[error("in {} an import of another export of this log was begun; go on with that file, or empty the directory", .0.display())]
+    OtherBeginning(PathBuf),
     #[error("the log could not be written")]
     Append(#[from] AppendError),
     #[error("could not {step} {}", path.display())]
@@ -53,8 +56,13 @@ pub struct Imported {
 pub fn import(source: &mut dyn EventSource, data: &Path, watch: &mut dyn FnMut(Seq)) -> Result<Imported, ImportError> {
     let io = |step| move |source| ImportError::Io { step, path: data.to_path_buf(), source };
     let mut state = source.begin(Seq::ZERO)?;
-    begin(data, source.extent().lineage)?;
+    let Extent { lineage, earliest, .. } = source.extent();
+    begin(data, lineage)?;
+    begin_with_base(source, data)?;
     let opened = storage::open(data, &Options::default())?;
+    if opened.log.reader().earliest() != earliest {
+        return Err(ImportError::OtherBeginning(data.to_path_buf()));
+    }
     let mut writer = Writer { log: opened.log, waiting: Vec::new(), bytes: 0, in_flight: 0 };
     let there = writer.log.last();
     let reader = writer.log.reader();
@@ -80,6 +88,30 @@ pub fn import(source: &mut dyn EventSource, data: &Path, watch: &mut dyn FnMut(S
     imported::finish(data, state.last_ordinal()).map_err(io("finish the import into"))?;
     let jobs = state.slots().count() as u64;
     Ok(Imported { seq: state.seq(), jobs, lineage: opened.lineage, fold })
+}
+
+/// Writes what stands for the events before the first, if they were dropped and it is not there yet.
+fn begin_with_base(source: &mut dyn EventSource, data: &Path) -> Result<(), ImportError> {
+    let earliest = source.extent().earliest;
+    let Some(mut base) = source.base()? else { return Ok(()) };
+    let Some(mut beginning) = Beginning::of_empty(data)? else {
+        // It was begun before, and is durable: it has to be the same.
+        let io =
+            |source| ImportError::Io { step: "read what is to be imported into", path: data.to_path_buf(), source };
+        let hashes = [hash_of(&mut base.state).map_err(io)?, hash_of(&mut base.jobs).map_err(io)?];
+        let is_same = beginning::hashes_of(data, earliest) == Some(hashes);
+        return if is_same { Ok(()) } else { Err(ImportError::OtherBeginning(data.to_path_buf())) };
+    };
+    while let Some(record) = source.next_carried()? {
+        beginning.carry(&record)?;
+    }
+    Ok(beginning.finish(earliest, &mut base.state, &mut base.jobs)?)
+}
+
+fn hash_of(input: &mut dyn io::Read) -> io::Result<[u8; 32]> {
+    let mut hasher = blake3::Hasher::new();
+    io::copy(input, &mut hasher)?;
+    Ok(hasher.finalize().into())
 }
 
 /// Takes an empty directory, or one in which the same import was begun.

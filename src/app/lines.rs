@@ -5,7 +5,10 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use crate::app::source::{EventSource, Extent, SourceError};
+use uuid::Uuid;
+
+use crate::app::base_lines::LineBase;
+use crate::app::source::{BaseParts, EventSource, Extent, SourceError};
 use crate::domain::event::Record;
 use crate::domain::id::Seq;
 use crate::domain::state::State;
@@ -24,6 +27,7 @@ const FOREIGN: &str = "name a file that `daybook export` wrote";
 const CUT_FILE: &str = "make it whole with `daybook export --out`, which goes on behind its last whole line";
 const CUT_STREAM: &str =
     "see with `daybook status` how the server is, and try again; an export with --out goes on there";
+const ANEW: &str = "write the file anew with `daybook export --out FILE --force`";
 
 /// Lines that are read one after the other.
 pub struct LineSource {
@@ -36,6 +40,10 @@ pub struct LineSource {
     /// How many bytes the lines have that were taken.
     bytes: u64,
     begun: Begun,
+    /// What stands for the events before, once it was read.
+    base: Option<LineBase>,
+    /// How many carried events are still to come, and the last one that was read.
+    carried: (u64, Seq),
     last: Seq,
     /// The last event that was read: its number, its moment, and whether its group goes on.
     read: (Seq, Timestamp, bool),
@@ -68,9 +76,11 @@ impl LineSource {
     }
 
     fn open(name: String, input: Box<dyn BufRead>, cut: &'static str) -> Result<LineSource, SourceError> {
-        let begun = Begun { format: 0, lineage: Default::default(), earliest: Seq(1), last: Seq::ZERO, epoch: None };
-        let read = (Seq::ZERO, Timestamp::from_ms(0), false);
-        let mut source = LineSource { name, input, cut, lines: 0, bytes: 0, begun, last: Seq::ZERO, read, ended: None };
+        let (lineage, earliest, last) = (Uuid::nil(), Seq(1), Seq::ZERO);
+        let begun = Begun { format: 0, lineage, earliest, last, epoch: None, base: None };
+        let (base, carried, read) = (None, (0, Seq::ZERO), (Seq::ZERO, Timestamp::from_ms(0), false));
+        let mut source =
+            LineSource { name, input, cut, lines: 0, bytes: 0, begun, base, carried, last, read, ended: None };
         let Some(text) = source.next_text()? else { return Err(source.cut_off()) };
         let refused = |detail: String| source.refused(format!("{detail}; {FOREIGN}"));
         match Line::read(&text).map_err(|error| refused(error.to_string()))? {
@@ -78,6 +88,7 @@ impl LineSource {
                 source.begun = begun;
                 source.last = begun.last;
                 source.read.0 = Seq(begun.earliest.0 - 1);
+                source.carried.0 = begun.base.map_or(0, |base| base.carried);
                 Ok(source)
             }
             _ => Err(refused("it is not the first line of an export".into())),
@@ -94,6 +105,11 @@ impl LineSource {
         self.ended.as_ref()
     }
 
+    /// Whether not all that stands for dropped events was read.
+    pub fn misses_carried(&self) -> bool {
+        self.carried.0 > 0 || (self.begun.base.is_some() && self.base.is_none())
+    }
+
     /// How many bytes the lines have that were taken so far, without a last line.
     pub fn bytes(&self) -> u64 {
         self.bytes
@@ -104,13 +120,9 @@ impl LineSource {
         if self.ended.is_some() {
             return Ok(None);
         }
+        while self.take_carried()?.is_some() {}
         let taken = self.bytes;
-        let Some(text) = self.next_text()? else { return Err(self.cut_off()) };
-        let (line, lineage) = Line::read(&text).map_err(|error| self.refused(error.to_string()))?;
-        if lineage != self.begun.lineage {
-            return Err(self.refused("it is of another log".into()));
-        }
-        match line {
+        match self.next_line()? {
             Line::Event(record) => {
                 self.check(&record)?;
                 self.read = (record.seq, record.at, record.continues);
@@ -126,6 +138,54 @@ impl LineSource {
                     .refused(format!("it says that event {} is the last, behind event {}", ended.last, self.read.0)))
             }
             Line::Begun(_) => Err(self.refused("it is the first line of an export, in the middle of one".into())),
+            Line::BasePart(_) | Line::Carried(_) => {
+                Err(self.refused(format!("it belongs before event {}, and stands behind it", self.begun.earliest)))
+            }
+        }
+    }
+
+    /// The next line, if it is one of this log.
+    fn next_line(&mut self) -> Result<Line, SourceError> {
+        let Some(text) = self.next_text()? else { return Err(self.cut_off()) };
+        let (line, lineage) = Line::read(&text).map_err(|error| self.refused(error.to_string()))?;
+        if lineage == self.begun.lineage { Ok(line) } else { Err(self.refused("it is of another log".into())) }
+    }
+
+    /// What stands for the events before the first that follows, if the first line says that there is such.
+    fn read_base(&mut self) -> Result<(), SourceError> {
+        if self.base.is_some() || self.begun.base.is_none() {
+            return Ok(());
+        }
+        let mut base = LineBase::begin().map_err(SourceError::Scratch)?;
+        while let Some((expected, number)) = base.expected() {
+            let Line::BasePart(piece) = self.next_line()? else {
+                let missing = format!("piece {number} of the {} before its events is missing", expected.as_str());
+                return Err(self.refused(format!("{missing}; {ANEW}")));
+            };
+            base.take(&piece)
+                .map_err(SourceError::Scratch)?
+                .map_err(|detail| self.refused(format!("{detail}; {ANEW}")))?;
+        }
+        self.base = Some(base);
+        Ok(())
+    }
+
+    /// The next carried event, if one is still to come.
+    fn take_carried(&mut self) -> Result<Option<Record>, SourceError> {
+        self.read_base()?;
+        let (left, last) = self.carried;
+        if left == 0 {
+            return Ok(None);
+        }
+        match self.next_line()? {
+            Line::Carried(record) if last < record.seq && record.seq < self.begun.earliest => {
+                self.carried = (left - 1, record.seq);
+                Ok(Some(*record))
+            }
+            _ => {
+                Err(self
+                    .refused(format!("{left} carried events are missing before event {}; {ANEW}", self.read.0.next())))
+            }
         }
     }
 
@@ -186,10 +246,30 @@ impl EventSource for LineSource {
     }
 
     fn begin(&mut self, _: Seq) -> Result<State, SourceError> {
-        match self.begun.earliest {
-            Seq(1) => Ok(State::default().without_indexes()),
-            earliest => Err(SourceError::BeginningDropped { earliest }),
+        let earliest = self.begun.earliest;
+        if earliest == Seq(1) {
+            return Ok(State::default().without_indexes());
         }
+        self.read_base()?;
+        let Some(base) = &self.base else { return Err(SourceError::BeginningDropped { earliest }) };
+        let state =
+            base.folded().map_err(|error| self.refused(format!("the state of the base cannot be read: {error}")))?;
+        if state.seq().next() != earliest {
+            return Err(self.refused(format!("the state of the base is of event {}; {ANEW}", state.seq())));
+        }
+        self.read.1 = state.at();
+        Ok(state)
+    }
+
+    fn base(&mut self) -> Result<Option<BaseParts>, SourceError> {
+        self.read_base()?;
+        let carried = self.carried.0;
+        let parts = self.base.as_ref().map(|base| base.parts(carried)).transpose();
+        parts.map_err(SourceError::Scratch)
+    }
+
+    fn next_carried(&mut self) -> Result<Option<Record>, SourceError> {
+        self.take_carried()
     }
 
     fn go_on(&mut self, after: Seq) -> Result<(), SourceError> {

@@ -6,6 +6,7 @@
 //! epoch begins; jobs of dead workers are queued again; only then anything is granted.
 
 pub mod backup;
+mod base_lines;
 mod chores;
 pub mod data;
 pub mod export;

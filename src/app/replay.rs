@@ -65,7 +65,19 @@ impl<'a> Player<'a> {
         if let Some(seq) = at_most.filter(|seq| *seq < state.seq()) {
             return Err(ReadError::Trimmed { seq, earliest: extent.earliest }.into());
         }
+        if let Moment::Time(asked) = until
+            && state.seq() > Seq::ZERO
+            && asked < state.at()
+        {
+            let (earliest, before) = (extent.earliest, state.at());
+            return Err(SourceError::MomentDropped { asked, earliest, before });
+        }
         Ok(Player { source, state, ready: VecDeque::new() })
+    }
+
+    /// The next event from before the earliest that a kept job points to. They are not folded: the state has them.
+    pub fn next_carried(&mut self) -> Result<Option<Record>, SourceError> {
+        self.source.next_carried()
     }
 
     /// What the source has.

@@ -1,9 +1,10 @@
 //! Where events of the past come from, each with what it knows of itself: the data of a stopped server, an exported
 //! file, a server that runs. Reads only, in the order of the log; folding is left to whoever asks.
 
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use roaring::RoaringTreemap;
 use uuid::Uuid;
 
 use crate::domain::event::{Event, Record};
@@ -11,6 +12,7 @@ use crate::domain::id::{Epoch, Seq};
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
 use crate::engine::{fold, snapshot};
+use crate::log::codec_state::SnapshotError;
 use crate::log::redact::Purged;
 use crate::log::snapshot::{Found, SnapshotStore};
 use crate::log::{LogReader, ReadError};
@@ -29,6 +31,14 @@ pub struct Extent {
     pub epoch: Option<Epoch>,
 }
 
+/// What stands for the events before the earliest, as bytes.
+pub struct BaseParts {
+    pub state: Box<dyn Read + Send>,
+    pub jobs: Box<dyn Read + Send>,
+    /// How many carried events [`EventSource::next_carried`] gives.
+    pub carried: u64,
+}
+
 /// Events in their order.
 pub trait EventSource {
     /// What there is.
@@ -37,6 +47,13 @@ pub trait EventSource {
     /// The state from which the events that follow are folded: of the beginning, or, where something later is stored, the
     /// last one that is not after `at_most`. To be asked before anything else.
     fn begin(&mut self, at_most: Seq) -> Result<State, SourceError>;
+
+    /// What stands for the events before the earliest, if they were dropped; to be asked behind [`EventSource::begin`].
+    fn base(&mut self) -> Result<Option<BaseParts>, SourceError>;
+
+    /// The next event from before the earliest that a kept job points to; none behind the last. To be asked before
+    /// [`EventSource::next`], which passes over those that are left.
+    fn next_carried(&mut self) -> Result<Option<Record>, SourceError>;
 
     /// Has the events that follow begin behind this one, whose state is known.
     fn go_on(&mut self, after: Seq) -> Result<(), SourceError>;
@@ -67,11 +84,13 @@ pub enum SourceError {
     Open(#[from] OpenError),
     #[error(transparent)]
     Read(#[from] ReadError),
-    #[error(
-        "the log begins with event {earliest}: what came before it was dropped by retention; name an event or a time \
-         that is not before a stored snapshot"
-    )]
+    #[error("it begins with event {earliest}, and nothing in it stands for what came before; make a whole export")]
     BeginningDropped { earliest: Seq },
+    #[error(
+        "what happened up to {asked} was dropped by retention: the log begins with event {earliest}, and the last event \
+         before it is of {before}"
+    )]
+    MomentDropped { asked: Timestamp, earliest: Seq, before: Timestamp },
     #[error("{name}, line {line}: {detail}")]
     Line { name: String, line: u64, detail: String },
     #[error("{name} breaks off behind line {lines}, with event {last}, and is not complete; {next_step}")]
@@ -82,6 +101,8 @@ pub enum SourceError {
     OtherFold { name: String, found: String, said: String },
     #[error("{name} cannot be read")]
     Unreadable { name: String, source: io::Error },
+    #[error("a file for the state that it begins with could not be used")]
+    Scratch(#[source] io::Error),
 }
 
 impl SourceError {
@@ -96,6 +117,8 @@ pub struct DataSource {
     data: PathBuf,
     log: OfflineLog,
     purged: Purged,
+    /// The carried events that were not yet given.
+    carried: RoaringTreemap,
     /// The last event that was given.
     read: Seq,
 }
@@ -106,12 +129,9 @@ impl DataSource {
         if !data.join("log").is_dir() {
             return Err(SourceError::NoLog(data.to_path_buf()));
         }
-        Ok(DataSource {
-            data: data.to_path_buf(),
-            log: OfflineLog::open(data)?,
-            purged: Purged::default(),
-            read: Seq::ZERO,
-        })
+        let log = OfflineLog::open(data)?;
+        let carried = log.base().map(|base| base.carried()).unwrap_or_default();
+        Ok(DataSource { data: data.to_path_buf(), log, purged: Purged::default(), carried, read: Seq::ZERO })
     }
 
     /// The newest snapshot that can be used, as a state. One that cannot is passed over: it is disposable (V1).
@@ -133,6 +153,25 @@ impl EventSource for DataSource {
         let state = usable.map_or_else(|| fold::begin(&self.log), Ok)?.without_indexes();
         self.read = state.seq();
         Ok(state)
+    }
+
+    fn base(&mut self) -> Result<Option<BaseParts>, SourceError> {
+        let Some(base) = self.log.base() else { return Ok(None) };
+        let damaged = |part: &'static str| {
+            let seq = base.seq();
+            move |error| SourceError::Read(fold::damaged(seq, part, &SnapshotError::Io(error)))
+        };
+        let state = base.state().map_err(damaged("state"))?;
+        let jobs = base.jobs().map_err(damaged("finished jobs"))?;
+        Ok(Some(BaseParts { state, jobs, carried: self.carried.len() }))
+    }
+
+    fn next_carried(&mut self) -> Result<Option<Record>, SourceError> {
+        let Some(seq) = self.carried.min() else { return Ok(None) };
+        self.carried.remove(seq);
+        let mut record = self.log.carried(Seq(seq))?;
+        self.purged.redact(&mut record);
+        Ok(Some(record))
     }
 
     fn go_on(&mut self, after: Seq) -> Result<(), SourceError> {

@@ -1,12 +1,10 @@
-//! Checks a stopped server's data: looks at every file as it is; then opens a copy, because opening a damaged log would
-//! change it, folds the log, and holds the stored views, the snapshots and the jobs' files against the fold (E3).
+//! Checks a stopped server's data: looks at every file as it is, folds the log as it lies there, and holds the stored
+//! views, the snapshots and the jobs' files against the fold (E3). Only the views are copied: opening them changes them.
 //! Changes nothing in the data directory.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-
-use uuid::Uuid;
 
 use crate::domain::id::{JobId, Seq};
 use crate::domain::job::FileInfo;
@@ -19,13 +17,10 @@ pub use crate::storage::check::Findings;
 use crate::storage::check::{self, Books, Damage};
 use crate::storage::open::NEXT_STEP;
 use crate::storage::views::SledFinished;
-use crate::storage::{self, DirectoryLock, OfflineLog, OpenError, Options, SnapshotFiles, disk};
+use crate::storage::{self, DirectoryLock, OfflineLog, OpenError, SnapshotFiles, disk};
 use crate::views::FinishedStore;
 
 pub use crate::storage::check::WholePart;
-
-/// What is copied and opened.
-const OPENED: [&str; 3] = ["log", "snapshots", "views"];
 
 /// What a check found.
 #[derive(Debug)]
@@ -40,7 +35,7 @@ pub struct Report {
 pub enum CheckError {
     #[error("there is no log in {}; name the data directory of a server with --data", .0.display())]
     NoLog(PathBuf),
-    #[error("could not copy {} to check the copy; it needs as much free disk as the log takes", path.display())]
+    #[error("could not copy {} to check the copy; it needs as much free disk as they take", path.display())]
     Copy { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -50,17 +45,21 @@ pub enum CheckError {
     Read(#[from] ReadError),
 }
 
-/// Checks the data directory of a server that is not running. Needs free disk for a copy of the log, the snapshots and
-/// the views.
+/// Checks the data directory of a server that is not running. Needs free disk for a copy of the stored views.
 pub fn check(data: &Path) -> Result<Report, CheckError> {
     if !data.join("log").is_dir() {
         return Err(CheckError::NoLog(data.to_path_buf()));
     }
     let _lock = DirectoryLock::take_to_read(data)?;
+    let copy = copy_of_views(data)?;
     let mut findings = check::check_stores(data);
-    let verdict = fold_a_copy(data, &mut findings)?;
+    let verdict = fold_if_whole(data, copy.path(), &mut findings)?;
     findings.extend(check::check_jobs(data, verdict.as_ref().map(|verdict| verdict as &dyn Books)));
     findings.measure(data);
+    if let Some(WholePart { lineage, last, .. }) = findings.whole {
+        let store = SledFinished::open_as_is(&copy.path().join("views"), lineage).ok().flatten();
+        findings.ended_later = store.and_then(|store| store.ended_after(last).ok());
+    }
     Ok(Report { verdict, findings })
 }
 
@@ -75,33 +74,28 @@ impl Books for Verdict {
 }
 
 /// Folds the log of a server that is not running as it lies there, and holds the stored views and the snapshots against
-/// it. Needs free disk for a copy of these two; the files themselves are not looked at.
+/// it. Needs free disk for a copy of the views; the files themselves are not looked at.
 pub fn compare(data: &Path) -> Result<Report, CheckError> {
     if !data.join("log").is_dir() {
         return Err(CheckError::NoLog(data.to_path_buf()));
     }
     let log = OfflineLog::open(data)?;
-    let copy = copy_of(data, &OPENED[1..])?;
+    let copy = copy_of_views(data)?;
     let mut findings = Findings::default();
-    let verdict = fold_and_compare(copy.path(), &log, log.lineage(), &mut findings)?;
+    let verdict = fold_and_compare(data, copy.path(), &log, &mut findings)?;
     Ok(Report { verdict: Some(verdict), findings })
 }
 
-fn fold_a_copy(data: &Path, findings: &mut Findings) -> Result<Option<Verdict>, CheckError> {
-    let copy = copy_of(data, &OPENED)?;
-    let opened = match storage::open(copy.path(), &Options { ballast_bytes: 0, ..Options::default() }) {
-        Ok(opened) => opened,
-        // It is the directory that the operator knows which is newer, not the copy.
-        Err(OpenError::Newer { format, .. }) => {
-            return Err(OpenError::Newer { path: data.to_path_buf(), format }.into());
-        }
+fn fold_if_whole(data: &Path, copy: &Path, findings: &mut Findings) -> Result<Option<Verdict>, CheckError> {
+    let log = match OfflineLog::open_locked(data) {
+        Ok(log) => log,
         Err(error) => {
             let damage = Damage::of_open(&error).ok_or(error)?;
             findings.damage(damage);
             return Ok(None);
         }
     };
-    match fold_and_compare(copy.path(), &*opened.log.reader(), opened.lineage, findings) {
+    match fold_and_compare(data, copy, &log, findings) {
         Ok(verdict) => Ok(Some(verdict)),
         Err(CheckError::Read(ReadError::Damaged { place, detail })) => {
             // Here nobody needs to be told to run this very check.
@@ -113,13 +107,14 @@ fn fold_a_copy(data: &Path, findings: &mut Findings) -> Result<Option<Verdict>, 
     }
 }
 
-/// Folds a log, and compares it with the views and the snapshots in a copy.
+/// Folds a log, and compares it with the snapshots and with a copy of the views.
 fn fold_and_compare(
+    data: &Path,
     copy: &Path,
-    log: &dyn LogReader,
-    lineage: Uuid,
+    log: &OfflineLog,
     findings: &mut Findings,
 ) -> Result<Verdict, CheckError> {
+    let lineage = log.lineage();
     let store = match SledFinished::open_as_is(&copy.join("views"), lineage) {
         Ok(store) => store,
         Err(error) => {
@@ -127,7 +122,7 @@ fn fold_and_compare(
             None
         }
     };
-    let files = SnapshotFiles::open(copy, lineage)?;
+    let files = SnapshotFiles::open_as_is(data, lineage);
     let snapshots = snapshots(&files, log, findings)?;
     let verdict = verify(log, store.as_ref().map(|store| store as &dyn FinishedStore), snapshots)?;
     for difference in &verdict.differences {
@@ -165,7 +160,7 @@ fn snapshots(files: &SnapshotFiles, log: &dyn LogReader, findings: &mut Findings
 }
 
 /// A copy beside the data, or where temporary files go if nothing can be written there.
-fn copy_of(data: &Path, parts: &[&str]) -> Result<tempfile::TempDir, CheckError> {
+fn copy_of_views(data: &Path) -> Result<tempfile::TempDir, CheckError> {
     let failed = |path: &Path| {
         let path = path.to_path_buf();
         move |source| CheckError::Copy { path, source }
@@ -175,8 +170,9 @@ fn copy_of(data: &Path, parts: &[&str]) -> Result<tempfile::TempDir, CheckError>
     let mut builder = tempfile::Builder::new();
     let named = builder.prefix(".daybook-verify-");
     let copy = named.tempdir_in(beside).or_else(|_| named.tempdir()).map_err(failed(&data))?;
-    for name in parts.iter().filter(|name| data.join(name).exists()) {
-        disk::copy_dir(&data.join(name), &copy.path().join(name)).map_err(failed(&data.join(name)))?;
+    let views = data.join("views");
+    if views.exists() {
+        disk::copy_dir(&views, &copy.path().join("views")).map_err(failed(&views))?;
     }
     Ok(copy)
 }

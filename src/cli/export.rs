@@ -4,13 +4,14 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use crate::app::export::{ExportError, Exported, Part, to_file, write};
+use crate::app::lines::LineSource;
 use crate::app::source::{DataSource, EventSource};
 use crate::cli::args::{Connection, ExportArguments};
-use crate::cli::client::Client;
+use crate::cli::client::{Client, Trouble};
 use crate::cli::console::Console;
 use crate::cli::failure::{Failure, Stop};
 use crate::cli::progress::Bar;
-use crate::cli::replay::{failure, source_of_server};
+use crate::cli::replay::failure;
 
 /// Exports.
 pub fn run(arguments: &ExportArguments, connection: &Connection, console: &mut Console) -> Result<(), Stop> {
@@ -41,8 +42,15 @@ fn source_of(data: Option<&Path>, part: Option<&Part>, connection: &Connection) 
     match data {
         Some(data) => Ok(Box::new(DataSource::open(data).map_err(failure)?)),
         None => {
-            let after = part.map(|part| ("after", part.last().to_string()));
-            Ok(Box::new(source_of_server(&Client::new(connection)?, after.as_slice())?))
+            let after = part.and_then(Part::last).map(|last| ("after", last.to_string()));
+            let client = Client::new(connection)?;
+            let lines = client.lines("/api/export", after.as_slice()).map_err(|trouble| match trouble {
+                Trouble::Refused(problem) if problem.document.text("code") == Some("position_lost") => {
+                    Failure::from(problem).hint("the file cannot be gone on with; write it anew with --force").into()
+                }
+                trouble => Stop::from(trouble),
+            })?;
+            Ok(Box::new(LineSource::of_stream(client.server(), lines).map_err(failure)?))
         }
     }
 }

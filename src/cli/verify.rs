@@ -34,10 +34,24 @@ pub fn outcome(findings: &Findings, data: &Path) -> Result<(), Stop> {
     if unlisted > 0 {
         details.push(format!("and {unlisted} more"));
     }
-    if let Some(WholePart { earliest, last, of }) = findings.whole {
-        details.push(format!("events {earliest} to {last} of {of} are whole: they are what --accept-data-loss keeps"));
-    }
+    details.extend(saved(findings));
     Err(Failure { details, ..Failure::of_asker(format!("{places} damaged in {}", data.display())) }.into())
+}
+
+/// What can be saved of a damaged log, and how.
+fn saved(findings: &Findings) -> Vec<String> {
+    let Some(WholePart { earliest, last, of, .. }) = findings.whole else { return Vec::new() };
+    if last >= of {
+        return vec![format!("all events, {earliest} to {last}, are whole: --accept-data-loss keeps them")];
+    }
+    let later = match findings.ended_later {
+        None => String::new(),
+        Some(1) => "; 1 job ended later".to_owned(),
+        Some(count) => format!("; {count} jobs ended later"),
+    };
+    let whole = format!("events {earliest} to {last} of {of} are whole{later}");
+    let more = format!("with a backup `daybook restore` may bring back more than event {last}");
+    vec![whole, format!("  they are what --accept-data-loss keeps; {more}")]
 }
 
 fn print(report: &Report, console: &mut Console) -> Result<(), Stop> {
@@ -77,7 +91,11 @@ fn document(report: &Report) -> serde_json::Value {
             "job_logs": findings.counts.job_logs,
             "files": findings.counts.files,
         },
-        "whole": findings.whole.map(|whole| json!({ "earliest": whole.earliest, "last": whole.last, "of": whole.of })),
+        "whole": findings.whole.map(|whole| {
+            json!({
+                "earliest": whole.earliest, "last": whole.last, "of": whole.of, "ended_later": findings.ended_later,
+            })
+        }),
         "damaged": damaged.collect::<Vec<_>>(),
         "leftovers": leftovers.collect::<Vec<_>>(),
         "unlisted": findings.unlisted,

@@ -17,7 +17,7 @@ use crate::domain::id::{JobId, Seq};
 use crate::domain::job::Job;
 use crate::domain::state::{Globals, Slot, State};
 use crate::engine::snapshot::{Merge, MergeError, each_frame};
-use crate::log::base::{LogTrimmer, NewBase, TrimError};
+use crate::log::base::{Base, LogTrimmer, NewBase, TrimError};
 use crate::log::codec_state::{FrameReader, FrameWriter, SnapshotError, decode_slot};
 use crate::log::{LogReader, ReadError};
 
@@ -160,6 +160,22 @@ impl Choice {
         kept.finish()?.flush()?;
         Ok(Folded { seq: self.seq, state, jobs, carried: self.carried })
     }
+}
+
+/// The carried events of jobs that are not to have them any more.
+pub fn carried_of(base: &dyn Base, is_unwanted: &dyn Fn(JobId) -> bool) -> Result<RoaringTreemap, FoldError> {
+    let mut unwanted = RoaringTreemap::new();
+    for part in [base.state()?, base.jobs()?] {
+        each_frame(part, |frame| {
+            if let Slot::Active(job) = decode_slot(frame)?
+                && is_unwanted(job.id)
+            {
+                note(&mut unwanted, &job);
+            }
+            Ok(())
+        })?;
+    }
+    Ok(unwanted & base.carried())
 }
 
 fn note(carried: &mut RoaringTreemap, job: &Job) {

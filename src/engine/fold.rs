@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
+use crate::domain::id::Seq;
 use crate::domain::job::Job;
 use crate::domain::state::{Slot, State};
 use crate::engine::snapshot;
-use crate::log::base::Base;
 use crate::log::codec_state::{SnapshotError, decode_slot};
 use crate::log::{LogReader, ReadError};
 
@@ -17,10 +17,10 @@ const NEXT_STEP: &str = "look at it with `daybook verify`, and bring back a back
 pub fn begin(log: &dyn LogReader) -> Result<State, ReadError> {
     let Some(base) = log.base() else { return Ok(State::default()) };
     let state = base.state().map_err(SnapshotError::Io).and_then(snapshot::read);
-    let state = state.map_err(|error| damaged(&*base, "state", &error))?;
+    let state = state.map_err(|error| damaged(base.seq(), "state", &error))?;
     if state.seq() != base.seq() {
         let detail = format!("it is of event {}", state.seq());
-        return Err(damaged(&*base, "state", &SnapshotError::Form(detail)));
+        return Err(damaged(base.seq(), "state", &SnapshotError::Form(detail)));
     }
     Ok(state)
 }
@@ -40,13 +40,14 @@ pub fn finished_before<E: From<ReadError>>(
             Ok(())
         })
     });
-    read.map_err(|error| damaged(&*base, "finished jobs", &error))?;
+    read.map_err(|error| damaged(base.seq(), "finished jobs", &error))?;
     outcome
 }
 
-fn damaged(base: &dyn Base, part: &str, error: &SnapshotError) -> ReadError {
+/// The base up to this event cannot be used.
+pub fn damaged(seq: Seq, part: &str, error: &SnapshotError) -> ReadError {
     ReadError::Damaged {
-        place: format!("the {part} of the base at event {}", base.seq()),
+        place: format!("the {part} of the base at event {seq}"),
         detail: format!("{error}; {NEXT_STEP}"),
     }
 }

@@ -1,10 +1,12 @@
 //! Holds the stored views, the base and a recovered state against a fresh fold of the log (E3).
 //!
-//! Reads only. The log is folded twice, so that memory grows with what is kept and not with what happened.
+//! Reads only, and folds the log once. Memory grows with what is kept and not with what happened: of an ending that does
+//! not count in the end, a bit is kept.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+
+use roaring::RoaringTreemap;
 
 use crate::domain::evolve::evolve;
 use crate::domain::id::{JobId, Seq};
@@ -14,6 +16,9 @@ use crate::engine::fold;
 use crate::engine::snapshot::fold_hash;
 use crate::log::{LogReader, ReadError};
 use crate::views::FinishedStore;
+
+/// How many endings are described at most; of more it is known that something is wrong with them.
+const DETAILS_MAX: usize = 1000;
 
 /// What the fold of a log comes to.
 #[derive(Debug)]
@@ -57,45 +62,38 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Folds the whole log on top of its base and compares: every finished job with the store (as far as the store goes),
-/// `snapshots`, each continued to the end of the log, with the fold, and what kept jobs carry with what can be read.
-/// Snapshots from before the base cannot be continued, and are passed over.
+/// Folds the whole log on top of its base, once, and compares on the way: every finished job with the store (as far as the
+/// store goes), `snapshots` with the state at their events, and what kept jobs carry with what can be read. Snapshots from
+/// before the base cannot be compared, and are passed over.
 pub fn verify(
     log: &dyn LogReader,
     store: Option<&dyn FinishedStore>,
-    snapshots: Vec<State>,
+    mut snapshots: Vec<State>,
 ) -> Result<Verdict, ReadError> {
     let begin = Seq(log.earliest().0 - 1);
-    let mut files = BTreeMap::new();
-    let folded = fold(log, &mut |job| note_files(&mut files, &job))?;
-    let whole = fold_hash(&folded);
-    let mut differences = Vec::new();
-    for mut state in snapshots.into_iter().filter(|state| state.seq() >= begin) {
-        let at = state.seq();
-        go_on(log, &mut state, &mut |_| {})?;
-        if fold_hash(&state) != whole {
-            differences.push(Difference::Snapshot { at, detail: first_difference(&folded, &state) });
+    snapshots.retain(|state| state.seq() >= begin);
+    snapshots.sort_by_key(|state| std::cmp::Reverse(state.seq()));
+    let mut look =
+        Look { log, store, snapshots, differences: Vec::new(), files: BTreeMap::new(), endings: Endings::default() };
+    fold::finished_before(log, |job| {
+        look.take_ended(&job);
+        Ok::<_, ReadError>(())
+    })?;
+    let mut folded = fold::begin(log)?.without_indexes();
+    look.take_snapshots(&folded);
+    loop {
+        let records = log.page_after(folded.seq())?;
+        if records.is_empty() {
+            break;
+        }
+        for record in &records {
+            if let Some(job) = evolve(&mut folded, record).filter(|job| job.is_terminal()) {
+                look.take_ended(&job);
+            }
+            look.take_snapshots(&folded);
         }
     }
-    let mut kept = Kept { log, folded: &folded, store, finished: 0, views: None, base: None };
-    fold(log, &mut |job| kept.take(&job))?;
-    folded.jobs().for_each(|job| kept.take_payloads(job));
-    kept.count();
-    differences.extend(kept.views.map(|detail| Difference::Views { detail }));
-    differences.extend(kept.base.map(|detail| Difference::Base { detail }));
-    // A job that was dropped or purged has no files any more.
-    let keeps_files = |slot: &Slot| !matches!(slot, Slot::Finished(stub) if stub.purged().is_some());
-    files.retain(|id, _| folded.slot(*id).is_some_and(keeps_files));
-    folded.jobs().for_each(|job| note_files(&mut files, job));
-    Ok(Verdict {
-        seq: folded.seq(),
-        fold: whole,
-        jobs: folded.slots().count() as u64,
-        finished: folded.stubs().count() as u64,
-        differences,
-        files,
-        state: folded,
-    })
+    Ok(look.verdict(folded))
 }
 
 fn note_files(files: &mut BTreeMap<JobId, Vec<FileInfo>>, job: &Job) {
@@ -105,83 +103,121 @@ fn note_files(files: &mut BTreeMap<JobId, Vec<FileInfo>>, job: &Job) {
     }
 }
 
-/// Folds the whole log, and calls `ended` with each job that ended, those of the base first.
-fn fold(log: &dyn LogReader, ended: &mut dyn FnMut(Arc<Job>)) -> Result<State, ReadError> {
-    fold::finished_before(log, |job| {
-        ended(job);
-        Ok::<_, ReadError>(())
-    })?;
-    let mut state = fold::begin(log)?.without_indexes();
-    go_on(log, &mut state, ended)?;
-    Ok(state)
+/// What was seen of the jobs that ended, by the numbers of their endings: whether it matters is known at the end, when it
+/// is known who is kept.
+#[derive(Default)]
+struct Endings {
+    /// Those that were there in full.
+    seen: RoaringTreemap,
+    /// Those that the store has otherwise, or not.
+    other: RoaringTreemap,
+    /// Those of which something cannot be read.
+    lacking: RoaringTreemap,
+    /// What is wrong with some of both.
+    details: BTreeMap<u64, String>,
 }
 
-fn go_on(log: &dyn LogReader, state: &mut State, ended: &mut dyn FnMut(Arc<Job>)) -> Result<(), ReadError> {
-    loop {
-        let records = log.page_after(state.seq())?;
-        if records.is_empty() {
-            return Ok(());
-        }
-        for record in &records {
-            if let Some(job) = evolve(state, record).filter(|job| job.is_terminal()) {
-                ended(job);
-            }
+impl Endings {
+    fn note(&mut self, ending: u64, detail: String) {
+        if self.details.len() < DETAILS_MAX {
+            self.details.entry(ending).or_insert(detail);
         }
     }
 }
 
-/// The jobs that are kept, and the first thing that the store or the base has otherwise or cannot give.
-struct Kept<'a> {
+/// A fold that is under way, with what it is compared with.
+struct Look<'a> {
     log: &'a dyn LogReader,
-    folded: &'a State,
     store: Option<&'a dyn FinishedStore>,
-    finished: usize,
-    views: Option<String>,
-    base: Option<String>,
+    /// Those that were not yet reached, the oldest last.
+    snapshots: Vec<State>,
+    differences: Vec<Difference>,
+    files: BTreeMap<JobId, Vec<FileInfo>>,
+    endings: Endings,
 }
 
-impl Kept<'_> {
-    /// A job that ended once.
-    fn take(&mut self, job: &Job) {
-        if !matches!(self.folded.slot(job.id), Some(Slot::Finished(stub)) if stub.seq == job.seq) {
+impl Look<'_> {
+    /// Compares the snapshots that are of the event that was folded last.
+    fn take_snapshots(&mut self, folded: &State) {
+        while let Some(state) = self.snapshots.pop_if(|state| state.seq() <= folded.seq()) {
+            if fold_hash(&state) != fold_hash(folded) {
+                let detail = first_difference(folded, &state);
+                self.differences.push(Difference::Snapshot { at: state.seq(), detail });
+            }
+        }
+    }
+
+    /// A job that ended, be it for good or not.
+    fn take_ended(&mut self, job: &Job) {
+        note_files(&mut self.files, job);
+        let place = job.ending().expect("an ended job has an ending").finish_ordinal;
+        if !self.endings.seen.insert(place.0) {
             return;
         }
-        self.finished += 1;
-        self.take_payloads(job);
-        let Some(store) = self.store.filter(|store| self.views.is_none() && job.seq <= store.position()) else {
-            return;
-        };
-        let place = job.ending().expect("an ended job has an ending").finish_ordinal;
-        self.views = match store.get(place) {
-            Ok(stored) if stored.as_deref() == Some(job) => None,
+        if let Some(detail) = self.unreadable(job) {
+            self.endings.lacking.insert(place.0);
+            self.endings.note(place.0, detail);
+        }
+        let Some(store) = self.store.filter(|store| job.seq <= store.position()) else { return };
+        let detail = match store.get(place) {
+            Ok(stored) if stored.as_deref() == Some(job) => return,
+            // As a rule it was forgotten or lives again: then nobody will ask.
+            Ok(None) => None,
             Ok(Some(stored)) => {
                 let field = field_that_differs(&stored, job);
                 Some(format!("job {}, which ended at event {}: its {field} differs", job.id, job.seq))
             }
-            Ok(None) => Some(format!("job {} is missing", job.id)),
             Err(error) => Some(format!("job {} cannot be read: {error}", job.id)),
         };
+        self.endings.other.insert(place.0);
+        detail.into_iter().for_each(|detail| self.endings.note(place.0, detail));
     }
 
     /// What is in the log is read by the fold; here it is what the base carries.
-    fn take_payloads(&mut self, job: &Job) {
-        if matches!(self.folded.slot(job.id), Some(Slot::Finished(stub)) if stub.purged().is_some()) {
-            return;
-        }
+    fn unreadable(&self, job: &Job) -> Option<String> {
         let earliest = self.log.earliest();
-        let carried = job.payload_seqs().filter(|seq| *seq < earliest);
-        for seq in carried {
-            if let (None, Err(error)) = (&self.base, self.log.carried(seq)) {
-                self.base = Some(format!("event {seq}, which job {} points to, cannot be read: {error}", job.id));
-            }
-        }
+        let mut carried = job.payload_seqs().filter(|seq| *seq < earliest);
+        carried.find_map(|seq| {
+            let error = self.log.carried(seq).err()?;
+            Some(format!("event {seq}, which job {} points to, cannot be read: {error}", job.id))
+        })
     }
 
-    fn count(&mut self) {
-        let expected = self.folded.stubs().count();
-        if self.finished < expected && self.base.is_none() {
-            let missing = expected - self.finished;
-            self.base = Some(format!("{missing} finished jobs are in its state and nowhere in full"));
+    /// What of it all matters, now that it is known who is kept.
+    fn verdict(mut self, folded: State) -> Verdict {
+        let (mut views, mut base) = (None, None);
+        let (mut finished, mut missing) = (0, 0);
+        for stub in folded.stubs() {
+            let place = stub.finish_ordinal.0;
+            finished += 1;
+            missing += u64::from(!self.endings.seen.contains(place));
+            if views.is_none() && self.endings.other.contains(place) {
+                let said = self.endings.details.get(&place).cloned();
+                views = Some(said.unwrap_or_else(|| format!("job {} is missing", stub.id)));
+            }
+            if base.is_none() && stub.purged().is_none() && self.endings.lacking.contains(place) {
+                let said = self.endings.details.get(&place).cloned();
+                base = Some(said.unwrap_or_else(|| format!("an event that job {} points to cannot be read", stub.id)));
+            }
+        }
+        let base = base.or_else(|| folded.jobs().find_map(|job| self.unreadable(job)));
+        let missing = (missing > 0).then(|| format!("{missing} finished jobs are in its state and nowhere in full"));
+        let mut differences = std::mem::take(&mut self.differences);
+        differences.extend(views.map(|detail| Difference::Views { detail }));
+        differences.extend(base.or(missing).map(|detail| Difference::Base { detail }));
+        // A job that was dropped or purged has no files any more.
+        let keeps_files = |slot: &Slot| !matches!(slot, Slot::Finished(stub) if stub.purged().is_some());
+        let mut files = self.files;
+        files.retain(|id, _| folded.slot(*id).is_some_and(keeps_files));
+        folded.jobs().for_each(|job| note_files(&mut files, job));
+        Verdict {
+            seq: folded.seq(),
+            fold: fold_hash(&folded),
+            jobs: folded.slots().count() as u64,
+            finished,
+            differences,
+            files,
+            state: folded,
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   daybook.export.begun    which log this is, and which events follow
+//!   daybook.base.part       what stands for the events before, if they were dropped: a piece of it
 //!   daybook.job.submitted   an event: what is published of it, and under `kept` what the published form leaves out
 //!   …
 //!   daybook.export.ended    the last one, and the fold of all: without this line the file is not complete
@@ -11,7 +12,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io::{self, Read as _};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -25,11 +29,15 @@ use crate::domain::retry::Policy;
 use crate::domain::time::Timestamp;
 use crate::feed::published::Data;
 
+/// How much of a part of a base is in a line.
+const PIECE_BYTES: usize = 48 * 1024;
+
 /// The format of the lines; a reader refuses a later one.
 pub const FORMAT: u32 = 1;
 
 const BEGUN: &str = "daybook.export.begun";
 const ENDED: &str = "daybook.export.ended";
+const BASE_PART: &str = "daybook.base.part";
 const PREFIX: &str = "daybook.";
 
 /// One line, as it is written.
@@ -46,7 +54,7 @@ pub struct CloudEvent {
     #[schemars(extend("pattern" = "^urn:uuid:[0-9a-f-]{36}$"))]
     source: String,
     /// `daybook.` and the type of the event, which `schemas/events` describes; `daybook.export.begun` on the first line
-    /// and `daybook.export.ended` on the last.
+    /// and `daybook.export.ended` on the last; `daybook.base.part` on those that stand for dropped events.
     #[serde(rename = "type")]
     #[schemars(extend("pattern" = "^daybook\\.[a-z]+(\\.[a-z_]+)+$"))]
     event_type: Cow<'static, str>,
@@ -79,6 +87,10 @@ pub struct CloudEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "bool")]
     daybookcontinues: Option<bool>,
+    /// Whether it is an event from before the earliest, which is kept for what its job carries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    daybookcarried: Option<bool>,
     /// What belongs to the type: the `data` of the published event, and under `kept` what only an import needs.
     #[schemars(with = "serde_json::Map<String, Value>")]
     data: LineData,
@@ -88,6 +100,7 @@ pub struct CloudEvent {
 #[serde(untagged)]
 enum LineData {
     Begun(Begun),
+    BasePart(BasePart),
     Event(Box<EventData>),
     Ended(Ended),
 }
@@ -121,6 +134,88 @@ pub struct Begun {
     pub last: Seq,
     /// The run of the server that had the log last.
     pub epoch: Option<Epoch>,
+    /// What stands for the events before the first that follows; none if it is the first of all, or if only a part of the
+    /// log was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<BaseSaid>,
+}
+
+/// What the first line says of a base.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BaseSaid {
+    /// How many carried events follow its parts.
+    pub carried: u64,
+}
+
+/// A part of a base, in the order in which they follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartName {
+    State,
+    Jobs,
+}
+
+impl PartName {
+    pub const ALL: [PartName; 2] = [PartName::State, PartName::Jobs];
+
+    /// As the lines have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PartName::State => "state",
+            PartName::Jobs => "jobs",
+        }
+    }
+}
+
+/// What a line says that has a piece of a base.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BasePart {
+    pub part: PartName,
+    /// From 1 on in each part.
+    pub number: u64,
+    /// The piece in base64.
+    pub bytes: String,
+    /// On the last piece: the BLAKE3 hash of the whole part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+}
+
+impl BasePart {
+    /// The piece; none if it is no base64.
+    pub fn piece(&self) -> Option<Vec<u8>> {
+        STANDARD.decode(&self.bytes).ok()
+    }
+}
+
+/// Cuts a part of a base into lines.
+pub struct PartLines {
+    name: PartName,
+    input: Box<dyn io::Read + Send>,
+    hasher: blake3::Hasher,
+    number: u64,
+    is_done: bool,
+}
+
+impl PartLines {
+    /// Of the bytes of a part.
+    pub fn new(name: PartName, input: Box<dyn io::Read + Send>) -> PartLines {
+        PartLines { name, input, hasher: blake3::Hasher::new(), number: 0, is_done: false }
+    }
+
+    /// The next line; none behind the last one. A piece that is not full is the last.
+    pub fn next_line(&mut self, lineage: Uuid, at: Timestamp) -> io::Result<Option<String>> {
+        if self.is_done {
+            return Ok(None);
+        }
+        let mut piece = Vec::new();
+        self.input.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut piece)?;
+        self.hasher.update(&piece);
+        self.number += 1;
+        self.is_done = piece.len() < PIECE_BYTES;
+        let hash = self.is_done.then(|| self.hasher.finalize().to_hex().to_string());
+        let data = BasePart { part: self.name, number: self.number, bytes: STANDARD.encode(&piece), hash };
+        Ok(Some(CloudEvent::base_part(data, lineage, at).line()))
+    }
 }
 
 /// What the last line says.
@@ -135,6 +230,9 @@ pub struct Ended {
 #[derive(Debug, PartialEq)]
 pub enum Line {
     Begun(Begun),
+    BasePart(BasePart),
+    /// An event from before the earliest.
+    Carried(Box<Record>),
     Event(Box<Record>),
     Ended(Ended),
 }
@@ -165,6 +263,17 @@ impl CloudEvent {
     /// The last line.
     pub fn ended(ended: Ended, lineage: Uuid, at: Timestamp) -> CloudEvent {
         CloudEvent::about(lineage, ENDED, at, LineData::Ended(ended))
+    }
+
+    /// A piece of what stands for dropped events.
+    pub fn base_part(part: BasePart, lineage: Uuid, at: Timestamp) -> CloudEvent {
+        let id = format!("{lineage}/base-{}-{}", part.part.as_str(), part.number);
+        CloudEvent { id, ..CloudEvent::about(lineage, BASE_PART, at, LineData::BasePart(part)) }
+    }
+
+    /// An event from before the earliest.
+    pub fn carried(record: Record, lineage: Uuid) -> CloudEvent {
+        CloudEvent { daybookcarried: Some(true), ..CloudEvent::of(record, lineage) }
     }
 
     /// An event.
@@ -200,6 +309,7 @@ impl CloudEvent {
             daybookactorid: None,
             daybookprevious: None,
             daybookcontinues: None,
+            daybookcarried: None,
             data,
         }
     }
@@ -240,6 +350,7 @@ struct Read<'a> {
     daybookactorid: Option<String>,
     daybookprevious: Option<String>,
     daybookcontinues: Option<bool>,
+    daybookcarried: Option<bool>,
     #[serde(borrow)]
     data: &'a RawValue,
 }
@@ -256,6 +367,8 @@ impl Line {
         let line = match read.event_type.as_str() {
             BEGUN => Line::Begun(begun_of(&read)?),
             ENDED => Line::Ended(data_of(&read)?),
+            BASE_PART => Line::BasePart(data_of(&read)?),
+            _ if read.daybookcarried == Some(true) => Line::Carried(Box::new(record_of(&read)?)),
             _ => Line::Event(Box::new(record_of(&read)?)),
         };
         Ok((line, lineage))
@@ -346,13 +459,35 @@ mod tests {
 
     #[test]
     fn the_first_and_the_last_line_are_read_again() {
-        let begun = Begun { format: FORMAT, lineage: lineage(), earliest: Seq(1), last: Seq(9), epoch: None };
+        let base = Some(BaseSaid { carried: 3 });
+        let begun = Begun { format: FORMAT, lineage: lineage(), earliest: Seq(4), last: Seq(9), epoch: None, base };
         let at = Timestamp::from_ms(5);
         assert_eq!(Line::read(&CloudEvent::begun(begun, at).line()).unwrap().0, Line::Begun(begun));
         let ended = Ended { last: Seq(9), fold: Some("f".into()) };
         assert_eq!(Line::read(&CloudEvent::ended(ended.clone(), lineage(), at).line()).unwrap().0, Line::Ended(ended));
         let newer = CloudEvent::begun(Begun { format: FORMAT + 1, ..begun }, at).line();
         assert!(matches!(Line::read(&newer), Err(LineError::Newer { .. })));
+    }
+
+    #[test]
+    fn a_part_of_a_base_is_cut_into_lines_and_put_together_again() {
+        for length in [0, 1, PIECE_BYTES - 1, PIECE_BYTES, 2 * PIECE_BYTES + 7] {
+            let whole: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+            let mut lines = PartLines::new(PartName::Jobs, Box::new(io::Cursor::new(whole.clone())));
+            let (mut read, mut hash) = (Vec::new(), None);
+            for number in 1.. {
+                let Some(line) = lines.next_line(lineage(), Timestamp::from_ms(5)).unwrap() else { break };
+                let (Line::BasePart(part), _) = Line::read(&line).unwrap() else { panic!("{line}") };
+                assert_eq!((part.part, part.number, &hash), (PartName::Jobs, number, &None));
+                read.extend(part.piece().expect("base64"));
+                hash = part.hash;
+            }
+            assert!(read == whole, "{length}");
+            assert_eq!(hash, Some(blake3::hash(&whole).to_hex().to_string()));
+        }
+        let record = samples::one_of_each().remove(2);
+        let line = CloudEvent::carried(record.clone(), lineage()).line();
+        assert_eq!(Line::read(&line).unwrap().0, Line::Carried(Box::new(record)));
     }
 
     #[test]

@@ -16,7 +16,9 @@ use std::io::{self, Read, Write};
 
 use roaring::RoaringTreemap;
 
+use crate::domain::event::Record;
 use crate::domain::id::Seq;
+use crate::log::ReadError;
 
 /// What stands for the events up to [`Base::seq`].
 pub trait Base: Send + Sync {
@@ -28,6 +30,12 @@ pub trait Base: Send + Sync {
 
     /// The finished jobs of that state that are kept, in full.
     fn jobs(&self) -> io::Result<Box<dyn Read + Send>>;
+
+    /// The numbers of the events up to it that can still be read.
+    fn carried(&self) -> RoaringTreemap;
+
+    /// One of them.
+    fn record(&self, seq: Seq) -> Result<Record, ReadError>;
 }
 
 /// What fills one part of a base.
@@ -71,7 +79,7 @@ pub enum TrimError {
     #[error("the base could not be written: {step}")]
     Io { step: &'static str, source: io::Error },
     #[error("the log could not be read")]
-    Read(#[from] crate::log::ReadError),
+    Read(#[from] ReadError),
     #[error("an event could not be written once more")]
     Encode(#[from] crate::log::codec::EncodeError),
     #[error("the log is closed")]
@@ -96,4 +104,8 @@ pub trait LogTrimmer: Send + Sync {
     /// Stores the base durably, and then drops what it stands for. When it returns, the earliest is the base's; after a
     /// crash meanwhile either the old base or the new one is there in full.
     fn trim(&self, base: NewBase<'_>) -> Result<(), TrimError>;
+
+    /// Takes events out of what is carried: nobody can read them any more, and their bytes leave the disk. The base stays
+    /// as it is otherwise. After a crash meanwhile all of them are carried, or none.
+    fn drop_carried(&self, unwanted: &RoaringTreemap) -> Result<(), TrimError>;
 }

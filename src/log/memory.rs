@@ -7,6 +7,7 @@ use std::io::{self, Cursor, Read};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
+use roaring::RoaringTreemap;
 
 use crate::domain::event::Record;
 use crate::domain::id::Seq;
@@ -225,6 +226,15 @@ impl Base for MemoryBase {
     fn jobs(&self) -> io::Result<Box<dyn Read + Send>> {
         Ok(Box::new(Cursor::new(self.jobs.clone())))
     }
+
+    fn carried(&self) -> RoaringTreemap {
+        self.carried.keys().map(|seq| seq.0).collect()
+    }
+
+    fn record(&self, seq: Seq) -> Result<Record, ReadError> {
+        let trimmed = ReadError::Trimmed { seq, earliest: self.seq.next() };
+        self.carried.get(&seq).cloned().ok_or(trimmed)
+    }
 }
 
 impl LogTrimmer for MemoryStore {
@@ -259,6 +269,15 @@ impl LogTrimmer for MemoryStore {
         kept.segments.drain(..behind);
         kept.records.drain(..dropped);
         kept.base = Some(Arc::new(base));
+        Ok(())
+    }
+
+    fn drop_carried(&self, unwanted: &RoaringTreemap) -> Result<(), TrimError> {
+        let mut kept = self.kept.write();
+        let Some(base) = &kept.base else { return Ok(()) };
+        let (seq, state, jobs, mut carried) = (base.seq, base.state.clone(), base.jobs.clone(), base.carried.clone());
+        carried.retain(|seq, _| !unwanted.contains(seq.0));
+        kept.base = Some(Arc::new(MemoryBase { seq, state, jobs, carried }));
         Ok(())
     }
 }

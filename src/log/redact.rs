@@ -2,10 +2,12 @@
 //! the purge leaves; on the disk the bytes may be a while longer. Changes nothing, and never leaves an event out.
 
 use std::collections::HashSet;
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::RwLock;
+use roaring::RoaringTreemap;
 
 use crate::domain::event::{Event, Record};
 use crate::domain::id::{JobId, Seq};
@@ -82,7 +84,8 @@ impl LogReader for Redacting {
     }
 
     fn base(&self) -> Option<Arc<dyn Base>> {
-        self.inner.base()
+        let base = RedactingBase { inner: self.inner.base()?, purged: self.purged.clone() };
+        Some(Arc::new(base))
     }
 
     fn is_at_hand(&self, seq: Seq) -> bool {
@@ -93,6 +96,36 @@ impl LogReader for Redacting {
         let mut records = self.inner.page_after(after)?;
         records.iter_mut().for_each(|record| self.purged.redact(record));
         Ok(records)
+    }
+}
+
+/// A base without what purged jobs carried. Its state and its finished jobs say only where that would be.
+struct RedactingBase {
+    inner: Arc<dyn Base>,
+    purged: Arc<Purged>,
+}
+
+impl Base for RedactingBase {
+    fn seq(&self) -> Seq {
+        self.inner.seq()
+    }
+
+    fn state(&self) -> io::Result<Box<dyn Read + Send>> {
+        self.inner.state()
+    }
+
+    fn jobs(&self) -> io::Result<Box<dyn Read + Send>> {
+        self.inner.jobs()
+    }
+
+    fn carried(&self) -> RoaringTreemap {
+        self.inner.carried()
+    }
+
+    fn record(&self, seq: Seq) -> Result<Record, ReadError> {
+        let mut record = self.inner.record(seq)?;
+        self.purged.redact(&mut record);
+        Ok(record)
     }
 }
 

@@ -6,6 +6,8 @@
 use std::io;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use crate::clock::Clock;
 use crate::domain::id::{JobId, Seq};
 use crate::domain::time::{Millis, Timestamp};
@@ -57,6 +59,8 @@ pub struct Trimmer {
     pub roll: Roll,
     /// The least free room that is left to the writer.
     pub min_free_bytes: u64,
+    /// What [`Views::purges`] said when purged jobs were last looked for in what is carried.
+    pub purges: Mutex<(usize, Option<Timestamp>)>,
 }
 
 /// Why nothing was dropped.
@@ -82,6 +86,7 @@ impl Trimmer {
     /// # Errors
     /// The log goes on as it was; the next look tries again.
     pub fn look(&self, is_stopping: &dyn Fn() -> bool) -> Result<Option<Seq>, LookError> {
+        self.drop_purged()?;
         let extent = self.trimmer.extent().map_err(LookError::Measure)?;
         let now = self.clock.now();
         let at = |seq| self.log.record(seq).map(|record| record.at);
@@ -103,6 +108,19 @@ impl Trimmer {
         metrics::note_dropped(bytes);
         tracing::info!(earliest = earliest.0, bytes, "the oldest events were dropped");
         Ok(Some(earliest))
+    }
+
+    /// Takes what purged jobs carried out of what is carried, if one was purged since the last look.
+    fn drop_purged(&self) -> Result<(), LookError> {
+        let (purges, mut seen) = (self.views.purges(), self.purges.lock());
+        let Some(base) = self.log.base().filter(|_| *seen != purges) else { return Ok(()) };
+        let unwanted = base::carried_of(&*base, &|job| self.views.purged_at(job).is_some())?;
+        if !unwanted.is_empty() {
+            self.trimmer.drop_carried(&unwanted)?;
+            tracing::info!(events = unwanted.len(), "what purged jobs carried was removed from the disk");
+        }
+        *seen = purges;
+        Ok(())
     }
 
     fn kept_of(&self, job: JobId) -> Kept {
@@ -228,6 +246,7 @@ mod tests {
             free: Box::new(move || Ok(free)),
             roll: Box::new(|| Err(SubmitError::Stopping)),
             min_free_bytes: 1000,
+            purges: Mutex::default(),
         };
         (log, trimmer, clock)
     }

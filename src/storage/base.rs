@@ -15,6 +15,7 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use roaring::RoaringTreemap;
 use uuid::Uuid;
 
 use crate::domain::event::Record;
@@ -28,6 +29,7 @@ use crate::storage::open::{NEXT_STEP, explain};
 use crate::storage::recovery::segments_in;
 use crate::storage::segment::{first_of, name_of};
 
+const MANIFEST: &str = "MANIFEST";
 const MAGIC: [u8; 8] = *b"DBBASE\x01\x00";
 const FIXED_BYTES: usize = 148;
 const CARRIED_BYTES: usize = 48;
@@ -89,7 +91,7 @@ pub fn carried_of(log_dir: &Path) -> PathBuf {
 impl Manifest {
     /// Reads the manifest of a base.
     pub fn read(dir: &Path) -> Result<Manifest, BaseError> {
-        let bytes = match std::fs::read(dir.join("MANIFEST")) {
+        let bytes = match std::fs::read(dir.join(MANIFEST)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(BaseError::Damaged("its MANIFEST is missing".into()));
             }
@@ -189,6 +191,12 @@ impl BaseFiles {
         written
     }
 
+    /// Has it carry other files from now on, durably; the next who opens it finds these.
+    pub fn carry(&self, log_dir: &Path, carried: Vec<CarriedName>) -> io::Result<()> {
+        let manifest = Manifest { carried, ..self.manifest.clone() };
+        disk::write_bytes(&dir_of(log_dir, manifest.start.next).join(MANIFEST), &manifest.encode())
+    }
+
     /// What it consists of.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
@@ -241,6 +249,14 @@ impl Base for BaseFiles {
     fn jobs(&self) -> io::Result<Box<dyn Read + Send>> {
         self.part(1)
     }
+
+    fn carried(&self) -> RoaringTreemap {
+        self.carried.iter().flat_map(CarriedFile::seqs).map(|seq| seq.0).collect()
+    }
+
+    fn record(&self, seq: Seq) -> Result<Record, ReadError> {
+        self.read(seq)
+    }
 }
 
 fn open_carried(log_dir: &Path, lineage: Uuid, name: CarriedName) -> Result<CarriedFile, BaseError> {
@@ -258,7 +274,7 @@ fn write_parts(
     [state, jobs]: [&mut Fill<'_>; 2],
 ) -> io::Result<()> {
     let parts = [write_part(&dir.join(PARTS[0]), state)?, write_part(&dir.join(PARTS[1]), jobs)?];
-    disk::write_bytes(&dir.join("MANIFEST"), &Manifest { start, parts, carried }.encode())
+    disk::write_bytes(&dir.join(MANIFEST), &Manifest { start, parts, carried }.encode())
 }
 
 fn write_part(path: &Path, fill: &mut Fill<'_>) -> io::Result<Part> {
@@ -295,6 +311,8 @@ pub fn leftovers(log_dir: &Path, earliest: Seq, base: Option<&BaseFiles>) -> io:
     let bases = bases_of(log_dir);
     let others = disk::names_in(&bases)?.into_iter().filter(|name| base.is_none() || first_of(name) != Some(earliest));
     paths.extend(others.map(|name| bases.join(name)));
+    let half = disk::temporary_of(&dir_of(log_dir, earliest).join(MANIFEST));
+    paths.extend(Some(half).filter(|path| path.exists()));
     let carried = carried_of(log_dir);
     let is_listed = |name: &String| {
         base.is_some_and(|base| base.manifest.carried.iter().any(|carried| carried.file_name() == *name))

@@ -72,6 +72,16 @@ pub enum CarriedError {
     Io(#[from] io::Error),
 }
 
+impl CarriedError {
+    /// As an error of the file system.
+    pub fn into_io(self) -> io::Error {
+        match self {
+            CarriedError::Io(error) => error,
+            error => io::Error::other(error),
+        }
+    }
+}
+
 impl CarriedFile {
     /// Opens a file and reads where its events stand. The events themselves are checked when they are read.
     pub fn open(dir: &Path, lineage: Uuid, name: CarriedName) -> Result<CarriedFile, CarriedError> {
@@ -110,6 +120,11 @@ impl CarriedFile {
         let frame = self.frame(&self.places[found])?;
         let decoded = Frame::split(&frame).and_then(|(frame, _)| frame.decode(seq, &NoPayloads));
         decoded.map(Some).map_err(|source| CarriedError::Record { seq, source })
+    }
+
+    /// The events that are in it, in order.
+    pub fn seqs(&self) -> impl Iterator<Item = Seq> {
+        self.places.iter().map(|place| place.seq)
     }
 
     /// How many bytes the frames have of the events that `is_wanted` names.
@@ -160,6 +175,11 @@ impl NewCarried {
         let added = self.add_frame(record.seq, &frame);
         self.buffer = frame;
         Ok(added?)
+    }
+
+    /// How many bytes were added so far.
+    pub fn bytes(&self) -> u64 {
+        self.at
     }
 
     /// Adds what is wanted of another file.

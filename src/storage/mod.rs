@@ -23,6 +23,7 @@
 pub mod backup;
 mod ballast;
 mod base;
+pub mod beginning;
 mod cache;
 mod carried;
 mod chapters;

@@ -56,6 +56,11 @@ impl OfflineLog {
     /// Opens the log in a data directory that has one.
     pub fn open(data: &Path) -> Result<OfflineLog, OpenError> {
         let lock = DirectoryLock::take_to_read(data)?;
+        Ok(OfflineLog { _lock: lock, ..OfflineLog::open_locked(data)? })
+    }
+
+    /// The same, for whoever holds the directory's lock, or found none to take.
+    pub fn open_locked(data: &Path) -> Result<OfflineLog, OpenError> {
         let log_dir = data.join("log");
         let head = head_of(&log_dir)?;
         let firsts = segments_in(&log_dir).map_err(OpenError::io("list the segments in", &log_dir))?;
@@ -76,7 +81,7 @@ impl OfflineLog {
             earliest: head.earliest,
             last: Seq(next.0 - 1),
             open: Mutex::default(),
-            _lock: lock,
+            _lock: None,
         };
         log.last = log.last_whole(head).map_err(|error| OpenError::HeadDamaged {
             path: log_dir.join("HEAD"),

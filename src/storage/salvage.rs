@@ -176,6 +176,8 @@ pub fn is_whole(log_dir: &Path) -> io::Result<bool> {
 /// How much of a log is whole, from its beginning on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WholePart {
+    /// The log's own UUID.
+    pub lineage: Uuid,
     pub earliest: Seq,
     /// The last event that is whole with all before it: with it a server goes on that accepts the loss.
     pub last: Seq,
@@ -198,7 +200,8 @@ pub fn whole_part(log_dir: &Path) -> io::Result<Option<WholePart>> {
         let Some(reached) = reach(&log_dir.join(name_of(first)), first, Some(end), None)? else { break };
         end = reached;
     }
-    Ok(Some(WholePart { earliest: head.earliest, last: Seq(end.next.0 - 1), of: head.last.max(Seq(end.next.0 - 1)) }))
+    let last = Seq(end.next.0 - 1);
+    Ok(Some(WholePart { lineage: head.lineage, earliest: head.earliest, last, of: head.last.max(last) }))
 }
 
 /// Where the chain comes to in a segment, with all payloads.

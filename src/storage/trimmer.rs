@@ -5,6 +5,9 @@
 //!   1 carried files   2 base/<E>.tmp → base/<E>   3 HEAD.earliest = E   4 readers   5 segments < E, the base before
 //! ```
 //!
+//! What is carried can become less in between, at the same `earliest`: new files, then a new manifest in the place of the
+//! old one, then the old files go.
+//!
 //! A crash before 3 leaves the log as it was, one after it leaves the log as it shall be; what is left over is removed
 //! at the next start. An error before 3 changes nothing but a warning. The writer's thread alone writes HEAD (L1).
 
@@ -73,6 +76,28 @@ impl LogTrimmer for Trimmer {
         self.clear();
         Ok(())
     }
+
+    fn drop_carried(&self, unwanted: &RoaringTreemap) -> Result<(), TrimError> {
+        let _one = self.at_work.lock();
+        let Some(base) = self.shared.base_files() else { return Ok(()) };
+        let is_hit = |file: &CarriedFile| file.seqs().any(|seq| unwanted.contains(seq.0));
+        if !base.carried_files().iter().any(is_hit) {
+            return Ok(());
+        }
+        let mut names = Vec::new();
+        for file in base.carried_files() {
+            let name = if is_hit(file) { self.without(file, unwanted) } else { Ok(Some(file.name)) };
+            names.extend(name.inspect_err(|_| self.clear())?);
+        }
+        // The manifest is the commit point: what it no longer names is removed, now or at the next start.
+        base.carry(&self.log_dir, names)
+            .map_err(TrimError::io("write what the base carries"))
+            .inspect_err(|_| self.clear())?;
+        let earliest = base.manifest().start.next;
+        self.shared.trim(earliest, Arc::new(self.open(earliest)?));
+        self.clear();
+        Ok(())
+    }
 }
 
 impl Trimmer {
@@ -135,6 +160,13 @@ impl Trimmer {
         }
         let mut less = self.begin()?;
         less.add_from(file, |seq| wanted.contains(seq.0)).map_err(carried_failed)?;
+        finished(less)
+    }
+
+    /// A file without some of its events; none if nothing is left.
+    fn without(&self, file: &CarriedFile, unwanted: &RoaringTreemap) -> Result<Option<CarriedName>, TrimError> {
+        let mut less = self.begin()?;
+        less.add_from(file, |seq| !unwanted.contains(seq.0)).map_err(carried_failed)?;
         finished(less)
     }
 

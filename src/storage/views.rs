@@ -34,8 +34,8 @@ use crate::log::codec_job::{decode_head, decode_items, with_items};
 use crate::storage::views::database::{
     DAMAGED, Meta, StoreError, copy, create, guarded, newest, newest_as_is, numbers, remove_all_but,
 };
-use crate::storage::views::page::{Place, locate};
-use crate::storage::views::writer::{Writer, page_key, pieces_of};
+use crate::storage::views::page::{Place, locate, ordinals_of};
+use crate::storage::views::writer::{PAGES, Writer, number_of, page_key, pieces_of};
 use crate::views::{FinishedStore, Head, ViewError, finish_ordinal};
 
 /// How many times the living bytes a database may take before it is copied.
@@ -81,6 +81,32 @@ impl SledFinished {
             Ok(Some(SledFinished::of(dir, lineage, db, meta, BLOAT_BYTES_MIN)))
         };
         guarded(opened).map_err(|error| ViewError::new("opened", error))
+    }
+
+    /// How many of the jobs ended behind an event. They are stored in the order of their endings.
+    pub fn ended_after(&self, seq: Seq) -> Result<u64, ViewError> {
+        let counted = || {
+            let db = self.db.read().clone();
+            let mut count = 0;
+            for entry in db.scan_prefix(PAGES).rev() {
+                let (key, bytes) = entry?;
+                page::check(&bytes)?;
+                let number = number_of(&key).ok_or(StoreError::Meta)?;
+                let mut is_older = false;
+                for (place, ordinal) in ordinals_of(number).enumerate() {
+                    match read_head(&db, &bytes, place, ordinal)? {
+                        Some(head) if head.job.seq > seq => count += 1,
+                        Some(_) => is_older = true,
+                        None => {}
+                    }
+                }
+                if is_older {
+                    break;
+                }
+            }
+            Ok(count)
+        };
+        guarded(counted).map_err(|error| ViewError::new("counted", error))
     }
 
     fn open_and_compact(dir: &Path, lineage: Uuid, bloat_bytes_min: u64) -> Result<SledFinished, OpenViewsError> {

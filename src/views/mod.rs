@@ -173,6 +173,12 @@ impl Views {
         self.index.read().purged.get(&job).copied()
     }
 
+    /// How many of the known jobs were purged, and when the last of them was: it differs when one more was.
+    pub fn purges(&self) -> (usize, Option<Timestamp>) {
+        let index = self.index.read();
+        (index.purged.len(), index.purged.values().max().copied())
+    }
+
     /// The seq up to which the views show everything.
     pub fn position(&self) -> Seq {
         self.index.read().seq

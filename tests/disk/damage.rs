@@ -433,6 +433,11 @@ fn verify_says_in_json_which_place_of_which_file_is_damaged_and_what_to_do() {
     let (code, document) = check(&data);
     assert_eq!((code, &document["fold"]), (Some(1), &Value::Null), "what cannot be folded is reported all the same");
     assert!(document["damaged"].as_array().unwrap().len() > 1, "{document}");
+    let whole = &document["whole"];
+    assert!(whole["earliest"] == 1 && whole["last"].as_u64() < whole["of"].as_u64(), "{whole}");
+    assert!(whole["ended_later"].as_u64() >= Some(1), "the stored views know who ended since: {whole}");
+    let (_, said) = verify(&data);
+    assert!(said.contains("jobs ended later") && said.contains("they are what --accept-data-loss keeps"), "{said}");
 }
 
 #[test]

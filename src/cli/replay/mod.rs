@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::app::lines::LineSource;
 use crate::app::replay::{Diff, JobStep, Moment, Named, Player, Summary, diff};
-use crate::app::source::{DataSource, EventSource, SourceError};
+use crate::app::source::{DataSource, EventSource, Extent, SourceError};
 use crate::app::verify::{Report, compare};
 use crate::cli::args::{Connection, ReplayArguments, Speed};
 use crate::cli::client::Client;
@@ -158,6 +158,12 @@ fn tell_job(
         }
     }
     if told == 0 {
+        let Extent { earliest, .. } = player.extent();
+        if player.state().slot(job).is_some() {
+            let said =
+                format!("all events of job {job} were dropped by retention: the log begins with event {earliest}");
+            return Err(Failure::of_asker(said).hint("`daybook jobs get` shows the job of a running server").into());
+        }
         let failure = Failure::of_asker(format!("up to event {} the log knows no job {job}", player.state().seq()));
         return Err(failure.hint("`daybook jobs ls` lists the jobs of a running server").into());
     }

@@ -19,6 +19,7 @@ use crate::cli::failure::{Failure, Stop};
 use crate::cli::progress::Bar;
 use crate::cli::replay::pace::Pace;
 use crate::cli::replay::{failure, source_of, until_of};
+use crate::domain::event::Record;
 use crate::domain::id::{JobId, Seq};
 
 /// How many requests are under way at a time.
@@ -113,13 +114,20 @@ fn send_all(
         let mut post = Post { letters, replies, tally: Tally::default(), sent: 0 };
         let mut player = Player::begin(source, until, false).map_err(failure)?;
         let (mut pace, begun) = (Pace::new(arguments.speed), Instant::now());
-        while let Some(step) = player.step(until).map_err(failure)? {
-            let (seq, at) = (step.record.seq, step.record.at);
-            let Some(submission) = Submission::of(step.record, chosen, arguments.keep_keys) else { continue };
+        let mut send = |record: Record| -> Result<(), Stop> {
+            let (seq, at) = (record.seq, record.at);
+            let Some(submission) = Submission::of(record, chosen, arguments.keep_keys) else { return Ok(()) };
             // The distances between the events are what was asked for.
             std::thread::sleep(pace.wait(at, begun.elapsed()));
             post.send(submission, chosen, &key_of(lineage, seq, name))?;
             bar.show(post.tally.answered as u64);
+            Ok(())
+        };
+        while let Some(record) = player.next_carried().map_err(failure)? {
+            send(record)?;
+        }
+        while let Some(step) = player.step(until).map_err(failure)? {
+            send(step.record)?;
         }
         post.finish()
     })

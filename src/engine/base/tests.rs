@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{FoldError, Kept, fold};
+use super::{FoldError, Kept, carried_of, fold};
 use crate::domain::event::Record;
 use crate::domain::id::{JobId, Seq};
 use crate::domain::job::Job;
@@ -135,6 +135,27 @@ fn a_job_that_nobody_wants_is_left_out_of_the_jobs_and_stays_in_the_state() {
         matches!(verdict.differences[..], [Difference::Base { .. }]),
         "and as these jobs are known, they are missed"
     );
+}
+
+#[test]
+fn what_some_jobs_carried_can_be_taken_out_of_what_is_carried_and_the_rest_stays() {
+    let world = history(30);
+    let log = log_of(&world.records);
+    trim(&log, *ends(&world.records).last().unwrap(), &|job| kept_in(&world, job));
+    let reader = log.reader();
+    let jobs = world.state.jobs().map(|job| job.id).chain(world.finished.keys().copied());
+    let all: BTreeSet<JobId> = jobs.filter(|&job| kept_in(&world, job) == Kept::Payloads).collect();
+    let purged: BTreeSet<JobId> = all.iter().copied().step_by(3).collect();
+    let before = reader.base().unwrap().carried();
+    let unwanted = carried_of(&*reader.base().unwrap(), &|job| purged.contains(&job)).unwrap();
+    let is_of_purged = |seq: u64| world.records[seq as usize - 1].event.job().is_some_and(|job| purged.contains(&job));
+    assert!(unwanted.len() > 5 && before.iter().all(|seq| unwanted.contains(seq) == is_of_purged(seq)));
+    log.trimmer().drop_carried(&unwanted).unwrap();
+    for seq in before {
+        assert_eq!(reader.carried(Seq(seq)).is_err(), is_of_purged(seq), "event {seq}");
+    }
+    let folded = verify(&*reader, None, Vec::new()).unwrap().fold;
+    assert_eq!(folded, fold_hash(&world.state), "what is known of them is the same");
 }
 
 #[test]

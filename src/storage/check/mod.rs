@@ -1,6 +1,6 @@
 //! Looks at every file of a data directory: is each as it was written? Asks sled nothing and changes nothing, so it may
 //! look at the directory itself and needs no copy. Whether the events in the log make sense is not asked here: `verify`
-//! folds them on a copy.
+//! folds them.
 //!
 //! Each kind of file has a checksum of some sort, so that one flipped byte anywhere is found. Nobody looks at these,
 //! because what is in them does not matter:
@@ -88,6 +88,8 @@ pub struct Findings {
     pub counts: Counts,
     /// How much of a damaged log is whole.
     pub whole: Option<WholePart>,
+    /// How many jobs ended behind what is whole, as far as the stored views tell.
+    pub ended_later: Option<u64>,
 }
 
 /// What the log says of the jobs: what must be there beside it.

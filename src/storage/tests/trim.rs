@@ -129,6 +129,63 @@ fn a_crash_after_any_step_of_a_trim_leaves_the_old_log_or_the_new_one() {
 }
 
 #[test]
+fn a_crash_while_less_is_carried_leaves_all_or_the_rest_and_never_a_part() {
+    let before = tempfile::tempdir().unwrap();
+    let written = closed(before.path());
+    let opened = open(before.path(), &small_segments()).unwrap();
+    let earliest = trim(opened.log.as_ref(), 1);
+    opened.log.close().unwrap();
+    drop(opened.lock);
+    let after = copy(before.path());
+    let after = after.path().join("data");
+    let opened = open(&after, &small_segments()).unwrap();
+    let unwanted: RoaringTreemap = [50, 150].into_iter().collect();
+    opened.log.trimmer().drop_carried(&unwanted).unwrap();
+    opened.log.trimmer().drop_carried(&unwanted).unwrap();
+    let is_as_it_should = |opened: &Opened, is_less: bool, step: &str| {
+        let reader = opened.log.reader();
+        for seq in (50..earliest.0).step_by(50) {
+            match reader.carried(Seq(seq)) {
+                Ok(record) => {
+                    assert!(record == written[seq as usize - 1] && !(is_less && unwanted.contains(seq)), "{step}")
+                }
+                Err(ReadError::Trimmed { .. }) => assert!(is_less && unwanted.contains(seq), "{step}: event {seq}"),
+                Err(error) => panic!("{step}: {error}"),
+            }
+        }
+    };
+    is_as_it_should(&opened, true, "while it is open");
+    opened.log.close().unwrap();
+    drop(opened.lock);
+    let (old, new) = (carried_of(&before.path().join("log")), carried_of(&after.join("log")));
+    let (old_name, new_name) = (names_in(&old).unwrap().remove(0), names_in(&new).unwrap().remove(0));
+    let manifest = |data: &Path| dir_of(&data.join("log"), earliest).join("MANIFEST");
+    for step in 0..4 {
+        let crashed = copy(before.path());
+        let data = crashed.path().join("data");
+        let carried = carried_of(&data.join("log"));
+        match step {
+            0 => std::fs::write(carried.join("carried.tmp"), b"half").unwrap(),
+            _ => drop(std::fs::copy(new.join(&new_name), carried.join(&new_name)).unwrap()),
+        }
+        if step == 2 {
+            std::fs::write(manifest(&data).with_file_name("MANIFEST.tmp"), b"half").unwrap();
+        }
+        if step == 3 {
+            std::fs::copy(manifest(&after), manifest(&data)).unwrap();
+        }
+        let step = format!("step {step}");
+        assert_eq!(check_stores(&data).damaged, [], "{step}");
+        let opened = open(&data, &small_segments()).unwrap_or_else(|error| panic!("{step}: {error}"));
+        is_as_it_should(&opened, step == "step 3", &step);
+        let found = check_stores(&data);
+        assert!(found.damaged.is_empty() && found.leftovers.is_empty(), "{step}: {found:?}");
+        let kept = if step == "step 3" { &new_name } else { &old_name };
+        assert_eq!(&names_in(&carried).unwrap(), std::slice::from_ref(kept), "{step}");
+    }
+}
+
+#[test]
 fn a_segment_that_was_dropped_gives_its_room_back_while_the_log_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let written = closed(dir.path());

@@ -48,6 +48,11 @@ pub fn locate(ordinal: FinishOrdinal) -> (u64, usize) {
     (ordinal.0 / PAGE_HEADS as u64, (ordinal.0 % PAGE_HEADS as u64) as usize)
 }
 
+/// The ordinals of the places of a page, in their order.
+pub fn ordinals_of(page: u64) -> impl Iterator<Item = FinishOrdinal> {
+    (0..PAGE_HEADS as u64).map(move |place| FinishOrdinal(page * PAGE_HEADS as u64 + place))
+}
+
 /// Checks a page as a whole. Without it [`read_place`] may give nonsense.
 pub fn check(bytes: &[u8]) -> Result<(), PageError> {
     let is_sound = bytes.len() >= HEADS_AT

@@ -98,9 +98,17 @@ impl Writer<'_> {
     }
 }
 
+/// What the keys of all pages begin with.
+pub const PAGES: &[u8] = b"p";
+
 /// The key of a page.
 pub fn page_key(number: u64) -> Vec<u8> {
-    [&b"p"[..], &number.to_be_bytes()].concat()
+    [PAGES, &number.to_be_bytes()].concat()
+}
+
+/// The number of a page, by its key.
+pub fn number_of(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.strip_prefix(PAGES)?.try_into().ok()?))
 }
 
 /// What the keys of all pieces of a job begin with: `h` of its head, `i` of its items.

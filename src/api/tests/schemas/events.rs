@@ -13,7 +13,7 @@ use crate::domain::event::{
     QueueRateSpent, QueueResumed, Record, ScheduleChanged, ScheduleFired, WorkerJoined, WorkerLeft,
 };
 use crate::domain::id::Seq;
-use crate::feed::cloudevents::{Begun, CloudEvent, Ended, FORMAT};
+use crate::feed::cloudevents::{BasePart, Begun, CloudEvent, Ended, FORMAT, PartName};
 use crate::feed::published::{PublishedEvent, Retried, Started, Submitted};
 use crate::log::codec::samples;
 
@@ -259,7 +259,11 @@ fn of_lines(generator: &mut SchemaGenerator) -> Value {
     let mut file = head(
         "cloudevent.json",
         "A line of an exported log: a CloudEvent 1.0 in JSON. The first is `daybook.export.begun` and the last \
-         `daybook.export.ended`; between them stands every event in order. A newer server may write other types, and more \
+         `daybook.export.ended`; between them stands every event in order. If the oldest events were dropped, what stands \
+         for them comes behind the first line, which says so by `data.base`: `daybook.base.part` lines (`data.part` is \
+         `state`, then `jobs`; `data.number` counts from 1 in each; `data.bytes` is a piece in base64, and `data.hash` on \
+         the last piece the BLAKE3 hash of the part), then as many events with `daybookcarried` as `data.base.carried` \
+         says. A newer server may write other types, and more \
          attributes; an import takes only what it knows.",
     );
     let envelope = CloudEvent::json_schema(generator).to_value();
@@ -269,11 +273,13 @@ fn of_lines(generator: &mut SchemaGenerator) -> Value {
     file["title"] = json!("CloudEvent");
     let lineage = Uuid::from_u128(0x0199_0000_0000_7000_8000_0000_0000_0007);
     let at = crate::domain::time::Timestamp::from_ms(1_790_000_000_000);
-    let begun = Begun { format: FORMAT, lineage, earliest: Seq(1), last: Seq(4711), epoch: None };
+    let begun = Begun { format: FORMAT, lineage, earliest: Seq(1), last: Seq(4711), epoch: None, base: None };
     let ended = Ended { last: Seq(4711), fold: None };
     let samples = samples::one_of_each().into_iter().filter(|record| record.event.type_name() == "job.queued");
     let events = samples.map(|record| CloudEvent::of(Record { actor: Actor::SERVER, ..record }, lineage));
-    let lines = [CloudEvent::begun(begun, at)].into_iter().chain(events);
+    let (bytes, hash) = ("REJFTkRFRAE=".to_owned(), Some(blake3::hash(b"DBENDED\x01").to_hex().to_string()));
+    let part = BasePart { part: PartName::Jobs, number: 1, bytes, hash };
+    let lines = [CloudEvent::begun(begun, at), CloudEvent::base_part(part, lineage, at)].into_iter().chain(events);
     let lines = lines.chain([CloudEvent::ended(ended, lineage, at)]);
     file["examples"] = lines.map(|line| serde_json::to_value(line).expect("writes")).collect();
     file
