@@ -102,8 +102,12 @@ async fn drain(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiEr
 }
 
 async fn change(ctx: &ApiContext, queue: QueueName, command: Command) -> Result<Response, ApiError> {
+    let row = || ctx.handle.views().queues(ctx.now()).into_iter().find(|row| row.name == queue);
+    let before = row();
     let receipt = ctx.handle.submit(command, Actor::CLIENT).await?;
-    let row = ctx.handle.views().queues(ctx.now()).into_iter().find(|row| row.name == queue);
+    // Of a queue without jobs nothing is known once it hands out again.
+    let resumed = || before.map(|before| QueueRow { paused: None, draining: None, ..before });
+    let row = row().or_else(resumed);
     let row = row.ok_or_else(|| ApiError::new("queue_not_found", format!("there is no queue {queue}")))?;
     Ok(reply::read(receipt.seq, &row))
 }

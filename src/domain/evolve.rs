@@ -109,6 +109,8 @@ fn change_queue(state: &mut State, record: &Record) {
         }
         _ => unreachable!("these are about no queue"),
     }
+    // A name is known by its jobs, or by what was done to its queue: clients may make up new ones for ever.
+    state.queues.retain(|_, queue| *queue != Queue::default());
 }
 
 fn queue_of<'a>(state: &'a mut State, name: &QueueName) -> &'a mut Queue {
@@ -263,7 +265,6 @@ fn put_changed(state: &mut State, record: &Record, mut job: Arc<Job>) -> Arc<Job
     // Only then it may have names that others have too.
     if matches!(record.event, Event::JobAmended(_)) {
         state.intern_job(Arc::make_mut(&mut job));
-        note_queue(state, &job);
     }
     put(state, Slot::Active(job.clone()));
     job
@@ -271,16 +272,9 @@ fn put_changed(state: &mut State, record: &Record, mut job: Arc<Job>) -> Arc<Job
 
 fn put_active(state: &mut State, mut job: Job) -> Arc<Job> {
     state.intern_job(&mut job);
-    note_queue(state, &job);
     let job = Arc::new(job);
     put(state, Slot::Active(job.clone()));
     job
-}
-
-fn note_queue(state: &mut State, job: &Job) {
-    if !state.queues.contains_key(&job.queue) {
-        state.queues.insert(job.queue.clone(), Queue::default());
-    }
 }
 
 fn put(state: &mut State, slot: Slot) {

@@ -226,7 +226,8 @@ impl State {
             epochs: globals.epochs,
             last_ordinal: globals.last_ordinal,
             last_finish: globals.last_finish,
-            queues: globals.queues,
+            // Older snapshots have a row for every name that a job ever had.
+            queues: globals.queues.into_iter().filter(|(_, queue)| *queue != Queue::default()).collect(),
             workers: globals.workers,
             schedules: globals.schedules,
             ..State::default().without_indexes()
@@ -320,7 +321,7 @@ impl State {
         })
     }
 
-    /// The queues that jobs, pauses or drains have named.
+    /// The queues to which something was done that still counts: a pause, a drain, starts at a rate.
     pub fn queues(&self) -> impl Iterator<Item = (&QueueName, &Queue)> {
         self.queues.iter()
     }

@@ -101,6 +101,7 @@ impl Index {
             Event::QueueResumed(data) => {
                 let queue = self.queue(&data.queue);
                 (queue.pause, queue.drain) = (None, None);
+                self.drop_if_unknown(&data.queue);
             }
             Event::QueueDraining(data) => self.queue(&data.queue).drain = Some(pause(record)),
             Event::QueueRateSpent(data) => {
@@ -293,9 +294,13 @@ impl Index {
         if *jobs == StateCounts::default() {
             self.kinds.remove(kind);
         }
-        let entry = entry_of(&mut self.queues, queue);
-        *entry.jobs.of(state) -= 1;
-        if entry.jobs == StateCounts::default() && entry.known == Queue::default() {
+        *entry_of(&mut self.queues, queue).jobs.of(state) -= 1;
+        self.drop_if_unknown(queue);
+    }
+
+    fn drop_if_unknown(&mut self, queue: &QueueName) {
+        let is_unknown = |entry: &QueueEntry| entry.jobs == StateCounts::default() && entry.known == Queue::default();
+        if self.queues.get(queue).is_some_and(is_unknown) {
             self.queues.remove(queue);
         }
     }

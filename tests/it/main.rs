@@ -9,6 +9,7 @@ mod jobs;
 mod live;
 mod live_churn;
 mod live_edges;
+mod lives;
 mod purge;
 mod queues;
 mod remote;

@@ -404,6 +404,10 @@ async fn why_says_what_stands_in_the_way() {
     );
     assert_eq!(world.post("/api/queues/default/resume", json!({})).await.ok(200)["paused"], Value::Null);
     world.post("/api/queues/absent/resume", json!({})).await.refused(404, "queue_not_found");
+    world.post("/api/queues/empty/pause", json!({})).await.ok(200);
+    let resumed = world.post("/api/queues/empty/resume", json!({})).await.ok(200);
+    assert_eq!((&resumed["name"], &resumed["paused"]), (&json!("empty"), &json!(null)));
+    world.post("/api/queues/empty/resume", json!({})).await.refused(404, "queue_not_found");
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ struct Jobs {
 }
 
 impl PastViews {
-    /// Every queue that was known, by name. Ages are those of that moment.
+    /// Every queue that was known, by name: by its jobs, or by what was done to it. Ages are those of that moment.
     pub fn queues(&self) -> Result<Vec<QueueRow>, LookBackError> {
         let mut jobs: BTreeMap<QueueName, Jobs> = BTreeMap::new();
         for (ordinal, label) in self.past.labels_below(None) {
@@ -33,8 +33,10 @@ impl PastViews {
             }
         }
         let now = self.past.at();
-        let rows = self.past.globals().queues.into_iter().map(|(name, known)| {
-            let jobs = jobs.remove(&name).unwrap_or_default();
+        let known = self.past.globals().queues;
+        known.keys().for_each(|name| drop(jobs.entry(name.clone()).or_default()));
+        let rows = jobs.into_iter().map(|(name, jobs)| {
+            let known = known.get(&name).cloned().unwrap_or_default();
             let oldest = self.oldest(&jobs.queued)?;
             Ok(QueueRow::on_record(&name, &known, jobs.counts, oldest, now))
         });

@@ -160,11 +160,16 @@ fn resuming_ends_a_pause_and_a_drain_and_keeps_what_was_spent() {
 }
 
 #[test]
-fn a_queue_is_known_once_a_job_has_named_it() {
+fn of_a_queue_nothing_is_kept_but_what_was_done_to_it() {
     let mut world = World::new();
+    let name = queue("side");
     let job = world.submitted(a_job());
-    world.given(Command::Amend(Amend { queue: Some(queue("side")), ..nothing(job) }));
-    assert_eq!(world.state.queues().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["default", "side"]);
+    world.given(Command::Amend(Amend { queue: Some(name.clone()), ..nothing(job) }));
+    assert_eq!(world.state.queues().count(), 0, "clients may make up names for ever");
+    world.given(Command::PauseQueue { queue: name.clone() });
+    assert_eq!(world.state.queues().map(|(name, _)| name).collect::<Vec<_>>(), [&name]);
+    world.given(Command::ResumeQueue { queue: name });
+    assert_eq!(world.state.queues().count(), 0);
 }
 
 #[test]
