@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -10,12 +11,13 @@ use crate::domain::event::{Event, Record};
 use crate::domain::id::{Epoch, Seq};
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
+use crate::engine::past::{Origins, PastError};
 use crate::engine::{fold, snapshot};
 use crate::log::redact::Purged;
 use crate::log::snapshot::{Found, SnapshotStore};
 use crate::log::{LogReader, ReadError};
 use crate::storage::open::explain;
-use crate::storage::{OfflineLog, OpenError, SnapshotFiles};
+use crate::storage::{KeyframeFiles, OfflineLog, OpenError, SnapshotFiles};
 
 /// What a source says of its log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +96,7 @@ impl SourceError {
 /// The log of a stopped server.
 pub struct DataSource {
     data: PathBuf,
-    log: OfflineLog,
+    log: Arc<OfflineLog>,
     purged: Purged,
     /// The last event that was given.
     read: Seq,
@@ -108,10 +110,20 @@ impl DataSource {
         }
         Ok(DataSource {
             data: data.to_path_buf(),
-            log: OfflineLog::open(data)?,
+            log: Arc::new(OfflineLog::open(data)?),
             purged: Purged::default(),
             read: Seq::ZERO,
         })
+    }
+
+    /// The nearest stored state before a moment: of a keyframe, a snapshot, or the log's base.
+    fn stored(&self, at_most: Seq) -> Result<State, SourceError> {
+        let keyframes = KeyframeFiles::open_as_is(&self.data, self.log.lineage());
+        let snapshots = SnapshotFiles::open_as_is(&self.data, self.log.lineage());
+        let origins = Origins::of(self.log.clone()).with_keyframes(Arc::new(keyframes));
+        let nearest = origins.with_snapshots(Arc::new(snapshots)).nearest(at_most);
+        let state = nearest.and_then(|past| past.to_state()).map_err(|PastError::Read(error)| error)?;
+        Ok(state)
     }
 
     /// The newest snapshot that can be used, as a state. One that cannot is passed over: it is disposable (V1).
@@ -129,8 +141,10 @@ impl EventSource for DataSource {
     }
 
     fn begin(&mut self, at_most: Seq) -> Result<State, SourceError> {
-        let usable = self.snapshot(at_most).filter(|state| state.seq().next() >= self.log.earliest());
-        let state = usable.map_or_else(|| fold::begin(&self.log), Ok)?.without_indexes();
+        let state = match at_most.min(self.log.last()) {
+            Seq::ZERO => fold::begin(&*self.log)?.without_indexes(),
+            at_most => self.stored(at_most)?,
+        };
         self.read = state.seq();
         Ok(state)
     }

@@ -27,6 +27,7 @@ pub mod commit;
 pub mod conformance;
 #[cfg(test)]
 pub mod job_samples;
+pub mod keyframe;
 pub mod memory;
 pub mod redact;
 pub mod snapshot;
