@@ -120,7 +120,10 @@ impl Read for StoredReader<'_> {
 
 /// Keyframes in memory.
 #[derive(Default)]
-pub struct MemoryKeyframes(Mutex<BTreeMap<Seq, (Option<Seq>, Arc<Vec<u8>>)>>);
+pub struct MemoryKeyframes(Mutex<BTreeMap<Seq, Held>>);
+
+/// On which one it hangs, and its content.
+type Held = (Option<Seq>, Arc<Vec<u8>>);
 
 impl KeyframeStore for MemoryKeyframes {
     fn list(&self) -> Vec<Keyframe> {
