@@ -5,8 +5,8 @@
 //! from its files, `fold` applies the records too, `recover` is what a start does, views included. Run it with
 //! `cargo bench --bench replay`. Trust the ratios: the absolute numbers are the machine's.
 //!
-//! `cargo bench --bench replay -- past` measures past moments instead (see `past.rs`); `past EVENTS` takes another number
-//! of events than 5,000,000.
+//! `cargo bench --bench replay -- past` measures past moments instead (see `past.rs`); `past EVENTS BETWEEN` takes another
+//! number of events than 5,000,000, and, if it is said, another distance between keyframes.
 
 mod past;
 
@@ -31,6 +31,7 @@ use daybook::log::LogReader;
 use daybook::log::chain::{ChainEnd, Page};
 use daybook::log::codec::NoPayloads;
 use daybook::log::commit::commits_of;
+use daybook::maintenance::keyframer::EVENTS_BETWEEN;
 use daybook::storage::{Options, open};
 use daybook::views::MemoryFinished;
 use uuid::Uuid;
@@ -46,9 +47,13 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => measure_fold(),
-        ["past"] => past::measure(past::EVENTS),
-        ["past", events] => past::measure(events.parse().expect("a number of events")),
-        _ => panic!("past, past EVENTS, or nothing"),
+        ["past"] => past::measure(past::EVENTS, EVENTS_BETWEEN),
+        ["past", events] => past::measure(events.parse().expect("a number of events"), EVENTS_BETWEEN),
+        ["past", events, between] => {
+            let between = between.parse().expect("a number of events between keyframes");
+            past::measure(events.parse().expect("a number of events"), between);
+        }
+        _ => panic!("past, past EVENTS, past EVENTS BETWEEN, or nothing"),
     }
 }
 

@@ -38,15 +38,16 @@ const UNTIL: usize = 20;
 const PAGE: usize = 50;
 
 /// Measures both.
-pub fn measure(events: usize) {
+pub fn measure(events: usize, between: u64) {
     let place = tempfile::Builder::new().prefix("daybook-bench-").tempdir_in(target_dir()).expect("a directory");
     let data = place.path().join("data");
     print_machine();
     println!("settings: {events} events, {ACTIVE} active jobs, {STUBS} finished ones known, 200 bytes of args");
+    println!("a keyframe every {between} events");
     write_log(&data, events);
     let opened = open(&data, &Options::default()).expect("the log opens");
     let log: Arc<dyn LogReader> = opened.log.reader();
-    make_keyframes(&data, opened.lineage, &log);
+    make_keyframes(&data, opened.lineage, &log, between);
     let mut random = Random(7);
     let moments = |count: usize, random: &mut Random| -> Vec<Seq> {
         (0..count).map(|_| Seq(random.below(ACTIVE as u64 * 4, log.last().0))).collect()
@@ -96,9 +97,9 @@ fn replay_until(data: &Path, seq: Seq) {
 }
 
 /// As the server does it, without the pauses.
-fn make_keyframes(data: &Path, lineage: uuid::Uuid, log: &Arc<dyn LogReader>) {
+fn make_keyframes(data: &Path, lineage: uuid::Uuid, log: &Arc<dyn LogReader>, between: u64) {
     let files = Arc::new(KeyframeFiles::open(data, lineage, log.last()).expect("a directory"));
-    let keyframer = Keyframer::new(log.clone(), files.clone(), u64::MAX, Box::new(|| true));
+    let keyframer = Keyframer::new(log.clone(), files.clone(), u64::MAX, Box::new(|| true)).every(between);
     let begun = Instant::now();
     let mut longest = Duration::ZERO;
     loop {
