@@ -14,8 +14,8 @@ use crate::log::LogReader;
 use crate::log::codec_state::SnapshotError;
 use crate::log::keyframe::{Keyframe, KeyframeStore, ancestors, useless};
 
-/// A keyframe is written when so many events are not in one: they are folded in about 50 ms.
-pub const EVENTS_BETWEEN: u64 = 50_000;
+/// A keyframe is written when so many events are not in one: they are folded in about 25 ms.
+pub const EVENTS_BETWEEN: u64 = 25_000;
 /// So many changes hang on one full keyframe at most, and they have no more bytes than it.
 const CHAINED_MAX: usize = 32;
 /// When keyframes take too much, they are brought down by one part in so many.
