@@ -31,8 +31,8 @@ pub struct Pasts {
 
 impl Pasts {
     /// The past that these states tell of.
-    pub fn new(states: PastStates) -> Pasts {
-        Pasts { states: Arc::new(states), turns: Arc::new(Semaphore::new(AT_ONCE_MAX)) }
+    pub fn new(states: Arc<PastStates>) -> Pasts {
+        Pasts { states, turns: Arc::new(Semaphore::new(AT_ONCE_MAX)) }
     }
 }
 

@@ -79,7 +79,7 @@ async fn list(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiErr
     let at = past::at(&ctx, &request.query)?;
     let seq = at.unwrap_or(ctx.seq());
     let queues = match at {
-        Some(at) => past::looking_back(&ctx, at, |past| Ok(past.queues()?)).await?,
+        Some(at) => past::looking_back(&ctx, at, |past| Ok(past.queues())).await?,
         None => ctx.handle.views().queues(ctx.now()),
     };
     let page = paging::cut(&request.query, &past::scope("queues".to_owned(), at), queues)?;

@@ -1,10 +1,10 @@
 //! Starts and stops what the server does by itself: ticks, schedules, retention, the disk watch, synced log lines, stored
-//! views, snapshots, dropped segments.
+//! views, snapshots, keyframes, dropped segments.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::task::JoinSet;
@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::Handle;
 use crate::log::LogReader;
+use crate::maintenance::keyframer::Keyframer;
 use crate::maintenance::scheduler::Scheduler;
 use crate::maintenance::snapshotter::{EVENTS_AT_STOP, EVENTS_BETWEEN, Snapshotter};
 use crate::maintenance::sweeper::Sweeper;
@@ -32,11 +33,17 @@ const TIDY_METRICS_EVERY: Duration = Duration::from_secs(5);
 /// How often it is looked whether a snapshot is due.
 const SNAPSHOT_LOOK: Duration = Duration::from_secs(5);
 
+/// How often it is looked whether a keyframe is due.
+const KEYFRAME_LOOK: Duration = Duration::from_secs(5);
+/// Keyframes may take one part in so many of what the log may.
+const KEYFRAMES_OF_LOG: u64 = 4;
+
 /// What runs beside the engine.
 pub struct Chores {
     tasks: JoinSet<()>,
     flusher: Flusher,
     snapshots: Snapshots,
+    keyframes: Keyframes,
     recalling: Recalling,
     trims: Trims,
     /// Other servers stay out until everything is written.
@@ -57,6 +64,8 @@ impl Chores {
         let flusher = Flusher::start(views.clone()).map_err(ServeError::step("start the views' thread"))?;
         let recalling = Recalling::start(data.log.clone(), views.clone());
         let recalling = recalling.map_err(ServeError::step("start the thread that reads the log's past"))?;
+        let keyframes = Keyframes::start(keyframer(config, &data));
+        let keyframes = keyframes.map_err(ServeError::step("start the keyframes' thread"))?;
         let snapshotter = Snapshotter::new(data.log.clone(), data.snapshots, data.newest_snapshot);
         let snapshots = Snapshots::start(snapshotter).map_err(ServeError::step("start the snapshots' thread"))?;
         let directory = config.data.clone();
@@ -90,7 +99,7 @@ impl Chores {
         tasks.spawn(disk::run(handle.clone(), config.min_free_bytes, move || storage::disk_free(&directory)));
         tasks.spawn(sync_logs(data.job_logs));
         tasks.spawn(tidy_metrics(metrics));
-        Ok(Chores { tasks, flusher, snapshots, recalling, trims, lock: data.lock })
+        Ok(Chores { tasks, flusher, snapshots, keyframes, recalling, trims, lock: data.lock })
     }
 
     /// Ends all of them; what is still to be written is written, unless the log cannot be written any more.
@@ -102,6 +111,7 @@ impl Chores {
                 tracing::warn!(%error, "the views were not stored; the next start builds them again");
             }
             self.recalling.stop();
+            self.keyframes.stop();
             self.snapshots.stop(!is_halted);
             self.lock
         });
@@ -162,6 +172,49 @@ impl Snapshots {
         if write_last {
             write(&mut snapshotter, EVENTS_AT_STOP);
         }
+    }
+}
+
+fn keyframer(config: &Config, data: &ForChores) -> Keyframer {
+    let bytes_max = config.retention.log_bytes.unwrap_or(trimmer::BYTES_DEFAULT) / KEYFRAMES_OF_LOG;
+    let (directory, reserved) = (config.data.clone(), config.min_free_bytes.saturating_mul(2));
+    // Where it cannot be told, a full disk will say it.
+    let has_room = move || storage::disk_free(&directory).map_or(true, |free| free >= reserved);
+    Keyframer::new(data.log.clone(), data.keyframes.clone(), bytes_max, Box::new(has_room))
+}
+
+/// The thread that writes keyframes.
+struct Keyframes {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Keyframes {
+    fn start(keyframer: Keyframer) -> std::io::Result<Keyframes> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let thread = std::thread::Builder::new().name("keyframes".into()).spawn(move || {
+            while !stopped.load(Ordering::Acquire) {
+                let begun = Instant::now();
+                let pause = match keyframer.step() {
+                    // Many may be due after an import: half of the time is left to others.
+                    Ok(true) => begun.elapsed(),
+                    Ok(false) => KEYFRAME_LOOK,
+                    Err(error) => {
+                        tracing::warn!(%error, "no keyframe was written; past states take longer");
+                        KEYFRAME_LOOK
+                    }
+                };
+                std::thread::park_timeout(pause);
+            }
+        })?;
+        Ok(Keyframes { stop, thread })
+    }
+
+    fn stop(self) {
+        self.stop.store(true, Ordering::Release);
+        self.thread.thread().unpark();
+        self.thread.join().expect("the keyframes' thread does not panic");
     }
 }
 

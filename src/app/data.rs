@@ -10,17 +10,21 @@ use crate::domain::id::Seq;
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
 use crate::engine::fold;
+use crate::engine::past::{Origins, PastStates};
 use crate::engine::recovery::{RecoverError, recover};
 use crate::engine::snapshot;
 use crate::log::base::LogTrimmer;
 use crate::log::hold::Hold;
+use crate::log::keyframe::{KeyframeError, KeyframeStore};
 use crate::log::snapshot::{SnapshotError, SnapshotStore};
 use crate::log::{EventLog, LogReader, ReadError};
 use crate::sessions::traces::{JobTraces, Traces};
 use crate::storage::files::FileError;
 use crate::storage::imported;
 use crate::storage::views::{OpenViewsError, SledFinished};
-use crate::storage::{self, DirectoryLock, JobFiles, JobLogs, OpenError, Opened, Options, SnapshotFiles};
+use crate::storage::{
+    self, DirectoryLock, JobFiles, JobLogs, KeyframeFiles, OpenError, Opened, Options, SnapshotFiles,
+};
 use crate::views::{FinishedStore, Views};
 
 /// What the data directory held.
@@ -30,6 +34,8 @@ pub struct Data {
     pub lineage: Uuid,
     pub state: State,
     pub views: Arc<Views>,
+    /// Past states, for whoever asks.
+    pub past: Arc<PastStates>,
     pub job_logs: Arc<JobLogs>,
     pub job_files: Arc<JobFiles>,
     pub clean_shutdown: bool,
@@ -45,6 +51,7 @@ pub struct ForChores {
     pub hold: Arc<Hold>,
     pub snapshots: Arc<dyn SnapshotStore>,
     pub newest_snapshot: Seq,
+    pub keyframes: Arc<dyn KeyframeStore>,
     pub job_logs: Arc<JobLogs>,
     /// What jobs leave on the disk, to remove it.
     pub traces: Arc<Traces>,
@@ -58,6 +65,8 @@ pub enum DataError {
     Open(#[from] OpenError),
     #[error(transparent)]
     Snapshots(#[from] SnapshotError),
+    #[error(transparent)]
+    Keyframes(#[from] KeyframeError),
     #[error(transparent)]
     Recover(#[from] RecoverError),
     #[error(transparent)]
@@ -82,6 +91,7 @@ impl DataError {
             DataError::Open(_) | DataError::Importing(_) => true,
             DataError::Recover(RecoverError::Read(error)) => matches!(error, ReadError::Damaged { .. }),
             DataError::Recover(RecoverError::Views(_)) => false,
+            DataError::Keyframes(_) => false,
             DataError::Snapshots(_) | DataError::Views(_) | DataError::JobLogs(_) | DataError::Files(_) => false,
             DataError::ImportNote(_) => false,
         }
@@ -140,6 +150,8 @@ pub fn open(config: &Config, log: OpenLog, report: &dyn Fn(f64)) -> Result<Data,
     let log: Arc<dyn LogReader> = opened.log.reader();
     let snapshots = Arc::new(SnapshotFiles::open(&config.data, opened.lineage)?);
     snapshots.forget_after(log.last())?;
+    let keyframes: Arc<dyn KeyframeStore> = Arc::new(KeyframeFiles::open(&config.data, opened.lineage, log.last())?);
+    let origins = Origins::of(log.clone()).with_keyframes(keyframes.clone()).with_snapshots(snapshots.clone());
     let finished: Arc<dyn FinishedStore> = Arc::new(SledFinished::open(&config.data.join("views"), opened.lineage)?);
     let last = log.last().0.max(1);
     let mut newest_snapshot = Seq::ZERO;
@@ -160,6 +172,7 @@ pub fn open(config: &Config, log: OpenLog, report: &dyn Fn(f64)) -> Result<Data,
         lineage: opened.lineage,
         state: recovered.state,
         views: recovered.views,
+        past: Arc::new(PastStates::from(origins)),
         job_logs: job_logs.clone(),
         job_files,
         clean_shutdown: opened.clean_shutdown,
@@ -170,6 +183,7 @@ pub fn open(config: &Config, log: OpenLog, report: &dyn Fn(f64)) -> Result<Data,
             hold: Arc::default(),
             snapshots,
             newest_snapshot,
+            keyframes,
             job_logs,
             traces,
             lock: opened.lock,

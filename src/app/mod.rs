@@ -45,7 +45,6 @@ use crate::domain::id::{Epoch, SessionId};
 use crate::domain::job::WorkerPlace;
 use crate::domain::state::State;
 use crate::domain::time::{Millis, Timestamp};
-use crate::engine::past::PastStates;
 use crate::engine::{self, Engine, Handle, SubmitError};
 use crate::live::position::Epochs;
 use crate::live::{self, Live};
@@ -234,7 +233,7 @@ impl Running {
         let metrics = metrics::install().map_err(ServeError::Metrics)?;
         let before = Before::of(&data.state);
         let epochs = Epochs::new(data.state.epochs(), data.state.seq(), identity.epoch);
-        let pasts = Pasts::new(PastStates::new(data.log.reader()));
+        let pasts = Pasts::new(data.past);
         let parts = engine::Parts {
             log: data.log,
             state: data.state,

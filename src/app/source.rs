@@ -3,6 +3,7 @@
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use roaring::RoaringTreemap;
 use uuid::Uuid;
@@ -11,13 +12,14 @@ use crate::domain::event::{Event, Record};
 use crate::domain::id::{Epoch, Seq};
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
+use crate::engine::past::{Origins, PastError};
 use crate::engine::{fold, snapshot};
 use crate::log::codec_state::SnapshotError;
 use crate::log::redact::Purged;
 use crate::log::snapshot::{Found, SnapshotStore};
 use crate::log::{LogReader, ReadError};
 use crate::storage::open::explain;
-use crate::storage::{OfflineLog, OpenError, SnapshotFiles};
+use crate::storage::{KeyframeFiles, OfflineLog, OpenError, SnapshotFiles};
 
 /// What a source says of its log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +117,7 @@ impl SourceError {
 /// The log of a stopped server.
 pub struct DataSource {
     data: PathBuf,
-    log: OfflineLog,
+    log: Arc<OfflineLog>,
     purged: Purged,
     /// The carried events that were not yet given.
     carried: RoaringTreemap,
@@ -129,9 +131,19 @@ impl DataSource {
         if !data.join("log").is_dir() {
             return Err(SourceError::NoLog(data.to_path_buf()));
         }
-        let log = OfflineLog::open(data)?;
+        let log = Arc::new(OfflineLog::open(data)?);
         let carried = log.base().map(|base| base.carried()).unwrap_or_default();
         Ok(DataSource { data: data.to_path_buf(), log, purged: Purged::default(), carried, read: Seq::ZERO })
+    }
+
+    /// The nearest stored state before a moment: of a keyframe, a snapshot, or the log's base.
+    fn stored(&self, at_most: Seq) -> Result<State, SourceError> {
+        let keyframes = KeyframeFiles::open_as_is(&self.data, self.log.lineage());
+        let snapshots = SnapshotFiles::open_as_is(&self.data, self.log.lineage());
+        let origins = Origins::of(self.log.clone()).with_keyframes(Arc::new(keyframes));
+        let nearest = origins.with_snapshots(Arc::new(snapshots)).nearest(at_most);
+        let state = nearest.and_then(|past| past.to_state()).map_err(|PastError::Read(error)| error)?;
+        Ok(state)
     }
 
     /// The newest snapshot that can be used, as a state. One that cannot is passed over: it is disposable (V1).
@@ -149,8 +161,10 @@ impl EventSource for DataSource {
     }
 
     fn begin(&mut self, at_most: Seq) -> Result<State, SourceError> {
-        let usable = self.snapshot(at_most).filter(|state| state.seq().next() >= self.log.earliest());
-        let state = usable.map_or_else(|| fold::begin(&self.log), Ok)?.without_indexes();
+        let state = match at_most.min(self.log.last()) {
+            Seq::ZERO => fold::begin(&*self.log)?.without_indexes(),
+            at_most => self.stored(at_most)?,
+        };
         self.read = state.seq();
         Ok(state)
     }

@@ -62,8 +62,8 @@ fn print(report: &Report, console: &mut Console) -> Result<(), Stop> {
     }
     let counts = report.findings.counts;
     console.data(&format!(
-        "checked   segments {}, payload files {}, snapshots {}, logs of jobs {}, files of jobs {}",
-        counts.segments, counts.payload_files, counts.snapshots, counts.job_logs, counts.files
+        "checked   segments {}, payload files {}, snapshots {}, keyframes {}, logs of jobs {}, files of jobs {}",
+        counts.segments, counts.payload_files, counts.snapshots, counts.keyframes, counts.job_logs, counts.files
     ))?;
     for leftover in &report.findings.leftovers {
         console.data(&format!("left over {}: {}", leftover.file.display(), leftover.detail))?;
@@ -88,6 +88,7 @@ fn document(report: &Report) -> serde_json::Value {
             "segments": findings.counts.segments,
             "payload_files": findings.counts.payload_files,
             "snapshots": findings.counts.snapshots,
+            "keyframes": findings.counts.keyframes,
             "job_logs": findings.counts.job_logs,
             "files": findings.counts.files,
         },

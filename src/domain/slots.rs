@@ -45,7 +45,7 @@ impl Slots {
     }
 
     /// All filled slots in order.
-    pub fn iter(&self) -> impl Iterator<Item = &Slot> {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Slot> {
         self.pieces.values().flat_map(|piece| piece.slots.iter().flatten())
     }
 }

@@ -292,6 +292,19 @@ impl State {
         self.slots.get(id.ordinal()).filter(|slot| slot.id() == id)
     }
 
+    /// What is known of the job with this ordinal.
+    pub fn slot_at(&self, ordinal: Ordinal) -> Option<&Slot> {
+        self.slots.get(ordinal)
+    }
+
+    /// Adds what was known of a job to a state that was put together without it. Only for a state without indexes, and
+    /// before an event names the job.
+    pub fn recall(&mut self, slot: Slot) {
+        debug_assert!(self.indexes.are_left_out(), "who decides knows every job");
+        let slot = self.intern_slot(slot);
+        self.slots.set(slot.id().ordinal(), Some(slot));
+    }
+
     /// A job that has not ended.
     pub fn active(&self, id: JobId) -> Option<&Arc<Job>> {
         match self.slot(id)? {
@@ -301,7 +314,7 @@ impl State {
     }
 
     /// All jobs, by ordinal.
-    pub fn slots(&self) -> impl Iterator<Item = &Slot> {
+    pub fn slots(&self) -> impl DoubleEndedIterator<Item = &Slot> {
         self.slots.iter()
     }
 

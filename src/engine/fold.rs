@@ -11,7 +11,7 @@ use crate::log::codec_state::{SnapshotError, decode_slot};
 use crate::log::{LogReader, ReadError};
 
 /// What can be done about a damaged base: nothing makes it anew.
-const NEXT_STEP: &str = "look at it with `daybook verify`, and bring back a backup with `daybook restore`";
+pub const NEXT_STEP: &str = "look at it with `daybook verify`, and bring back a backup with `daybook restore`";
 
 /// The state with which a fold of the whole log begins.
 pub fn begin(log: &dyn LogReader) -> Result<State, ReadError> {

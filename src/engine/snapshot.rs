@@ -44,12 +44,14 @@ pub fn write(state: &State, out: impl Write) -> io::Result<()> {
     frames.finish()?.flush()
 }
 
+/// What the hash of a state begins with: the version of what it covers.
+pub const FOLD_VERSION: &[u8] = b"daybook-fold\x01";
+
 /// The hash of a state (D7): equal folds, equal states. It covers the globals and then every job by ordinal, each as its
 /// newest version is written, and nothing that follows from them or belongs to a file.
 pub fn fold_hash(state: &State) -> String {
-    const VERSION: &[u8] = b"daybook-fold\x01";
     let mut hasher = blake3::Hasher::new();
-    hasher.update(VERSION);
+    hasher.update(FOLD_VERSION);
     let mut frames = FrameWriter::bare(&mut hasher);
     let written = frames.globals(&state.globals()).and_then(|()| state.slots().try_for_each(|slot| frames.slot(slot)));
     written.expect("a hasher takes every byte, and no job is larger than a frame");

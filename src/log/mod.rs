@@ -28,6 +28,7 @@ pub mod conformance;
 pub mod hold;
 #[cfg(test)]
 pub mod job_samples;
+pub mod keyframe;
 pub mod memory;
 pub mod redact;
 pub mod snapshot;

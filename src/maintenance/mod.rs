@@ -2,6 +2,7 @@
 //! nothing about jobs.
 
 pub mod disk;
+pub mod keyframer;
 pub mod recall;
 pub mod retention;
 pub mod scheduler;

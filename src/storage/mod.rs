@@ -9,6 +9,7 @@
 //!   data/log/base/00000000000000812341/ what stands for the events before the oldest segment, once some were dropped
 //!   data/log/carried/<hash>            of these events, those that a kept job points to
 //!   data/snapshots/00000000000000004711
+//!   data/keyframes/00000000000000050000  past states, or what has changed since another one
 //!   data/logs/7f/<job>                 log lines
 //!   data/files/<job>/<name>            what jobs leave
 //! ```
@@ -35,6 +36,7 @@ mod head;
 pub mod imported;
 mod inspect;
 pub mod joblogs;
+mod keyframes;
 mod log;
 mod logfile;
 pub mod offline;
@@ -65,6 +67,7 @@ pub use backup::BackupFiles;
 pub use disk::free as disk_free;
 pub use files::JobFiles;
 pub use joblogs::JobLogs;
+pub use keyframes::KeyframeFiles;
 pub use offline::OfflineLog;
 pub use open::{DirectoryLock, OpenError, Opened, Options, open};
 pub use reset::reset;

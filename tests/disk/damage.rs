@@ -446,7 +446,7 @@ fn damage_to_what_is_disposable_costs_nothing_but_time() {
         assert_eq!(fate, Fate::Right, "{what}");
     }
     let truth = truth();
-    for disposable in ["views", "snapshots", "LOCK", "ballast", "scratch", "groups"] {
+    for disposable in ["views", "snapshots", "keyframes", "LOCK", "ballast", "scratch", "groups"] {
         let copy = truth.copy();
         let data = copy.path().join("data");
         let path = data.join(disposable);

@@ -144,7 +144,7 @@ impl World {
             traces: Arc::new(Traces::new([])),
             data: Arc::new(crate::storage::BackupFiles::of(std::path::Path::new("/nowhere"))),
             hold: Arc::default(),
-            pasts: Pasts::new(PastStates::new(handle.log().clone())),
+            pasts: Pasts::new(Arc::new(PastStates::new(handle.log().clone()))),
             metrics: recorder.handle(),
             catalog,
             limits,

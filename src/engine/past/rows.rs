@@ -272,3 +272,6 @@ impl LogReader for EventsOnly {
         self.0.page_after(after)
     }
 }
+
+#[cfg(test)]
+mod tests;

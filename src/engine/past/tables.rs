@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::id::{JobId, Ordinal, QueueName, SessionId};
+use crate::domain::id::{JobId, QueueName, SessionId};
 use crate::domain::job::StateName;
 use crate::domain::state::Slot;
 use crate::domain::time::Timestamp;
@@ -14,33 +14,34 @@ use crate::views::row::{QueueRow, StateCounts, WorkerRow};
 #[derive(Default)]
 struct Jobs {
     counts: StateCounts,
-    /// Those that are queued, the newest first.
-    queued: Vec<Ordinal>,
+    /// Since when the one that has waited longest is queued.
+    oldest: Option<Timestamp>,
 }
 
 impl PastViews {
     /// Every queue that was known, by name: by its jobs, or by what was done to it. Ages are those of that moment.
-    pub fn queues(&self) -> Result<Vec<QueueRow>, LookBackError> {
+    pub fn queues(&self) -> Vec<QueueRow> {
         let mut jobs: BTreeMap<QueueName, Jobs> = BTreeMap::new();
-        for (ordinal, label) in self.past.labels_below(None) {
+        for (_, label) in self.past.labels_below(None) {
             let entry = match jobs.get_mut(&label.queue) {
                 Some(entry) => entry,
                 None => jobs.entry(label.queue).or_default(),
             };
             *entry.counts.of(label.state) += 1;
-            if label.state == StateName::Queued {
-                entry.queued.push(ordinal);
+            if let Some(since) = label.queued_at.filter(|_| label.state == StateName::Queued) {
+                entry.oldest = Some(entry.oldest.map_or(since, |oldest| oldest.min(since)));
             }
         }
         let now = self.past.at();
         let known = self.past.globals().queues;
-        known.keys().for_each(|name| drop(jobs.entry(name.clone()).or_default()));
-        let rows = jobs.into_iter().map(|(name, jobs)| {
+        for name in known.keys() {
+            jobs.entry(name.clone()).or_default();
+        }
+        let row = |(name, jobs): (QueueName, Jobs)| {
             let known = known.get(&name).cloned().unwrap_or_default();
-            let oldest = self.oldest(&jobs.queued)?;
-            Ok(QueueRow::on_record(&name, &known, jobs.counts, oldest, now))
-        });
-        rows.collect()
+            QueueRow::on_record(&name, &known, jobs.counts, jobs.oldest, now)
+        };
+        jobs.into_iter().map(row).collect()
     }
 
     /// Every session that was live, and what it ran.
@@ -58,20 +59,5 @@ impl PastViews {
             WorkerRow::on_record(&worker.joined, worker.joined_at, jobs)
         });
         Ok(rows.collect())
-    }
-
-    /// Since when the job that has waited longest is queued. The oldest jobs are looked at first, and no more once one was
-    /// submitted later than the longest wait began: nobody is queued before he is submitted.
-    fn oldest(&self, queued: &[Ordinal]) -> Result<Option<Timestamp>, LookBackError> {
-        let mut oldest = None;
-        for &ordinal in queued.iter().rev() {
-            let Some(Slot::Active(job)) = self.past.slot_at(ordinal)? else { continue };
-            if oldest.is_some_and(|oldest| job.created_at >= oldest) {
-                break;
-            }
-            let since = job.queued_at.unwrap_or(job.created_at);
-            oldest = Some(oldest.map_or(since, |oldest: Timestamp| oldest.min(since)));
-        }
-        Ok(oldest)
     }
 }

@@ -31,7 +31,7 @@ use crate::log::snapshot::DamagedSnapshot;
 use crate::storage::open::OpenError;
 use crate::storage::reset;
 use crate::storage::salvage;
-use crate::storage::{disk, imported};
+use crate::storage::{disk, imported, keyframes};
 
 pub use crate::storage::salvage::WholePart;
 
@@ -44,6 +44,7 @@ pub const RESTORE: &str = "bring back a backup with `daybook restore`, or start 
 /// What to do about a damaged base: it cannot be made anew from what is left.
 const RESTORE_BASE: &str = "bring back a backup with `daybook restore`: nothing else has what was dropped";
 const REBUILD: &str = "it is disposable: stop the server, remove it, and start it again; nothing but time is lost";
+const MADE_AGAIN: &str = "it is disposable: remove it, and it is made again; until then past states take longer";
 const REWRITTEN: &str = "nothing is lost: the other slot serves, and the next start writes both anew";
 
 /// A place that is not as it was written.
@@ -72,6 +73,7 @@ pub struct Counts {
     pub segments: u64,
     pub payload_files: u64,
     pub snapshots: u64,
+    pub keyframes: u64,
     pub job_logs: u64,
     pub files: u64,
 }
@@ -109,6 +111,7 @@ pub fn check_stores(data: &Path) -> Findings {
         _ if is_number(name) => look.findings.counts.snapshots += 1,
         _ => look.stray(&path, name),
     });
+    look.each("keyframes", check_keyframe);
     sled_files::check_views(&mut look, is_closed);
     look.each("", |look, name, path| top_level(look, name, &path));
     look.findings
@@ -144,6 +147,7 @@ impl Findings {
         all.segments += more.segments;
         all.payload_files += more.payload_files;
         all.snapshots += more.snapshots;
+        all.keyframes += more.keyframes;
         all.job_logs += more.job_logs;
         all.files += more.files;
     }
@@ -233,10 +237,23 @@ impl Look<'_> {
     }
 }
 
+/// A stored past state: nobody needs it, and it is whole or not.
+fn check_keyframe(look: &mut Look<'_>, name: &str, path: PathBuf) {
+    if !is_number(name) {
+        return look.stray(&path, name);
+    }
+    look.findings.counts.keyframes += 1;
+    match keyframes::flaw(&look.data.join(&path)) {
+        Ok(None) => {}
+        Ok(Some(flaw)) => look.damaged(&path, None, flaw, MADE_AGAIN),
+        Err(error) => look.unreadable(&path, &error, MADE_AGAIN),
+    }
+}
+
 /// What lies directly in the data directory.
 fn top_level(look: &mut Look<'_>, name: &str, path: &Path) {
     match name {
-        "LOCK" | "ballast" | "log" | "snapshots" | "views" | "logs" | "files" | "groups" | "scratch" => {}
+        "LOCK" | "ballast" | "log" | "snapshots" | "keyframes" | "views" | "logs" | "files" | "groups" | "scratch" => {}
         imported::DONE | imported::LEFT_OUT => {}
         imported::UNDER_WAY => look.leftover(path, "an import has not come to its end; the same command again goes on"),
         "RESET" => look.leftover(path, "a reset was begun here; the next start finishes it"),

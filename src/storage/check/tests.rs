@@ -8,9 +8,11 @@ use super::*;
 use crate::domain::id::{Ordinal, Seq};
 use crate::domain::time::Timestamp;
 use crate::log::job_samples::{plain_job, rich_job};
+use crate::log::keyframe::KeyframeStore;
 use crate::log::snapshot::SnapshotStore;
 use crate::storage::files::{JobFiles, dir_name};
 use crate::storage::joblogs::{JobLogs, NewLine};
+use crate::storage::keyframes::KeyframeFiles;
 use crate::storage::open::open;
 use crate::storage::snapshots::SnapshotFiles;
 use crate::storage::tests::trim::trim;
@@ -61,6 +63,8 @@ fn filled() -> tempfile::TempDir {
     let snapshots = SnapshotFiles::open(data, opened.lineage).unwrap();
     snapshots.save(Seq(5), &mut |out| out.write_all(b"an old state")).unwrap();
     snapshots.save(Seq(9), &mut |out| out.write_all(b"a state")).unwrap();
+    let keyframes = KeyframeFiles::open(data, opened.lineage, Seq(EVENTS)).unwrap();
+    keyframes.save(Seq(9), None, &mut |out| out.write_all(b"a past state")).unwrap();
     let views = SledFinished::open(&data.join("views"), opened.lineage).unwrap();
     let jobs: Vec<_> =
         (1..200).map(|n| Arc::new(if n % 9 == 0 { rich_job(n, n, 30) } else { plain_job(n, n) })).collect();
@@ -141,11 +145,12 @@ fn next_step_of(kind: &str) -> (&'static str, &'static str) {
 const FLIPS: usize = 10;
 
 /// Each kind of file that a data directory has.
-const KINDS: [(&str, Finder); 23] = [
+const KINDS: [(&str, Finder); 24] = [
     ("LOCK", Finder::Nobody),
     ("ballast", Finder::Nobody),
     ("files/<job>/.out.txt.blake3", Finder::Here),
     ("files/<job>/out.txt", Finder::Here),
+    ("keyframes/<number>", Finder::Here),
     ("log/<active>/conf", Finder::Here),
     ("log/<active>/db", Finder::Here),
     ("log/<active>/payloads/<hash>", Finder::Here),

@@ -4,6 +4,11 @@
 //! and replays it: `decode` takes pages that are in memory apart and does nothing else, `read` lets the log do that
 //! from its files, `fold` applies the records too, `recover` is what a start does, views included. Run it with
 //! `cargo bench --bench replay`. Trust the ratios: the absolute numbers are the machine's.
+//!
+//! `cargo bench --bench replay -- past` measures past moments instead (see `past.rs`); `past EVENTS BETWEEN` takes another
+//! number of events than 5,000,000, and, if it is said, another distance between keyframes.
+
+mod past;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::hint::black_box;
@@ -13,7 +18,7 @@ use std::time::Instant;
 
 use daybook::domain::command::{Answer, Claim, Command, Grant, JoinWorker, LeaseProof, NewJob, Submit};
 use daybook::domain::decide::{Chance, Context, decide};
-use daybook::domain::event::{Actor, Record};
+use daybook::domain::event::{Actor, Event, Record};
 use daybook::domain::evolve::evolve;
 use daybook::domain::id::{Seq, SessionId, TokenHash};
 use daybook::domain::job::WorkerPlace;
@@ -26,6 +31,7 @@ use daybook::log::LogReader;
 use daybook::log::chain::{ChainEnd, Page};
 use daybook::log::codec::NoPayloads;
 use daybook::log::commit::commits_of;
+use daybook::maintenance::keyframer::EVENTS_BETWEEN;
 use daybook::storage::{Options, open};
 use daybook::views::MemoryFinished;
 use uuid::Uuid;
@@ -38,6 +44,20 @@ const ROUNDS: usize = 3;
 const TARGET: f64 = 0.35;
 
 fn main() {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => measure_fold(),
+        ["past"] => past::measure(past::EVENTS, EVENTS_BETWEEN),
+        ["past", events] => past::measure(events.parse().expect("a number of events"), EVENTS_BETWEEN),
+        ["past", events, between] => {
+            let between = between.parse().expect("a number of events between keyframes");
+            past::measure(events.parse().expect("a number of events"), between);
+        }
+        _ => panic!("past, past EVENTS, past EVENTS BETWEEN, or nothing"),
+    }
+}
+
+fn measure_fold() {
     let place = tempfile::Builder::new().prefix("daybook-bench-").tempdir_in(target_dir()).expect("a directory");
     let data = place.path().join("data");
     let pages = write_log(&data);
@@ -141,8 +161,9 @@ impl Core {
         core
     }
 
+    /// A job is submitted, and the oldest one that waits has its life.
     fn live(&mut self) {
-        self.take(Command::Submit(Submit { jobs: vec![job()], idempotency: None, parent: None }));
+        self.submit();
         self.tokens += 1;
         let token = TokenHash(self.tokens.to_be_bytes());
         let claims = vec![Claim { session: SESSION, tokens: vec![token] }];
@@ -151,19 +172,32 @@ impl Core {
         self.take(Command::Complete { proof: LeaseProof { job, token }, result: Some(Json::from_checked("{}")) });
     }
 
+    fn submit(&mut self) {
+        self.take(Command::Submit(Submit { jobs: vec![job()], idempotency: None, parent: None }));
+    }
+
     fn take(&mut self, command: Command) -> Answer {
         let (limits, held) = (Limits::default(), BTreeSet::new());
-        let now = Timestamp::from_ms(1_790_000_000_000 + self.made as i64);
+        let now = self.now();
         let mut ctx = Context { now, limits: &limits, held: &held, chance: Chance::new(self.tokens as u64) };
         let decision = decide(&self.state, &mut ctx, command);
-        for event in decision.events {
-            let previous = event.job().and_then(|id| self.state.slot(id)).map(Slot::last_seq);
-            let seq = self.state.seq().next();
-            let record = Record { seq, at: now, previous, actor: Actor::CLIENT, continues: false, event };
-            evolve(&mut self.state, &record);
-            self.waiting.push_back(record);
-        }
+        decision.events.into_iter().for_each(|event| self.append(now, event));
         decision.outcome.expect("what is measured is not refused")
+    }
+}
+
+impl Core {
+    fn append(&mut self, now: Timestamp, event: Event) {
+        let previous = event.job().and_then(|id| self.state.slot(id)).map(Slot::last_seq);
+        let seq = self.state.seq().next();
+        let record = Record { seq, at: now, previous, actor: Actor::CLIENT, continues: false, event };
+        evolve(&mut self.state, &record);
+        self.waiting.push_back(record);
+    }
+
+    /// The moment of the next event.
+    fn now(&self) -> Timestamp {
+        Timestamp::from_ms(1_790_000_000_000 + self.made as i64)
     }
 }
 
