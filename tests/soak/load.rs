@@ -62,7 +62,7 @@ impl Fate {
 
     /// Nobody runs it: it is cancelled and purged.
     fn is_purged(&self) -> bool {
-        self.0 % 1000 == 0
+        self.0.is_multiple_of(1000)
     }
 
     fn text(&self, length: usize) -> String {
