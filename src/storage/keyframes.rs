@@ -46,6 +46,7 @@ impl KeyframeFiles {
     /// Those of the log with this lineage, as far as they are of events up to `last`: others are removed.
     pub fn open(data: &Path, lineage: Uuid, last: Seq) -> Result<KeyframeFiles, KeyframeError> {
         let files = KeyframeFiles { may_write: true, ..KeyframeFiles::open_as_is(data, lineage) };
+        disk::create_dir(&files.dir).map_err(failed("make", &files.dir))?;
         disk::remove_temporaries(&files.dir).map_err(failed("clear", &files.dir))?;
         let names = disk::names_in(&files.dir).map_err(failed("list", &files.dir))?;
         let lost = names.iter().filter_map(|name| seq_of(name));

@@ -195,7 +195,7 @@ fn rule_of(topic: &str, fields: &[&str], needed: &[&str]) -> Value {
     let mut then = json!({});
     if !needed.is_empty() {
         let there = needed.iter().map(|name| (name.to_string(), json!({"not": {"type": "null"}})));
-        (filter["type"], filter["required"]) = (json!("object"), json!(needed));
+        (filter["not"], filter["required"]) = (json!({"type": "null"}), json!(needed));
         filter["properties"] = there.collect::<Map<_, _>>().into();
         then["required"] = json!(["filter"]);
     }
