@@ -1,0 +1,48 @@
+// Requests from components. Every key begins with the epoch, so that nothing of another run of the server is shown; and
+// nothing is asked for before the server has said which run it is.
+
+import { keepPreviousData, QueryClient, useQuery, type UseQueryResult } from "@tanstack/react-query";
+import { ApiProblem, type Api, type Options } from "../api/index.ts";
+import { EpochChanged } from "../sync/index.ts";
+import { useAge, useWorld } from "./world.tsx";
+
+const STALE_MS = 5_000;
+const KEPT_MS = 60_000;
+const TRIES_MAX = 3;
+
+/** Only what may be different at the next try is tried again. */
+function worthATry(tries: number, error: unknown): boolean {
+  if (tries >= TRIES_MAX) return false;
+  if (error instanceof EpochChanged) return true;
+  return error instanceof ApiProblem && (error.status === 0 || error.status === 503);
+}
+
+export function makeQueryClient(): QueryClient {
+  return new QueryClient({
+    defaultOptions: {
+      queries: { staleTime: STALE_MS, gcTime: KEPT_MS, retry: worthATry, refetchOnWindowFocus: false, networkMode: "always" },
+      mutations: { networkMode: "always" },
+    },
+  });
+}
+
+export interface AskOptions {
+  readonly enabled?: boolean;
+  /** Asked again so often. */
+  readonly everyMs?: number;
+  /** What was there stays on view while the next is on its way. */
+  readonly keep?: boolean;
+}
+
+export function useApi<T>(key: readonly unknown[], call: (api: Api, options: Options) => Promise<T>, options: AskOptions = {}): UseQueryResult<T> {
+  const { api } = useWorld();
+  const { epoch } = useAge();
+  return useQuery<T>({
+    queryKey: [epoch, ...key],
+    queryFn: ({ signal }) => call(api, { signal }),
+    enabled: epoch !== null && (options.enabled ?? true),
+    ...(options.everyMs === undefined ? {} : { refetchInterval: options.everyMs }),
+    // The types of the library cannot see that this is what it asks for.
+    ...(options.keep === true ? { placeholderData: keepPreviousData as never } : {}),
+  });
+}
