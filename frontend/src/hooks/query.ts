@@ -1,8 +1,10 @@
 // Requests from components. Every key begins with the epoch, so that nothing of another run of the server is shown; and
-// nothing is asked for before the server has said which run it is.
+// nothing is asked for before the server has said which run it is. The query client comes with the first page that asks
+// (there is no provider: it would put the library into what is loaded before anything is shown).
 
 import { keepPreviousData, QueryClient, useQuery, type UseQueryResult } from "@tanstack/react-query";
 import { ApiProblem, type Api, type Options } from "../api/index.ts";
+import type { World } from "../store/index.ts";
 import { EpochChanged } from "../sync/index.ts";
 import { useAge, useWorld } from "./world.tsx";
 
@@ -17,13 +19,26 @@ function worthATry(tries: number, error: unknown): boolean {
   return error instanceof ApiProblem && (error.status === 0 || error.status === 503);
 }
 
-export function makeQueryClient(): QueryClient {
-  return new QueryClient({
+const clients = new WeakMap<World, QueryClient>();
+
+function clientOf(world: World): QueryClient {
+  const known = clients.get(world);
+  if (known !== undefined) return known;
+  const client = new QueryClient({
     defaultOptions: {
       queries: { staleTime: STALE_MS, gcTime: KEPT_MS, retry: worthATry, refetchOnWindowFocus: false, networkMode: "always" },
-      mutations: { networkMode: "always" },
     },
   });
+  client.mount();
+  clients.set(world, client);
+  // After a reset nothing that was asked before is true.
+  world.onClear(() => client.clear());
+  return client;
+}
+
+/** For what `useApi` does not do: hand it to the library's own hooks as their second argument. */
+export function useQueries(): QueryClient {
+  return clientOf(useWorld());
 }
 
 export interface AskOptions {
@@ -37,12 +52,15 @@ export interface AskOptions {
 export function useApi<T>(key: readonly unknown[], call: (api: Api, options: Options) => Promise<T>, options: AskOptions = {}): UseQueryResult<T> {
   const { api } = useWorld();
   const { epoch } = useAge();
-  return useQuery<T>({
-    queryKey: [epoch, ...key],
-    queryFn: ({ signal }) => call(api, { signal }),
-    enabled: epoch !== null && (options.enabled ?? true),
-    ...(options.everyMs === undefined ? {} : { refetchInterval: options.everyMs }),
-    // The types of the library cannot see that this is what it asks for.
-    ...(options.keep === true ? { placeholderData: keepPreviousData as never } : {}),
-  });
+  return useQuery<T>(
+    {
+      queryKey: [epoch, ...key],
+      queryFn: ({ signal }) => call(api, { signal }),
+      enabled: epoch !== null && (options.enabled ?? true),
+      ...(options.everyMs === undefined ? {} : { refetchInterval: options.everyMs }),
+      // The types of the library cannot see that this is what it asks for.
+      ...(options.keep === true ? { placeholderData: keepPreviousData as never } : {}),
+    },
+    useQueries(),
+  );
 }
