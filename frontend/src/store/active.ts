@@ -1,7 +1,8 @@
 // The strip of active jobs, the same on every page: the newest that are active, from the server and nothing else. What
 // ended while the page was away, and dismissals, join it here.
 
-import { JobList, type ListParts, type ListView } from "./list.ts";
+import type { ListParts, ListView } from "./list-parts.ts";
+import { JobList } from "./list.ts";
 import type { Readable } from "./signal.ts";
 
 /** Jobs on the strip at most. */

@@ -1,7 +1,8 @@
 // What others take from here.
 
 export { Active } from "./active.ts";
-export { JobList, LIVE_ROWS, PAGE_ROWS, type ListView } from "./list.ts";
+export { LIST_ROWS_MAX, LIVE_ROWS, PAGE_ROWS, type ListView } from "./list-parts.ts";
+export { JobList } from "./list.ts";
 export { Notices, type Notice, type Tone } from "./notices.ts";
 export { RowStore } from "./rows.ts";
 export { Signal, type Readable } from "./signal.ts";

@@ -2,7 +2,7 @@
 
 import type { JobRow, ProgressRow } from "../api/types.gen.ts";
 import type { SubscriptionEvent, SubscriptionHandle } from "../sync/index.ts";
-import type { ListParts } from "./list.ts";
+import type { ListParts } from "./list-parts.ts";
 
 export class JobWatch {
   readonly #parts: Pick<ListParts, "subscribe" | "rows">;

@@ -2,7 +2,8 @@ import { expect, test } from "vitest";
 import type { JobFilter } from "../api/calls.ts";
 import type { JobRow } from "../api/types.gen.ts";
 import { Frame } from "./frame.ts";
-import { JobList, type Page } from "./list.ts";
+import type { Page } from "./list-parts.ts";
+import { JobList } from "./list.ts";
 import { RowStore } from "./rows.ts";
 import { FakeServer, idOf, ManualFrames, rowOf } from "./tests-support.ts";
 

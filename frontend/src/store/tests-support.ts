@@ -3,7 +3,7 @@
 import type { JobRow } from "../api/types.gen.ts";
 import type { Filter, SubscriptionEvent, Wanted } from "../sync/index.ts";
 import type { Frames } from "./frame.ts";
-import type { ListParts } from "./list.ts";
+import type { ListParts } from "./list-parts.ts";
 
 export class ManualFrames implements Frames {
   readonly #due: (() => void)[] = [];

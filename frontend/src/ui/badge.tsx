@@ -19,7 +19,7 @@ export const STATE_COLOURS: Readonly<Record<StateName, string>> = {
 export function StateBadge({ state, cancelling = false }: { state: StateName; cancelling?: boolean }) {
   const stopping = cancelling && state === "running";
   return (
-    <span className={`inline-flex items-center gap-1.5 whitespace-nowrap font-medium ${stopping ? "text-warn" : STATE_COLOURS[state]}`}>
+    <span className={`inline-flex items-center gap-1.5 align-middle whitespace-nowrap ${stopping ? "text-warn" : STATE_COLOURS[state]}`}>
       <Icon name={stopping ? "cancelled" : state} className={state === "running" && !stopping ? "turning" : ""} />
       {stopping ? "cancelling" : state}
     </span>

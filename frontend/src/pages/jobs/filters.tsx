@@ -50,9 +50,9 @@ function Choice({ label, value, options = [], onChange }: ChoiceProps) {
       aria-label={label}
       value={value ?? ""}
       onChange={(event) => onChange(event.target.value === "" ? undefined : event.target.value)}
-      className={`${CONTROL} w-auto max-w-36 ${value === undefined ? "text-muted" : ""}`}
+      className={`${CONTROL} w-auto max-w-28 ${value === undefined ? "text-muted" : ""}`}
     >
-      <option value="">Every {label.toLowerCase()}</option>
+      <option value="">Any {label.toLowerCase()}</option>
       {all.toSorted().map((one) => (
         <option key={one}>{one}</option>
       ))}
@@ -80,7 +80,7 @@ function TextFilter({ value, onChange }: { value: string; onChange: (value: stri
     return () => clearTimeout(timer);
   }, [text, value, onChange]);
   return (
-    <span className="relative min-w-24 flex-1">
+    <span className="relative min-w-24 max-sm:flex-1 sm:w-44">
       <Icon name="search" className="pointer-events-none absolute top-2 left-2 text-muted" />
       <input
         ref={input}
@@ -92,7 +92,7 @@ function TextFilter({ value, onChange }: { value: string; onChange: (value: stri
         onKeyDown={(event) => {
           if (event.key === "Escape") event.currentTarget.blur();
         }}
-        className={`${CONTROL} pl-7.5 sm:w-52`}
+        className={`${CONTROL} pl-7.5`}
       />
     </span>
   );

@@ -42,7 +42,7 @@ function Head() {
     <div role="row" aria-rowindex={1} className={`${COLUMNS} sticky top-0 z-10 h-8 border-b border-line bg-sunken text-xs font-semibold text-muted max-sm:sr-only`}>
       <HeadCell>State</HeadCell>
       <HeadCell>Kind</HeadCell>
-      <HeadCell>Progress</HeadCell>
+      <HeadCell>Details</HeadCell>
       <HeadCell className={WIDE}>Queue</HeadCell>
       <HeadCell className={`text-right ${WIDE}`}>Attempt</HeadCell>
       <HeadCell className="text-right">Ran</HeadCell>

@@ -30,7 +30,7 @@ export function StateTabs({ search, stats, onChange }: Props) {
   const { kind, queue, tag, q, at } = search;
   const counts = countsOf(stats, { kind, queue, narrower: tag !== undefined || q !== undefined || at !== undefined });
   return (
-    <div role="group" aria-label="State" className="-mx-1 flex min-w-0 gap-0.5 overflow-x-auto px-1 max-sm:order-last max-sm:w-full">
+    <div role="group" aria-label="State" className="-mx-1 flex min-w-0 flex-1 gap-0.5 overflow-x-auto px-1 max-sm:order-last max-sm:w-full">
       {TABS.map((tab) => {
         const count = countOf(tab, counts);
         const chosen = isChosen(tab, search.state);
@@ -40,7 +40,7 @@ export function StateTabs({ search, stats, onChange }: Props) {
             type="button"
             aria-pressed={chosen}
             onClick={() => onChange({ state: tab === "all" ? undefined : [tab] })}
-            className={`inline-flex h-8 shrink-0 items-center gap-1.5 rounded-md px-2 text-sm font-medium capitalize ${chosen ? "bg-chosen text-ink" : "text-muted hover:bg-hover hover:text-ink"}`}
+            className={`inline-flex h-8 shrink-0 items-center gap-1 rounded-md px-1.5 text-sm font-medium capitalize ${chosen ? "bg-chosen text-ink" : "text-muted hover:bg-hover hover:text-ink"}`}
           >
             {tab}
             {count === null || count === 0 ? null : (
