@@ -31,8 +31,8 @@ export interface Wanted {
   readonly id?: string;
 }
 
-/** Events about one subscription. */
-export type SubscriptionEvent = Extract<SyncEvent, { readonly id: string }>;
+/** Events about one subscription; what may be about none names it here as well. */
+export type SubscriptionEvent = Extract<SyncEvent, { readonly id: string }> | Extract<SyncEvent, { readonly type: "error" | "anomaly" }>;
 
 export interface SubscriptionHandle {
   readonly id: string;

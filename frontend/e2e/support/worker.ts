@@ -1,0 +1,73 @@
+// The API as a test uses it: submitting, and a worker that does exactly what the test says, when it says so.
+
+import type { HandedJob, JobBody, Registered } from "../../src/api/types.gen.ts";
+import type { Daybook } from "./daybook.ts";
+
+export async function call<T>(daybook: Daybook, method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> {
+  const answer = await fetch(daybook.url + path, {
+    method,
+    headers: { "content-type": "application/json", ...headers },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
+  return (answer.status === 204 ? undefined : await answer.json()) as T;
+}
+
+export const submit = (daybook: Daybook, body: Record<string, unknown>): Promise<JobBody> =>
+  call(daybook, "POST", "/api/jobs", { args: {}, ...body });
+
+/** A job in the worker's hands. */
+export class Lease {
+  readonly id: string;
+  readonly #daybook: Daybook;
+  readonly #token: string;
+
+  constructor(daybook: Daybook, handed: HandedJob) {
+    this.#daybook = daybook;
+    this.id = handed.job.id;
+    this.#token = handed.lease.token;
+  }
+
+  #say(what: string, body: unknown): Promise<unknown> {
+    return call(this.#daybook, "POST", `/api/jobs/${this.id}/${what}`, body, { "lease-token": this.#token });
+  }
+
+  progress(percent: number, message: string): Promise<unknown> {
+    return this.#say("progress", { percent, message });
+  }
+
+  log(...texts: readonly string[]): Promise<unknown> {
+    return this.#say("logs", { lines: texts.map((text) => ({ stream: "stdout", text })) });
+  }
+
+  complete(result: unknown): Promise<unknown> {
+    return this.#say("complete", { result });
+  }
+
+  fail(message: string, retryable = false): Promise<unknown> {
+    return this.#say("fail", { error: { code: "broken", message, details: null, retryable } });
+  }
+}
+
+export class Worker {
+  readonly #daybook: Daybook;
+  readonly #session: string;
+
+  private constructor(daybook: Daybook, session: string) {
+    this.#daybook = daybook;
+    this.#session = session;
+  }
+
+  static async join(daybook: Daybook, name = "e2e", concurrency = 10): Promise<Worker> {
+    const { session } = await call<Registered>(daybook, "POST", "/api/workers", { name, kinds: [], queues: null, concurrency });
+    return new Worker(daybook, session);
+  }
+
+  /** The next job; waits for it. */
+  async take(): Promise<Lease> {
+    const answer = await call<{ jobs: readonly HandedJob[] } | undefined>(this.#daybook, "POST", "/api/claim", { session: this.#session, max: 1, wait_s: 20 });
+    const handed = answer?.jobs[0];
+    if (handed === undefined) throw new Error("no job came");
+    return new Lease(this.#daybook, handed);
+  }
+}

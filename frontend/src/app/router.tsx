@@ -1,0 +1,86 @@
+// All routes. Each page is a chunk of its own; `?at=` goes along from page to page.
+
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect, retainSearchParams } from "@tanstack/react-router";
+import { Empty, Loading, ProblemBox } from "../ui/index.ts";
+import { parseSearch, readAt, readJobs, stringifySearch, type AtSearch } from "./search.ts";
+import { Shell } from "./shell.tsx";
+
+const root = createRootRoute({
+  component: Shell,
+  validateSearch: readAt,
+  search: { middlewares: [retainSearchParams<AtSearch>(["at"])] },
+  notFoundComponent: () => <Empty title="There is no such page" />,
+});
+
+const home = createRoute({
+  getParentRoute: () => root,
+  path: "/",
+  beforeLoad: () => {
+    throw redirect({ to: "/jobs", replace: true });
+  },
+});
+
+const jobs = createRoute({
+  getParentRoute: () => root,
+  path: "/jobs",
+  validateSearch: readJobs,
+  component: lazyRouteComponent(() => import("../pages/jobs/page.tsx"), "JobsPage"),
+});
+
+const job = createRoute({
+  getParentRoute: () => root,
+  path: "/jobs/$id",
+  component: lazyRouteComponent(() => import("../pages/job/page.tsx"), "JobPage"),
+});
+
+const submit = createRoute({
+  getParentRoute: () => root,
+  path: "/submit",
+  component: lazyRouteComponent(() => import("../pages/submit/page.tsx"), "SubmitPage"),
+});
+
+const queues = createRoute({
+  getParentRoute: () => root,
+  path: "/queues",
+  component: lazyRouteComponent(() => import("../pages/queues/page.tsx"), "QueuesPage"),
+});
+
+const workers = createRoute({
+  getParentRoute: () => root,
+  path: "/workers",
+  component: lazyRouteComponent(() => import("../pages/workers/page.tsx"), "WorkersPage"),
+});
+
+const schedules = createRoute({
+  getParentRoute: () => root,
+  path: "/schedules",
+  component: lazyRouteComponent(() => import("../pages/schedules/page.tsx"), "SchedulesPage"),
+});
+
+const history = createRoute({
+  getParentRoute: () => root,
+  path: "/history",
+  component: lazyRouteComponent(() => import("../pages/history/page.tsx"), "HistoryPage"),
+});
+
+/** The first page comes at once or not at all; later ones show that they are on their way after a moment. */
+const PENDING_MS = 300;
+
+export function makeRouter() {
+  return createRouter({
+    routeTree: root.addChildren([home, jobs, job, submit, queues, workers, schedules, history]),
+    parseSearch,
+    stringifySearch,
+    defaultPreload: "intent",
+    defaultPendingMs: PENDING_MS,
+    defaultPendingComponent: () => <Loading />,
+    defaultErrorComponent: ({ error, reset }) => <ProblemBox error={error} onRetry={reset} />,
+    scrollRestoration: false,
+  });
+}
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: ReturnType<typeof makeRouter>;
+  }
+}

@@ -1,0 +1,68 @@
+// What the address says: filters and the moment looked at, typed. Values that are the default are not in it, and what
+// cannot be understood is passed over: an address is typed by hand, and kept for years.
+
+import { isState } from "../api/states.ts";
+import type { StateName } from "../api/types.gen.ts";
+
+/** On every page: the seq of the event after which things are shown. */
+export interface AtSearch {
+  readonly at?: number | undefined;
+}
+
+export interface JobsSearch extends AtSearch {
+  readonly state?: readonly (StateName | "active")[] | undefined;
+  readonly kind?: string | undefined;
+  readonly queue?: string | undefined;
+  readonly tag?: string | undefined;
+  readonly q?: string | undefined;
+}
+
+type Raw = Readonly<Record<string, unknown>>;
+
+/** `a=1&a=2` is a list, everything else a text. */
+export function parseSearch(search: string): Record<string, string | string[]> {
+  const found: Record<string, string | string[]> = {};
+  const params = new URLSearchParams(search);
+  for (const name of new Set(params.keys())) {
+    const values = params.getAll(name);
+    found[name] = values.length === 1 ? (values[0] ?? "") : values;
+  }
+  return found;
+}
+
+export function stringifySearch(search: Raw): string {
+  const params = new URLSearchParams();
+  for (const [name, value] of Object.entries(search)) {
+    for (const one of Array.isArray(value) ? value : [value]) {
+      if (one !== undefined && one !== null && one !== "") params.append(name, String(one));
+    }
+  }
+  return params.size === 0 ? "" : `?${params}`;
+}
+
+function textOf(value: unknown): string | undefined {
+  const one: unknown = Array.isArray(value) ? value[0] : value;
+  const text = typeof one === "number" ? String(one) : one;
+  return typeof text === "string" && text.trim() !== "" ? text.trim() : undefined;
+}
+
+function without<T extends object>(search: T): T {
+  return Object.fromEntries(Object.entries(search).filter(([, value]) => value !== undefined)) as T;
+}
+
+export function readAt(raw: Raw): AtSearch {
+  const at = Number(textOf(raw.at));
+  return Number.isSafeInteger(at) && at > 0 ? { at } : {};
+}
+
+export function readJobs(raw: Raw): JobsSearch {
+  const states = [raw.state].flat().filter((one): one is StateName | "active" => one === "active" || isState(one));
+  return without({
+    state: states.length === 0 ? undefined : [...new Set(states)],
+    kind: textOf(raw.kind),
+    queue: textOf(raw.queue),
+    tag: textOf(raw.tag),
+    q: textOf(raw.q),
+    ...readAt(raw),
+  });
+}

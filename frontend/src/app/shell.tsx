@@ -1,0 +1,67 @@
+// What is the same on every page: the head with the ways to the pages and the pill, the strip of active jobs, notices,
+// help. The page fills what is left; it scrolls by itself, so that a long table keeps its head.
+
+import { Link, Outlet, useNavigate } from "@tanstack/react-router";
+import { useState } from "react";
+import { useReadable } from "../hooks/index.ts";
+import { buttonClass, Icon, IconButton, Menu } from "../ui/index.ts";
+import { Help } from "./help.tsx";
+import { Nav } from "./nav.tsx";
+import { NoticeRegion } from "./notices.tsx";
+import { Pill } from "./pill.tsx";
+import { useShortcut } from "./shortcuts.ts";
+import { Strip } from "./strip/strip.tsx";
+import { chooseTheme, theme, type Theme } from "./theme.ts";
+
+const THEMES = [
+  { value: "light", label: "Light" },
+  { value: "dark", label: "Dark" },
+  { value: "system", label: "As the system" },
+] as const satisfies readonly { value: Theme; label: string }[];
+
+export function Shell() {
+  const [help, setHelp] = useState(false);
+  const navigate = useNavigate();
+  useShortcut("?", "This help", "Everywhere", () => setHelp(true));
+  useShortcut("g n", "Submit a job", "Go to", () => void navigate({ to: "/submit" }));
+  return (
+    <div className="flex h-dvh flex-col">
+      <a href="#main" className="sr-only focus:not-sr-only focus:fixed focus:top-2 focus:left-2 focus:z-50 focus:rounded-md focus:bg-surface focus:px-3 focus:py-2">
+        Skip to the page
+      </a>
+      <header className="flex h-12 shrink-0 items-center gap-2 border-b border-line bg-surface px-3 sm:gap-4 sm:px-4">
+        <Link to="/jobs" className="flex items-center gap-2 font-semibold" activeProps={{}}>
+          <img src="/favicon.svg" alt="" width="20" height="20" />
+          Daybook
+        </Link>
+        <Nav />
+        <div className="ml-auto flex items-center gap-1 sm:gap-2">
+          <Pill />
+          <Link to="/submit" className={buttonClass("main")} aria-label="Submit a job">
+            <Icon name="submit" />
+            <span className="max-sm:hidden">Submit</span>
+          </Link>
+          <ThemeMenu />
+          <IconButton icon="help" label="Keyboard help" onClick={() => setHelp(true)} className="max-sm:hidden" />
+        </div>
+      </header>
+      <Strip />
+      <main id="main" tabIndex={-1} className="flex min-h-0 flex-1 flex-col outline-none max-sm:mb-13">
+        <Outlet />
+      </main>
+      <NoticeRegion />
+      <Help open={help} onClose={() => setHelp(false)} />
+    </div>
+  );
+}
+
+function ThemeMenu() {
+  const chosen = useReadable(theme);
+  return (
+    <Menu
+      label="Theme"
+      icon={chosen}
+      items={THEMES.map(({ value, label }) => ({ label, icon: value, chosen: value === chosen, run: () => chooseTheme(value) }))}
+    />
+  );
+}

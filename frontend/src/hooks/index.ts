@@ -1,0 +1,9 @@
+// What pages take from here: data by hooks, and nothing of how it came.
+
+export { useAction, type Action } from "./action.ts";
+export { useJob, type JobView } from "./job.ts";
+export { useJobRow, useJobs } from "./jobs.ts";
+export { useApi, useQueries, type AskOptions } from "./query.ts";
+export { countsOf, useStats } from "./stats.ts";
+export { useQueues, useWorkers } from "./tables.ts";
+export { useAge, useConnection, useNotices, useReadable, useWorld, WorldProvider } from "./world.tsx";

@@ -1,0 +1,43 @@
+// One job, whole and live: its row follows the socket; args and result are asked for when something of it has changed.
+
+import { useEffect, useState } from "react";
+import { ApiProblem, getJob } from "../api/index.ts";
+import type { JobBody, JobRow } from "../api/types.gen.ts";
+import { useJobRow } from "./jobs.ts";
+import { useApi } from "./query.ts";
+import { useAge, useWorld } from "./world.tsx";
+
+export interface JobView {
+  /** The newest that is known, of the row and of the whole. */
+  readonly row: JobRow | undefined;
+  /** With args and result; older than the row at times. */
+  readonly job: JobBody | undefined;
+  /** `gone`: there is none, or it was of a log that is no more, and is never asked for again. */
+  readonly phase: "loading" | "there" | "gone" | "failed";
+  readonly problem: unknown;
+  readonly reload: () => void;
+}
+
+export function useJob(id: string, at?: number): JobView {
+  const world = useWorld();
+  const { log } = useAge();
+  // A page that was opened before a reset must not ask for its job in the new log.
+  const [mine] = useState({ id, log });
+  const vanished = mine.id === id && mine.log !== log;
+  const query = useApi<JobBody>(["job", id, at ?? null], (api, options) => getJob(api, id, at, options), { enabled: !vanished });
+  const live = useJobRow(id);
+
+  useEffect(() => (vanished || at !== undefined ? undefined : world.follow(id)), [world, id, vanished, at]);
+  const job = query.data;
+  const row = at === undefined && live !== undefined && (job === undefined || live.seq >= job.seq) ? live : job;
+  // What the whole has and a row has not changes with these only.
+  const stale = job !== undefined && row !== undefined && (row.state !== job.state || row.purged_at !== job.purged_at || row.attempt !== job.attempt);
+  const { refetch } = query;
+  useEffect(() => {
+    if (stale && !vanished) void refetch();
+  }, [stale, vanished, row?.seq, refetch]);
+
+  const missing = query.error instanceof ApiProblem && query.error.status === 404;
+  const phase = vanished || missing ? "gone" : row !== undefined ? "there" : query.isError ? "failed" : "loading";
+  return { row: phase === "gone" ? undefined : row, job: phase === "gone" ? undefined : job, phase, problem: query.error, reload: () => void refetch() };
+}

@@ -1,0 +1,31 @@
+// The composition root: makes all there is one of, ties it together, and nothing else.
+
+import "./app/style.css";
+import { RouterProvider } from "@tanstack/react-router";
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+import { Api } from "./api/index.ts";
+import { makeRouter } from "./app/router.tsx";
+import { startShortcuts } from "./app/shortcuts.ts";
+import { startTheme } from "./app/theme.ts";
+import { WorldProvider } from "./hooks/index.ts";
+import { World } from "./store/index.ts";
+import { Sync } from "./sync/index.ts";
+
+const sync = new Sync({ url: "/api/live" });
+const world = new World(sync, new Api(sync.fetch));
+const router = makeRouter();
+
+startTheme();
+startShortcuts();
+sync.start();
+
+const root = document.getElementById("root");
+if (root === null) throw new Error("index.html has an element with the id root");
+createRoot(root).render(
+  <StrictMode>
+    <WorldProvider world={world}>
+      <RouterProvider router={router} />
+    </WorldProvider>
+  </StrictMode>,
+);

@@ -1,0 +1,102 @@
+import { expect, test, vi } from "vitest";
+import { Api } from "../api/index.ts";
+import type { Connection, SyncEvent } from "../sync/index.ts";
+import { FakeServer, idOf, ManualFrames, rowOf } from "./tests-support.ts";
+import { World } from "./world.ts";
+
+const LIVE: Connection = { state: "live", restarted: false };
+
+function make() {
+  const server = new FakeServer();
+  const frames = new ManualFrames();
+  const sync = { ...line(), subscribe: server.subscribe };
+  const api = new Api(() => Promise.reject(new TypeError("no network in tests")));
+  return { world: new World(sync, api, frames), sync, server, frames };
+}
+
+function line() {
+  let hear: (event: SyncEvent) => void = () => {};
+  return {
+    connection: { state: "connecting", restarted: false } as Connection,
+    epoch: null as string | null,
+    retry: vi.fn(),
+    listen(listener: (event: SyncEvent) => void) {
+      hear = listener;
+      return () => {};
+    },
+    say: (event: SyncEvent) => hear(event),
+  };
+}
+
+test("the first epoch comes with the connection", () => {
+  const { world, sync } = make();
+  expect(world.age.get()).toEqual({ epoch: null, log: 0 });
+  sync.epoch = "one";
+  sync.say({ type: "connection", connection: LIVE });
+  expect(world.age.get()).toEqual({ epoch: "one", log: 0 });
+});
+
+test("another epoch is not told before it is decided what it is", () => {
+  const { world, sync } = make();
+  sync.epoch = "one";
+  sync.say({ type: "connection", connection: LIVE });
+  sync.epoch = "two";
+  sync.say({ type: "connection", connection: { state: "catching_up", restarted: true } });
+  expect(world.age.get().epoch).toBe("one");
+  sync.say({ type: "epoch", what: "restart", previous: "one", epoch: "two" });
+  expect(world.age.get()).toEqual({ epoch: "two", log: 0 });
+});
+
+test("a reset forgets all jobs before anybody hears of the new epoch", () => {
+  const { world, sync, server, frames } = make();
+  sync.epoch = "one";
+  sync.say({ type: "connection", connection: LIVE });
+  world.open(world.list({}));
+  server.snapshot([rowOf(1)]);
+  frames.turn();
+  const order: string[] = [];
+  world.onClear(() => order.push(`clear, ${world.age.get().epoch ?? ""}`));
+  world.age.listen(() => order.push(`age, rows ${world.rows.size}`));
+  sync.say({ type: "epoch", what: "reset", previous: "one", epoch: "two" });
+  expect(order).toEqual(["clear, one", "age, rows 0"]);
+  expect(world.age.get()).toEqual({ epoch: "two", log: 1 });
+  expect(world.rows.get(idOf(1))).toBeUndefined();
+  expect(world.notices.get()[0]?.tone).toBe("warning");
+});
+
+test("a restart keeps the rows", () => {
+  const { world, sync, server } = make();
+  sync.epoch = "one";
+  sync.say({ type: "connection", connection: LIVE });
+  world.open(world.list({}));
+  server.snapshot([rowOf(1)]);
+  sync.say({ type: "epoch", what: "restart", previous: "one", epoch: "two" });
+  expect(world.rows.get(idOf(1))).toBeDefined();
+});
+
+test("a followed job is held until it is let go, or gone with its log", () => {
+  const { world, server } = make();
+  const end = world.follow(idOf(1));
+  server.snapshot([rowOf(1)]);
+  expect(world.rows.get(idOf(1))).toBeDefined();
+  end();
+  expect(world.rows.size).toBe(0);
+  world.follow(idOf(2));
+  server.snapshot([rowOf(2)]);
+  server.say({ type: "gone", id: "a" });
+  expect(world.rows.size).toBe(0);
+});
+
+test("queues are asked for while somebody looks", () => {
+  const { world, server, frames } = make();
+  expect(server.asked).toHaveLength(0);
+  world.queues.listen(() => {});
+  world.queues.listen(() => {});
+  expect(server.asked.map(({ wanted }) => wanted.topic)).toEqual(["queues"]);
+  server.say({ type: "snapshot", id: "a", seq: 1, first: true, more: false, rows: [{ name: "b" }, { name: "a" }] });
+  frames.turn();
+  expect(world.queues.get()).toMatchObject({ phase: "ready", rows: [{ name: "a" }, { name: "b" }] });
+  server.say({ type: "changes", id: "a", seq: 2, rows: [{ name: "c" }], left: ["a"] });
+  frames.turn();
+  expect(world.queues.get().rows.map(({ name }) => name)).toEqual(["b", "c"]);
+});

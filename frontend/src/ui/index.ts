@@ -1,0 +1,15 @@
+// What pages take from here. `grid.tsx` is not among it: it comes with the pages that have a table, and not before.
+
+export { Chip, StateBadge, STATE_COLOURS } from "./badge.tsx";
+export { Button, buttonClass, IconButton } from "./button.tsx";
+export { Dialog } from "./dialog.tsx";
+export { Empty, Loading } from "./empty.tsx";
+export { CONTROL, Field, type ControlProps } from "./field.tsx";
+export { Icon, type IconName } from "./icon.tsx";
+export { Menu, type MenuItem } from "./menu.tsx";
+export { useNarrow } from "./narrow.ts";
+export { ProblemBox, wordsOf } from "./problem.tsx";
+export { Progress } from "./progress.tsx";
+export { Ago, Time, Took } from "./time.tsx";
+export { Toast } from "./toast.tsx";
+export { ago, clock, short, size, span } from "./words.ts";
