@@ -15,16 +15,18 @@ use crate::api::query::{Parameter, invalid};
 use crate::api::request::Request;
 use crate::api::requests::{Action, ActionRequest};
 use crate::api::route::Route;
-use crate::api::{cursor, paging, payload, reply, requests};
+use crate::api::{cursor, paging, past, payload, reply, requests};
 use crate::domain::batch::{Item, ItemReport, ItemState};
 use crate::domain::command::{Answer, Command, Retry};
 use crate::domain::event::{Actor, Event};
 use crate::domain::id::{Epoch, JobId, Seq};
-use crate::domain::job::StateName;
+use crate::domain::job::{Job, StateName};
 use crate::domain::json::Json;
+use crate::engine::past::rows::PastViews;
 use crate::engine::{Handle, SubmitError};
 use crate::kinds::request::{BulkRequest, parse_bulk};
 use crate::kinds::states::active_states;
+use crate::log::LogReader;
 use crate::views::query::{JobQuery, LIMIT_MAX};
 use crate::views::row::{ItemRow, JobBody, JobRow};
 
@@ -134,15 +136,15 @@ pub fn routes() -> Vec<Route> {
         Route::new(Method::GET, "/api/jobs/{id}/items", items)
             .named("list_items", "Lists the items of a batch")
             .explained("With their args, and what was reported of each. Empty for a job that is no batch.")
-            .takes(&[STATE, paging::LIMIT, paging::CURSOR])
+            .takes(&[STATE, paging::LIMIT, paging::CURSOR, past::AT])
             .answers::<ItemList>(200, "A page of items in the order in which they came.")
-            .fails(&["invalid_query", "job_not_found"]),
+            .fails(&["invalid_query", "job_not_found", "position_lost"]),
         Route::new(Method::GET, "/api/jobs/{id}/tree", tree)
             .named("get_tree", "Lists the jobs of the tree to which a job belongs")
             .explained("The whole tree, whichever of its jobs is named.")
-            .takes(&[paging::LIMIT, paging::CURSOR])
+            .takes(&[paging::LIMIT, paging::CURSOR, past::AT])
             .answers::<Tree>(200, "A page of rows in order of submission.")
-            .fails(&["invalid_query", "job_not_found"]),
+            .fails(&["invalid_query", "job_not_found", "position_lost"]),
     ]
 }
 
@@ -244,10 +246,25 @@ async fn items(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiEr
     let id = request.job_id()?;
     let state = request.query.text("state").map(item_state).transpose()?;
     let limit = paging::limit(&request.query)?;
-    let scope = format!("items {id} {state:?}");
+    let at = past::at(&ctx, &request.query)?;
+    let scope = past::scope(format!("items {id} {state:?}"), at);
     let from = cursor::read(&request.query, &scope)?.unwrap_or(0) as usize;
-    let seq = ctx.seq();
-    let (items, next) = ctx.blocking(move |ctx| item_page(&ctx.handle, id, state, from, limit)).await?;
+    let asked = Asked { state, from, limit };
+    let seq = at.unwrap_or(ctx.seq());
+    let not_found = move || ApiError::job_not_found(id);
+    let (items, next) = match at {
+        Some(at) => {
+            let page =
+                move |past: &PastViews| item_page(&*past.job(id)?.ok_or_else(not_found)?, &*past.log_of(id), &asked);
+            past::looking_back(&ctx, at, page).await?
+        }
+        None => {
+            let page = move |ctx: &ApiContext| {
+                item_page(&*ctx.handle.views().job(id)?.ok_or_else(not_found)?, &**ctx.handle.log(), &asked)
+            };
+            ctx.blocking(page).await?
+        }
+    };
     let next_cursor = next.map(|place| cursor::write(&scope, place as u128));
     Ok(reply::read(seq, &ItemList { items, next_cursor, seq, epoch: ctx.identity.epoch }))
 }
@@ -262,23 +279,24 @@ fn item_state(text: &str) -> Result<ItemState, ApiError> {
     }
 }
 
-/// The items from place `from` on, and the place at which the next page begins.
-fn item_page(
-    handle: &Handle,
-    id: JobId,
+/// Which items are asked for.
+struct Asked {
     state: Option<ItemState>,
+    /// The place at which the page begins.
     from: usize,
     limit: usize,
-) -> Result<(Vec<ItemRow>, Option<usize>), ApiError> {
-    let job = handle.views().job(id)?.ok_or_else(|| ApiError::job_not_found(id))?;
+}
+
+/// The items of a job that are asked for, and the place at which the next page begins.
+fn item_page(job: &Job, log: &dyn LogReader, asked: &Asked) -> Result<(Vec<ItemRow>, Option<usize>), ApiError> {
     let Some(items) = job.items() else { return Ok((Vec::new(), None)) };
     let list = items.list();
-    let fits = |item: &Item| state.is_none_or(|state| item.state == state);
-    let found = list.iter().enumerate().skip(from).filter(|(_, item)| fits(item));
-    let mut payloads = ItemPayloads { handle, args: BTreeMap::new(), reports: BTreeMap::new() };
+    let fits = |item: &Item| asked.state.is_none_or(|state| item.state == state);
+    let found = list.iter().enumerate().skip(asked.from).filter(|(_, item)| fits(item));
+    let mut payloads = ItemPayloads { log, args: BTreeMap::new(), reports: BTreeMap::new() };
     let (mut rows, mut bytes) = (Vec::new(), 0);
     for (place, item) in found {
-        if rows.len() == limit || bytes >= ITEM_PAGE_BYTES_MAX {
+        if rows.len() == asked.limit || bytes >= ITEM_PAGE_BYTES_MAX {
             return Ok((rows, Some(place)));
         }
         let row = payloads.row(item)?;
@@ -290,7 +308,7 @@ fn item_page(
 
 /// What the log holds of items, by the event that carries it: many share one.
 struct ItemPayloads<'a> {
-    handle: &'a Handle,
+    log: &'a dyn LogReader,
     args: BTreeMap<Seq, HashMap<Arc<str>, Option<Json>>>,
     reports: BTreeMap<Seq, HashMap<Arc<str>, ItemReport>>,
 }
@@ -305,7 +323,7 @@ impl ItemPayloads<'_> {
 
     fn args_of(&mut self, item: &Item) -> Result<Option<Json>, ApiError> {
         if !self.args.contains_key(&item.added) {
-            let new = match payload::event(self.handle, item.added)? {
+            let new = match payload::event(self.log, item.added)? {
                 Some(Event::JobSubmitted(data)) => data.items,
                 Some(Event::JobItemsAdded(data)) => data.items,
                 _ => Vec::new(),
@@ -317,7 +335,7 @@ impl ItemPayloads<'_> {
 
     fn report_of(&mut self, seq: Seq, key: &Arc<str>) -> Result<Option<ItemReport>, ApiError> {
         if !self.reports.contains_key(&seq) {
-            let reports = match payload::event(self.handle, seq)? {
+            let reports = match payload::event(self.log, seq)? {
                 Some(Event::JobItemsReported(data)) => data.reports,
                 _ => Vec::new(),
             };
@@ -331,17 +349,25 @@ impl ItemPayloads<'_> {
 async fn tree(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
     let id = request.job_id()?;
     let limit = paging::limit(&request.query)?;
-    let scope = format!("tree {id}");
+    let at = past::at(&ctx, &request.query)?;
+    let scope = past::scope(format!("tree {id}"), at);
     let after = cursor::read(&request.query, &scope)?.map(|place| JobId::from(uuid::Uuid::from_u128(place)));
-    let seq = ctx.seq();
-    let (root_id, jobs) = ctx
-        .blocking(move |ctx| {
-            let views = ctx.handle.views();
-            let not_found = || ApiError::job_not_found(id);
-            let root = views.job(id)?.ok_or_else(not_found)?.root();
-            Ok((root, views.tree(id, after, limit)?.ok_or_else(not_found)?))
-        })
-        .await?;
+    let seq = at.unwrap_or(ctx.seq());
+    let not_found = move || ApiError::job_not_found(id);
+    let (root_id, jobs) = match at {
+        Some(at) => {
+            let tree = move |past: &PastViews| past.tree(id, after, limit)?.ok_or_else(not_found);
+            past::looking_back(&ctx, at, tree).await?
+        }
+        None => {
+            let tree = move |ctx: &ApiContext| {
+                let views = ctx.handle.views();
+                let root = views.job(id)?.ok_or_else(not_found)?.root();
+                Ok((root, views.tree(id, after, limit)?.ok_or_else(not_found)?))
+            };
+            ctx.blocking(tree).await?
+        }
+    };
     let last = jobs.last().filter(|_| jobs.len() == limit).map(|row| row.id);
     let next_cursor = last.map(|last| cursor::write(&scope, last.uuid().as_u128()));
     Ok(reply::read(seq, &Tree { root_id, jobs, next_cursor, seq, epoch: ctx.identity.epoch }))

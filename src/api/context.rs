@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::api::error::ApiError;
+use crate::api::past::Pasts;
 use crate::api::payload;
 use crate::clock::Clock;
 use crate::domain::id::{Epoch, JobId, Seq};
@@ -15,8 +16,9 @@ use crate::domain::time::Timestamp;
 use crate::engine::Handle;
 use crate::kinds::Catalog;
 use crate::live::Live;
+use crate::log::hold::Hold;
 use crate::sessions::Sessions;
-use crate::sessions::reading::{JobFileStore, JobLogReader};
+use crate::sessions::reading::{DataFiles, JobFileStore, JobLogReader};
 use crate::sessions::traces::Traces;
 use crate::views::row::JobBody;
 
@@ -41,6 +43,11 @@ pub struct ApiContext {
     pub files: Arc<dyn JobFileStore>,
     /// What jobs leave on the disk, to remove it.
     pub traces: Arc<Traces>,
+    /// What may be copied of the data, and the hold on it while it is.
+    pub data: Arc<dyn DataFiles>,
+    pub hold: Arc<Hold>,
+    /// What was, for reads with `at`.
+    pub pasts: Pasts,
     pub metrics: PrometheusHandle,
     /// The kinds, also after a reload.
     pub catalog: watch::Receiver<Arc<Catalog>>,

@@ -20,7 +20,7 @@ use crate::domain::event::Record;
 use crate::domain::id::{Epoch, Seq};
 use crate::feed::published::PublishedEvent;
 use crate::live::position::{Lost, Position};
-use crate::log::ReadError;
+use crate::log::{LogReader, ReadError};
 
 /// About the most bytes of a page: at least one event goes, however large.
 const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -90,7 +90,8 @@ async fn events(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiE
     }
     if let Some(wait) = wait {
         let mut head = ctx.handle.feed().head();
-        let came = head.wait_for(|&head| head > after);
+        let seen = after.unwrap_or_else(|| before_all(&ctx));
+        let came = head.wait_for(|&head| head > seen);
         let stops = ctx.live.parts_with_all();
         // Whatever ends the wait, there is an answer.
         let _ = tokio::time::timeout(Duration::from_millis(wait.0), async {
@@ -107,16 +108,19 @@ async fn events(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiE
     Ok(reply::read(seq, &EventPage { events, seq, epoch: ctx.identity.epoch, earliest }))
 }
 
-/// The seq after which somebody wants events.
-fn position(ctx: &ApiContext, request: &Request) -> Result<Seq, ApiError> {
+/// The seq after which somebody wants events; none: from the earliest that there is.
+fn position(ctx: &ApiContext, request: &Request) -> Result<Option<Seq>, ApiError> {
     let after = request.query.integer("after", 0..=SEQ_MAX)?;
     let epoch: Option<Epoch> = request.query.parsed("epoch")?;
     let resumed = request.header("last-event-id").map(read_id).transpose()?;
     let named = after.map(|seq| Position { epoch: epoch.unwrap_or(ctx.identity.epoch), seq: Seq(seq) });
-    match resumed.or(named) {
-        Some(position) => ctx.live.judge(position, u64::MAX).map_err(|reason| lost(reason, position)),
-        None => Ok(Seq(ctx.handle.log().earliest().0 - 1)),
-    }
+    let judged = |position| ctx.live.judge(position, u64::MAX).map_err(|reason| lost(reason, position));
+    resumed.or(named).map(judged).transpose()
+}
+
+/// The seq before the earliest event of now, which may be dropped a moment later.
+fn before_all(ctx: &ApiContext) -> Seq {
+    Seq(ctx.handle.log().earliest().0 - 1)
 }
 
 fn read_id(text: &str) -> Result<Position, ApiError> {
@@ -135,34 +139,46 @@ fn lost(reason: Lost, Position { epoch, seq }: Position) -> ApiError {
     ApiError::new("position_lost", format!("{}: {said}", reason.as_str()))
 }
 
-/// The records after a seq: at most `limit`, and about so many bytes.
-async fn read(ctx: &Arc<ApiContext>, after: Seq, limit: usize) -> Result<Vec<Record>, ApiError> {
+/// The records after a seq, or from the earliest: at most `limit`, and about so many bytes.
+async fn read(ctx: &Arc<ApiContext>, after: Option<Seq>, limit: usize) -> Result<Vec<Record>, ApiError> {
     ctx.blocking(move |ctx| {
-        let log = ctx.handle.log();
-        let (mut records, mut read, mut bytes) = (Vec::new(), after, 0);
-        while records.len() < limit && bytes < PAGE_BYTES_MAX {
-            let page = match log.page_after(read) {
+        loop {
+            let begin = after.unwrap_or_else(|| before_all(ctx));
+            return match records_after(&**ctx.handle.log(), begin, limit) {
+                // Whoever named no event cannot have lost one: the earliest is another by now.
+                Err(ReadError::Trimmed { .. }) if after.is_none() => continue,
                 Err(ReadError::Trimmed { .. }) => {
-                    return Err(lost(Lost::Trimmed, Position { epoch: ctx.identity.epoch, seq: after }));
+                    Err(lost(Lost::Trimmed, Position { epoch: ctx.identity.epoch, seq: begin }))
                 }
-                page => page?,
+                records => Ok(records?),
             };
-            let Some(last) = page.last() else { break };
-            read = last.seq;
-            let room = limit - records.len();
-            let taken = page.into_iter().take(room).take_while(|record| {
-                let fits = bytes < PAGE_BYTES_MAX;
-                bytes += record.event.weight();
-                fits
-            });
-            records.extend(taken);
         }
-        Ok(records)
     })
     .await
 }
 
-fn stream_reply(ctx: Arc<ApiContext>, after: Seq) -> Response {
+fn records_after(log: &dyn LogReader, after: Seq, limit: usize) -> Result<Vec<Record>, ReadError> {
+    let (mut records, mut read, mut bytes) = (Vec::new(), after, 0);
+    while records.len() < limit && bytes < PAGE_BYTES_MAX {
+        let page = match log.page_after(read) {
+            // What was read was there, and comes right after what was asked for.
+            Err(ReadError::Trimmed { .. }) if !records.is_empty() => break,
+            page => page?,
+        };
+        let Some(last) = page.last() else { break };
+        read = last.seq;
+        let room = limit - records.len();
+        let taken = page.into_iter().take(room).take_while(|record| {
+            let fits = bytes < PAGE_BYTES_MAX;
+            bytes += record.event.weight();
+            fits
+        });
+        records.extend(taken);
+    }
+    Ok(records)
+}
+
+fn stream_reply(ctx: Arc<ApiContext>, after: Option<Seq>) -> Response {
     let keep_alive = warp::sse::keep_alive().interval(KEEP_ALIVE_EVERY);
     let mut response = warp::sse::reply(keep_alive.stream(follow(ctx, after))).into_response();
     // A proxy that collects the stream would keep the events back.
@@ -178,12 +194,13 @@ struct BrokenOff(String);
 /// One reader of the stream.
 struct Follower {
     ctx: Arc<ApiContext>,
-    after: Seq,
+    /// The last event that was handed on, or the one that was asked for; none: from the earliest.
+    after: Option<Seq>,
     ready: VecDeque<Record>,
     is_over: bool,
 }
 
-fn follow(ctx: Arc<ApiContext>, after: Seq) -> impl Stream<Item = Result<Event, BrokenOff>> + Send {
+fn follow(ctx: Arc<ApiContext>, after: Option<Seq>) -> impl Stream<Item = Result<Event, BrokenOff>> + Send {
     let follower = Follower { ctx, after, ready: VecDeque::new(), is_over: false };
     stream::unfold(follower, |mut follower| async move {
         let event = follower.next().await?;
@@ -195,7 +212,7 @@ impl Follower {
     async fn next(&mut self) -> Option<Result<Event, BrokenOff>> {
         while !self.is_over {
             if let Some(record) = self.ready.pop_front() {
-                self.after = record.seq;
+                self.after = Some(record.seq);
                 return Some(Ok(self.event(record)));
             }
             match read(&self.ctx, self.after, crate::views::query::LIMIT_MAX).await {
@@ -219,7 +236,7 @@ impl Follower {
     /// Waits until there is more, or nothing will come any more.
     async fn wait(&mut self) {
         let mut head = self.ctx.handle.feed().head();
-        let after = self.after;
+        let after = self.after.unwrap_or_else(|| before_all(&self.ctx));
         let is_over = tokio::select! {
             came = head.wait_for(|&head| head > after) => came.is_err(),
             () = self.ctx.live.parts_with_all() => true,

@@ -9,9 +9,9 @@ use crate::api::context::ApiContext;
 use crate::api::error::ApiError;
 use crate::api::request::Request;
 use crate::api::route::Route;
-use crate::api::{cursor, paging, reply};
+use crate::api::{cursor, paging, past, reply};
 use crate::domain::event::Record;
-use crate::domain::id::{Epoch, JobId, Seq};
+use crate::domain::id::{Epoch, Seq};
 use crate::engine::Handle;
 use crate::feed::published::PublishedEvent;
 use crate::log::ReadError;
@@ -43,30 +43,41 @@ pub fn routes() -> Vec<Route> {
                 "Each type of event has its schema in `schemas/events` of the sources; pass over types that you do \
                  not know.",
             )
-            .takes(&[paging::LIMIT, paging::CURSOR])
+            .takes(&[paging::LIMIT, paging::CURSOR, past::AT])
             .answers::<EventList>(200, "A page of events in order. Without next_cursor it was the last.")
-            .fails(&["invalid_query", "job_not_found"]),
+            .fails(&["invalid_query", "job_not_found", "position_lost"]),
     ]
 }
 
 async fn of_job(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
     let id = request.job_id()?;
-    let scope = format!("events {id}");
+    let at = past::at(&ctx, &request.query)?;
+    let scope = past::scope(format!("events {id}"), at);
     let limit = paging::limit(&request.query)?;
     let after = Seq(cursor::read(&request.query, &scope)?.unwrap_or(0) as u64);
-    let seq = ctx.seq();
-    let (events, more) = ctx.blocking(move |ctx| trail(&ctx.handle, id, after, limit)).await?;
+    let seq = at.unwrap_or(ctx.seq());
+    let not_found = move || ApiError::job_not_found(id);
+    let last = match at {
+        Some(at) => past::looking_back(&ctx, at, move |past| past.last_seq(id)?.ok_or_else(not_found)).await?,
+        None => {
+            let last = move |ctx: &ApiContext| {
+                let views = ctx.handle.views();
+                Ok(views.last_seq(&*views.job(id)?.ok_or_else(not_found)?))
+            };
+            ctx.blocking(last).await?
+        }
+    };
+    let (events, more) = ctx.blocking(move |ctx| trail(&ctx.handle, last, after, limit)).await?;
     let next_cursor = events.last().filter(|_| more).map(|last| cursor::write(&scope, last.seq.0.into()));
     let earliest = ctx.handle.log().earliest();
     Ok(reply::read(seq, &EventList { events, next_cursor, earliest, seq, epoch: ctx.identity.epoch }))
 }
 
-/// The first `limit` events of a job after a seq, and whether there are more.
-fn trail(handle: &Handle, id: JobId, after: Seq, limit: usize) -> Result<(Vec<PublishedEvent>, bool), ApiError> {
-    let job = handle.views().job(id)?.ok_or_else(|| ApiError::job_not_found(id))?;
+/// The first `limit` events of a job after a seq and up to its event `last`, and whether there are more.
+fn trail(handle: &Handle, last: Seq, after: Seq, limit: usize) -> Result<(Vec<PublishedEvent>, bool), ApiError> {
     let mut walked = 0;
     let mut kept: Vec<Record> = Vec::new();
-    let mut next = Some(handle.views().last_seq(&job)).filter(|&seq| seq > after);
+    let mut next = Some(last).filter(|&seq| seq > after);
     while let Some(seq) = next.filter(|_| walked < TRAIL_MAX) {
         let Some(record) = read(handle, seq)? else { break };
         next = record.previous.filter(|&previous| previous > after);

@@ -171,7 +171,7 @@ impl Found {
 
 /// Reads a part of a file piece by piece, where blocking is allowed. No thread waits for the reader: there are fewer
 /// threads than there may be readers, and a slow one would keep its own from everybody else.
-fn pieces(file: File, first: u64, length: u64) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync + 'static {
+pub fn pieces(file: File, first: u64, length: u64) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync + 'static {
     stream::try_unfold((file, first, length), |(file, at, left)| async move {
         if left == 0 {
             return Ok(None);

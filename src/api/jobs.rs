@@ -13,11 +13,11 @@ use crate::api::context::ApiContext;
 use crate::api::error::ApiError;
 use crate::api::filter;
 use crate::api::filter::FilterParts;
-use crate::api::query::{Parameter, Query};
+use crate::api::query::{Parameter, Query, invalid};
 use crate::api::request::Request;
 use crate::api::requests::{AmendRequest, CancelRequest, RetryRequest};
 use crate::api::route::Route;
-use crate::api::{cursor, lease, payload, reply, requests, why};
+use crate::api::{cursor, lease, past, payload, reply, requests, why};
 use crate::domain::command::{Answer, Command};
 use crate::domain::event::Actor;
 use crate::domain::id::{Epoch, JobId, Ordinal, Seq};
@@ -25,6 +25,7 @@ use crate::domain::json::Json;
 use crate::engine::Condition;
 use crate::kinds::Catalog;
 use crate::kinds::request::{JobRequest, RequestError, parse_job};
+use crate::views::Head;
 use crate::views::query::{JobPage, JobQuery, LIMIT_DEFAULT, LIMIT_MAX};
 use crate::views::row::{JobBody, JobRow};
 
@@ -39,8 +40,17 @@ const INLINE_BYTES_MAX: usize = 64 * 1024;
 const CURSOR: Parameter = Parameter::text("cursor", "The next_cursor of the page before.");
 const WAIT_S: Parameter =
     Parameter::seconds("wait_s", "Answer when the job has ended, at the latest after so long: 0.1 to 50; more is 50.");
-const LIST: &[Parameter] =
-    &[filter::STATE, filter::KIND, filter::QUEUE, filter::TAG, filter::PARENT_ID, filter::SEARCH, LIMIT, CURSOR];
+const LIST: &[Parameter] = &[
+    filter::STATE,
+    filter::KIND,
+    filter::QUEUE,
+    filter::TAG,
+    filter::PARENT_ID,
+    filter::SEARCH,
+    LIMIT,
+    CURSOR,
+    past::AT,
+];
 
 /// The headers of a submission.
 pub const SUBMIT_HEADERS: &[(&str, &str)] = &[
@@ -117,20 +127,23 @@ pub fn routes() -> Vec<Route> {
             .named("list_jobs", "Lists jobs, newest first")
             .explained(
                 "Filters stand together: a job must fit them all. A cursor stays good while jobs arrive, and after a \
-                 restart.",
+                 restart. With `at` a page may be short and have a next, when few jobs have the tag or the parent.",
             )
             .takes(LIST)
             .answers::<JobList>(
                 200,
                 "A page of rows. A search looks at so many rows a page at most that a short page may have a next.",
             )
-            .fails(&["invalid_query"]),
+            .fails(&["invalid_query", "position_lost"]),
         Route::new(Method::GET, "/api/jobs/{id}", show)
             .named("get_job", "Shows a job")
-            .explained("With `wait_s` it is answered as soon as the job has ended: no need to poll.")
-            .takes(&[WAIT_S])
+            .explained(
+                "With `wait_s` it is answered as soon as the job has ended: no need to poll. With `at` it is shown as it was: \
+                 progress as it is on record, and nothing that was purged since.",
+            )
+            .takes(&[WAIT_S, past::AT])
             .answers::<JobBody>(200, "The whole job.")
-            .fails(&["invalid_query", "job_not_found"]),
+            .fails(&["invalid_query", "job_not_found", "position_lost"]),
         Route::new(Method::PATCH, "/api/jobs/{id}", amend)
             .named("amend_job", "Changes a job that waits")
             .explained("What is left out stays as it is. A job that runs or has ended cannot be changed.")
@@ -244,34 +257,54 @@ pub async fn bodies(
 }
 
 async fn list(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
-    let query = job_query(&request.query)?;
-    let scope = scope(&query);
-    let page: JobPage = ctx.blocking(move |ctx| Ok(ctx.handle.views().list(&query)?)).await?;
+    let at = past::at(&ctx, &request.query)?;
+    let query = job_query(&request.query, at)?;
+    let scope = scope(&query, at);
+    let page: JobPage = match at {
+        Some(at) => past::looking_back(&ctx, at, move |past| Ok(past.list(&query)?)).await?,
+        None => ctx.blocking(move |ctx| Ok(ctx.handle.views().list(&query)?)).await?,
+    };
     let next_cursor = page.next.map(|next| cursor::write(&scope, next.0.into()));
     let list = JobList { jobs: page.jobs, next_cursor, seq: page.seq, epoch: ctx.identity.epoch };
     Ok(reply::read(page.seq, &list))
 }
 
-fn job_query(query: &Query) -> Result<JobQuery, ApiError> {
+fn job_query(query: &Query, at: Option<Seq>) -> Result<JobQuery, ApiError> {
     let filter = FilterParts::of_query(query)?;
     let limit = query.integer("limit", 1..=LIMIT_MAX as u64)?.map_or(LIMIT_DEFAULT, |limit| limit as usize);
     let asked = JobQuery { filter, before: None, limit };
-    let place = cursor::read(query, &scope(&asked))?;
+    let place = cursor::read(query, &scope(&asked, at))?;
     Ok(JobQuery { before: place.map(|place| Ordinal(place as u64)), ..asked })
 }
 
-fn scope(query: &JobQuery) -> String {
-    format!("jobs {:?}", query.filter)
+fn scope(query: &JobQuery, at: Option<Seq>) -> String {
+    past::scope(format!("jobs {:?}", query.filter), at)
 }
 
 async fn show(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
     let id = request.job_id()?;
-    if let Some(wait) = request.query.seconds("wait_s", WAIT_S_MAX)? {
+    let wait = request.query.seconds("wait_s", WAIT_S_MAX)?;
+    if let Some(at) = past::at(&ctx, &request.query)? {
+        return match wait {
+            Some(_) => Err(invalid("wait_s", "does not go with at: what was does not change")),
+            None => show_past(&ctx, id, at).await,
+        };
+    }
+    if let Some(wait) = wait {
         wait_for_end(&ctx, id, Duration::from_millis(wait.0)).await?;
     }
     let seq = ctx.seq();
     let body = ctx.job_body(id).await?;
     Ok(reply::read(seq, &body))
+}
+
+async fn show_past(ctx: &Arc<ApiContext>, id: JobId, at: Seq) -> Result<Response, ApiError> {
+    let body = past::looking_back(ctx, at, move |past| {
+        let job = past.job(id)?.ok_or_else(|| ApiError::job_not_found(id))?;
+        let row = past.row_of(&Head::of(job.clone()))?;
+        payload::body_of(row, &job, &*past.log_of(id))
+    });
+    Ok(reply::read(at, &body.await?))
 }
 
 /// Waits until a job is terminal, or for `time_max`, or until the server stops.

@@ -5,6 +5,7 @@
 //! routes, [`error`] the table of errors; the areas have their routes beside their handlers.
 
 pub mod asyncapi;
+pub mod backups;
 pub mod batches;
 mod canonical;
 pub mod context;
@@ -28,6 +29,7 @@ pub mod logs;
 pub mod openapi;
 mod pages;
 mod paging;
+pub mod past;
 mod payload;
 mod purge;
 pub mod query;
@@ -68,6 +70,7 @@ fn routes() -> Vec<Route> {
         ("events", events::routes()),
         ("events", event_stream::routes()),
         ("events", export::routes()),
+        ("system", backups::routes()),
         ("events", live_socket::routes()),
         ("events", timeline::routes()),
         ("logs", logs::routes()),

@@ -8,6 +8,7 @@ use warp::reply::Response;
 use crate::api::context::ApiContext;
 use crate::api::error::ApiError;
 use crate::api::paging;
+use crate::api::past;
 use crate::api::reply;
 use crate::api::request::Request;
 use crate::api::route::Route;
@@ -38,10 +39,13 @@ pub fn routes() -> Vec<Route> {
                 "list_queues",
                 "Lists the queues: depth by state, age of the oldest, limits, paused and draining by whom",
             )
-            .explained("A queue is there from the first job that names it, or because it is configured.")
-            .takes(&[paging::LIMIT, paging::CURSOR])
+            .explained(
+                "A queue is there from the first job that names it, or because it is configured. With `at` there are no \
+                 limits: what was configured is not on record.",
+            )
+            .takes(&[paging::LIMIT, paging::CURSOR, past::AT])
             .answers::<QueueList>(200, "A page of queues by name.")
-            .fails(&["invalid_query"]),
+            .fails(&["invalid_query", "position_lost"]),
         Route::new(Method::POST, "/api/queues/{queue}/pause", pause)
             .named("pause_queue", "Pauses a queue")
             .explained(
@@ -72,8 +76,13 @@ pub fn routes() -> Vec<Route> {
 }
 
 async fn list(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
-    let seq = ctx.seq();
-    let page = paging::cut(&request.query, "queues", ctx.handle.views().queues(ctx.now()))?;
+    let at = past::at(&ctx, &request.query)?;
+    let seq = at.unwrap_or(ctx.seq());
+    let queues = match at {
+        Some(at) => past::looking_back(&ctx, at, |past| Ok(past.queues()?)).await?,
+        None => ctx.handle.views().queues(ctx.now()),
+    };
+    let page = paging::cut(&request.query, &past::scope("queues".to_owned(), at), queues)?;
     Ok(reply::read(seq, &QueueList { queues: page.rows, next_cursor: page.next, seq, epoch: ctx.identity.epoch }))
 }
 

@@ -13,7 +13,7 @@ use crate::api::error::ApiError;
 use crate::api::request::Request;
 use crate::api::route::{Content, Route};
 use crate::api::worker_requests::{ClaimRequest, HeartbeatRequest, RegisterRequest};
-use crate::api::{paging, reply, worker_requests};
+use crate::api::{paging, past, reply, worker_requests};
 use crate::domain::event::WorkerLeftCause;
 use crate::domain::id::{Epoch, JobId, Seq, SessionId};
 use crate::sessions::Session;
@@ -29,6 +29,7 @@ struct WorkerList {
     /// In the order in which they joined.
     workers: Vec<WorkerRow>,
     /// Worker processes that are not there although they should be, and when each is started again; on every page.
+    /// Empty with `at`.
     restarting: Vec<Trouble>,
     /// Where the next page begins; `null` on the last.
     next_cursor: Option<String>,
@@ -107,10 +108,13 @@ pub fn routes() -> Vec<Route> {
     vec![
         Route::new(Method::GET, "/api/workers", list)
             .named("list_workers", "Lists the live sessions of workers")
-            .explained("What each takes, which jobs it holds, when it was last heard of, and what it is asked to do.")
-            .takes(&[paging::LIMIT, paging::CURSOR])
+            .explained(
+                "What each takes, which jobs it holds, when it was last heard of, and what it is asked to do. With `at` the \
+                 last two are not known: a worker is shown as heard of when it joined.",
+            )
+            .takes(&[paging::LIMIT, paging::CURSOR, past::AT])
             .answers::<WorkerList>(200, "A page of sessions.")
-            .fails(&["invalid_query"]),
+            .fails(&["invalid_query", "position_lost"]),
         Route::new(Method::POST, "/api/workers", register)
             .named("register_worker", "Begins the session of a worker that calls")
             .explained("The session lives for `lease_s` after each call, and as long as a claim is open.")
@@ -158,9 +162,14 @@ pub fn routes() -> Vec<Route> {
 }
 
 async fn list(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
-    let seq = ctx.seq();
-    let page = paging::cut(&request.query, "workers", ctx.handle.views().workers())?;
-    let (restarting, epoch) = (ctx.sessions.troubles().list(), ctx.identity.epoch);
+    let at = past::at(&ctx, &request.query)?;
+    let seq = at.unwrap_or(ctx.seq());
+    let (workers, restarting) = match at {
+        Some(at) => (past::looking_back(&ctx, at, |past| Ok(past.workers()?)).await?, Vec::new()),
+        None => (ctx.handle.views().workers(), ctx.sessions.troubles().list()),
+    };
+    let page = paging::cut(&request.query, &past::scope("workers".to_owned(), at), workers)?;
+    let epoch = ctx.identity.epoch;
     Ok(reply::read(seq, &WorkerList { workers: page.rows, restarting, next_cursor: page.next, seq, epoch }))
 }
 

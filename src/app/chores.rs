@@ -64,6 +64,7 @@ impl Chores {
             Trimmer {
                 log: data.log,
                 trimmer: data.trimmer,
+                hold: data.hold,
                 views: views.clone(),
                 clock: clock.clone(),
                 rules: Rules {

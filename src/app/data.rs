@@ -13,6 +13,7 @@ use crate::engine::fold;
 use crate::engine::recovery::{RecoverError, recover};
 use crate::engine::snapshot;
 use crate::log::base::LogTrimmer;
+use crate::log::hold::Hold;
 use crate::log::snapshot::{SnapshotError, SnapshotStore};
 use crate::log::{EventLog, LogReader, ReadError};
 use crate::sessions::traces::{JobTraces, Traces};
@@ -40,6 +41,8 @@ pub struct Data {
 pub struct ForChores {
     pub log: Arc<dyn LogReader>,
     pub trimmer: Arc<dyn LogTrimmer>,
+    /// Of those who copy the log.
+    pub hold: Arc<Hold>,
     pub snapshots: Arc<dyn SnapshotStore>,
     pub newest_snapshot: Seq,
     pub job_logs: Arc<JobLogs>,
@@ -161,7 +164,16 @@ pub fn open(config: &Config, log: OpenLog, report: &dyn Fn(f64)) -> Result<Data,
         job_files,
         clean_shutdown: opened.clean_shutdown,
         was_reset,
-        chores: ForChores { log, trimmer, snapshots, newest_snapshot, job_logs, traces, lock: opened.lock },
+        chores: ForChores {
+            log,
+            trimmer,
+            hold: Arc::default(),
+            snapshots,
+            newest_snapshot,
+            job_logs,
+            traces,
+            lock: opened.lock,
+        },
     })
 }
 

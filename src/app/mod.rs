@@ -5,6 +5,7 @@
 //! the log is opened, and only when it was found sound stdout says where the server listens; the log is folded; the
 //! epoch begins; jobs of dead workers are queued again; only then anything is granted.
 
+pub mod backup;
 mod chores;
 pub mod data;
 pub mod export;
@@ -12,6 +13,7 @@ pub mod import;
 pub mod lines;
 mod reload;
 pub mod replay;
+pub mod restore;
 pub mod source;
 pub mod verify;
 pub mod work;
@@ -29,6 +31,7 @@ use crate::api;
 use crate::api::context::{ApiContext, Identity};
 use crate::api::door::Door;
 use crate::api::listener::{CONNECTIONS_MAX, serve as serve_http};
+use crate::api::past::Pasts;
 use crate::api::websocket::shared_line::write_text;
 use crate::app::chores::Chores;
 use crate::app::data::{Data, DataError, OpenLog};
@@ -41,6 +44,7 @@ use crate::domain::id::{Epoch, SessionId};
 use crate::domain::job::WorkerPlace;
 use crate::domain::state::State;
 use crate::domain::time::{Millis, Timestamp};
+use crate::engine::past::PastStates;
 use crate::engine::{self, Engine, Handle, SubmitError};
 use crate::live::position::Epochs;
 use crate::live::{self, Live};
@@ -49,7 +53,7 @@ use crate::maintenance::scheduler;
 use crate::metrics;
 use crate::sessions::{self, Sessions, Settings};
 use crate::shutdown::{self, Request, Signals};
-use crate::storage::DirectoryLock;
+use crate::storage::{BackupFiles, DirectoryLock};
 use crate::workers::file_limit;
 use crate::workers::orphans::{LiveGroups, end_orphans};
 use crate::workers::unix::UnixLauncher;
@@ -229,6 +233,7 @@ impl Running {
         let metrics = metrics::install().map_err(ServeError::Metrics)?;
         let before = Before::of(&data.state);
         let epochs = Epochs::new(data.state.epochs(), data.state.seq(), identity.epoch);
+        let pasts = Pasts::new(PastStates::new(data.log.reader()));
         let parts = engine::Parts {
             log: data.log,
             state: data.state,
@@ -263,7 +268,7 @@ impl Running {
             settings: Settings { lease: config.lease, ping, grace: config.reconnect_grace },
         });
         sessions.expect_back(before.may_come_back);
-        let traces = data.chores.traces.clone();
+        let (traces, hold) = (data.chores.traces.clone(), data.chores.hold.clone());
         let chores = Chores::start(&config, &handle, &clock, &data.views, &following, metrics.clone(), data.chores)?;
         let groups = LiveGroups::open(&config.data.join("groups"), identity.epoch)
             .map_err(ServeError::step("keep a record of children"))?;
@@ -286,6 +291,9 @@ impl Running {
             logs: data.job_logs,
             files: data.job_files,
             traces,
+            data: Arc::new(BackupFiles::of(&config.data)),
+            hold,
+            pasts,
             metrics,
             catalog: following.catalog,
             limits: following.limits,

@@ -5,7 +5,6 @@ mod diff;
 pub mod resubmit;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -13,8 +12,8 @@ use crate::app::source::{EventSource, Extent, SourceError};
 use crate::domain::event::Record;
 use crate::domain::evolve::evolve;
 use crate::domain::id::{Epoch, JobId, Seq};
-use crate::domain::job::{Job, StateName};
-use crate::domain::state::State;
+use crate::domain::job::StateName;
+use crate::domain::state::{Slot, State};
 use crate::domain::time::Timestamp;
 use crate::engine::snapshot::fold_hash;
 use crate::feed::published::PublishedEvent;
@@ -31,7 +30,7 @@ pub enum Moment {
 
 impl Moment {
     /// Whether an event belongs to what happened up to the moment.
-    fn includes(self, record: &Record) -> bool {
+    pub fn includes(self, record: &Record) -> bool {
         match self {
             Moment::Event(seq) => record.seq <= seq,
             Moment::Time(time) => record.at <= time,
@@ -42,8 +41,6 @@ impl Moment {
 /// One event that was folded.
 pub struct Step {
     pub record: Record,
-    /// The job that it changed, as it is now.
-    pub changed: Option<Arc<Job>>,
 }
 
 /// A fold that is under way.
@@ -95,8 +92,8 @@ impl<'a> Player<'a> {
             return Ok(None);
         }
         let Some(record) = self.ready.pop_front() else { return Ok(None) };
-        let changed = evolve(&mut self.state, &record);
-        Ok(Some(Step { record, changed }))
+        evolve(&mut self.state, &record);
+        Ok(Some(Step { record }))
     }
 
     /// What the fold comes to. If it is that of all events, it must be as the source says.
@@ -167,13 +164,15 @@ fn moment_of(state: &State) -> Option<Timestamp> {
 pub struct JobStep {
     #[serde(flatten)]
     pub event: PublishedEvent,
-    pub state: StateName,
+    /// None if the job is not known any more.
+    pub state: Option<StateName>,
 }
 
 impl JobStep {
-    /// Of an event, if it is about this job.
-    pub fn of(step: Step, job: JobId) -> Option<JobStep> {
-        let state = step.changed.filter(|changed| changed.id == job)?.state_name();
-        Some(JobStep { event: PublishedEvent::of(step.record), state })
+    /// Of an event that came to a state, if it is about this job.
+    pub fn of(step: Step, job: JobId, state: &State) -> Option<JobStep> {
+        let is_named = step.record.event.jobs().any(|named| named == job);
+        let state = state.slot(job).map(Slot::state_name);
+        is_named.then(|| JobStep { event: PublishedEvent::of(step.record), state })
     }
 }

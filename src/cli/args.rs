@@ -15,7 +15,7 @@ use crate::domain::job::StateName;
 use crate::domain::time::Timestamp;
 
 pub use schedules::{SchedulesArguments, SchedulesCommand, SetArguments};
-pub use tools::{ExportArguments, ImportArguments, ReplayArguments, Speed};
+pub use tools::{ExportArguments, ImportArguments, ReplayArguments, RestoreArguments, Speed};
 
 /// Where a server listens unless it is told otherwise.
 pub const SERVER_DEFAULT: &str = "http://127.0.0.1:7878";
@@ -117,6 +117,17 @@ pub enum Command {
     Export(ExportArguments),
     /// Make the data of a server from an exported log, in an empty directory.
     Import(ImportArguments),
+    /// Copy a running server into a directory of backups; what is there already is not copied again.
+    Backup {
+        /// The directory of backups of this server.
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+        /// Remove all backups but the newest N then, and what none of those needs.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        keep: Option<u32>,
+    },
+    /// Make the data of a server from a backup, as it was at its end or at any moment before.
+    Restore(RestoreArguments),
     /// Print the completions for a shell.
     Completions { shell: Shell },
 }

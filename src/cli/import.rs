@@ -32,7 +32,8 @@ fn failed(error: ImportError) -> Stop {
     }
 }
 
-fn explain(error: &dyn std::error::Error) -> String {
+/// An error with its causes, in one line.
+pub fn explain(error: &dyn std::error::Error) -> String {
     match error.source() {
         Some(cause) => format!("{error}: {}", explain(cause)),
         None => error.to_string(),

@@ -2,9 +2,10 @@
 //! job that did not complete) and 2 when the fault is ours. Data goes to stdout, words for people to stderr.
 //!
 //! One file a subcommand. All but `serve` and the tools for the
-//! log (`verify`, `replay`, `export`, `import`) speak to a server over HTTP, and know nothing of its inside.
+//! log (`verify`, `replay`, `export`, `import`, `restore`) speak to a server over HTTP, and know nothing of its inside.
 
 pub mod args;
+mod backup;
 mod client;
 mod completions;
 mod console;
@@ -19,6 +20,7 @@ mod patience;
 mod progress;
 mod queues;
 mod replay;
+mod restore;
 mod schedules;
 mod serve;
 mod status;
@@ -75,12 +77,13 @@ fn dispatch(arguments: Arguments, console: &mut Console) -> Result<(), Stop> {
         Command::Verify { data } => return verify::run(&data, connection.json, console),
         Command::Export(arguments) => return export::run(&arguments, &connection, console),
         Command::Import(arguments) => return import::run(&arguments, connection.json, console),
+        Command::Restore(arguments) => return restore::run(&arguments, connection.json, console),
         Command::Replay(arguments) => return replay::run(*arguments, &connection, console),
         _ => {}
     }
     let mut asked = Asked { client: Client::new(&connection)?, json: connection.json, console };
     match command {
-        Command::Serve(_) | Command::Completions { .. } | Command::Verify { .. } => {
+        Command::Serve(_) | Command::Completions { .. } | Command::Verify { .. } | Command::Restore(_) => {
             unreachable!("these need no server and were done above")
         }
         Command::Replay(_) | Command::Export(_) | Command::Import(_) => {
@@ -94,6 +97,7 @@ fn dispatch(arguments: Arguments, console: &mut Console) -> Result<(), Stop> {
         Command::Schedules(arguments) => schedules::run(&mut asked, arguments),
         Command::Workers(arguments) => workers::run(&mut asked, arguments),
         Command::Work(arguments) => work::run(&mut asked, *arguments, connection.token),
+        Command::Backup { to, keep } => backup::run(&mut asked, &to, keep),
         Command::Status => status::run(&mut asked),
     }
 }

@@ -80,20 +80,40 @@ impl Drop for Display {
 /// How far something has come that has a known length: a bar where stderr is a terminal, else nothing.
 pub struct Bar(Option<ProgressBar>);
 
+const EVENTS_BAR: &str = "[{bar:40}] {percent:>3}%  {human_pos} of {human_len} events  {per_sec}  {eta}";
+const FILES_BAR: &str = "[{bar:40}] {percent:>3}%  {human_pos} of {human_len} files  {eta}";
+
 impl Bar {
     /// For so many events.
     pub fn of_events(console: &Console, events: u64) -> Bar {
+        Bar::new(console, events, EVENTS_BAR)
+    }
+
+    /// For files that are not counted yet.
+    pub fn of_files(console: &Console) -> Bar {
+        Bar::new(console, 1, FILES_BAR)
+    }
+
+    fn new(console: &Console, length: u64, template: &str) -> Bar {
         let bar = console.draws.then(|| {
-            let bar = ProgressBar::with_draw_target(Some(events), ProgressDrawTarget::stderr());
-            bar.set_style(style("[{bar:40}] {percent:>3}%  {human_pos} of {human_len} events  {per_sec}  {eta}"));
+            let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
+            bar.set_style(style(template));
             bar
         });
         Bar(bar)
     }
 
     /// So many are done.
-    pub fn show(&self, events: u64) {
-        self.0.iter().for_each(|bar| bar.set_position(events));
+    pub fn show(&self, done: u64) {
+        self.0.iter().for_each(|bar| bar.set_position(done));
+    }
+
+    /// So many of so many are done.
+    pub fn show_of(&self, done: u64, of: u64) {
+        self.0.iter().for_each(|bar| {
+            bar.set_length(of);
+            bar.set_position(done);
+        });
     }
 }
 

@@ -205,6 +205,11 @@ pub struct EpochStarted {
     pub clean_shutdown: bool,
 }
 impl Event {
+    /// Whether it tells all that is known of its job, so that nobody need look further back.
+    pub fn begins_a_life(&self) -> bool {
+        matches!(self, Event::JobSubmitted(_) | Event::JobRetried(_))
+    }
+
     /// The job that the event is about. But for `jobs.forgotten`, an event changes no other job (D3).
     pub fn job(&self) -> Option<JobId> {
         match self {

@@ -53,7 +53,7 @@ pub fn evolve(state: &mut State, record: &Record) -> Option<Arc<Job>> {
             None
         }
         Event::JobSubmitted(data) => Some(submit(state, record, data)),
-        Event::JobRetried(data) => Some(retry(state, record, data)),
+        Event::JobRetried(data) => Some(put_active(state, retried(record, data))),
         Event::JobLateResult(data) => note_late(state, record, data.job),
         Event::JobsForgotten(data) => {
             data.jobs.iter().for_each(|&id| forget(state, id));
@@ -79,6 +79,19 @@ pub fn evolve(state: &mut State, record: &Record) -> Option<Arc<Job>> {
         | Event::JobCancelled(_)
         | Event::JobAmended(_)
         | Event::JobAdopted(_) => Some(change_job(state, record)),
+    }
+}
+
+/// Follows one job alone through its own records, in order: from its `job.submitted` or `job.retried` on, or on top of what
+/// it was before. `finish` is the place that its end has among all endings, if it ends.
+pub fn follow(job: Option<Job>, record: &Record, finish: FinishOrdinal) -> Option<Job> {
+    match &record.event {
+        Event::JobSubmitted(data) => Some(submitted(record, data)),
+        Event::JobRetried(data) => Some(retried(record, data)),
+        _ => job.map(|mut job| {
+            change_with(&mut job, record, finish);
+            job
+        }),
     }
 }
 
@@ -109,6 +122,10 @@ fn pause(record: &Record) -> Pause {
 fn submit(state: &mut State, record: &Record, data: &JobSubmitted) -> Arc<Job> {
     assert_eq!(data.job.ordinal(), state.last_ordinal.next(), "a job's id carries its ordinal (J4)");
     state.last_ordinal = data.job.ordinal();
+    put_active(state, submitted(record, data))
+}
+
+fn submitted(record: &Record, data: &JobSubmitted) -> Job {
     let mut job = Job {
         id: data.job,
         seq: record.seq,
@@ -133,10 +150,10 @@ fn submit(state: &mut State, record: &Record, data: &JobSubmitted) -> Arc<Job> {
         items.add(&data.items, record.seq);
         job.extras_mut().items = Some(items);
     }
-    put_active(state, job)
+    job
 }
 
-fn retry(state: &mut State, record: &Record, data: &JobRetried) -> Arc<Job> {
+fn retried(record: &Record, data: &JobRetried) -> Job {
     let revived = &*data.revived;
     let items = revived.items.as_ref().map(|items| {
         Items::from_list(items.iter().map(|item| Item {
@@ -147,7 +164,7 @@ fn retry(state: &mut State, record: &Record, data: &JobRetried) -> Arc<Job> {
         }))
     });
     let extras = Extras { items, checkpoint: revived.checkpoint, files: revived.files.clone(), ..Extras::default() };
-    let job = Job {
+    Job {
         id: data.job,
         seq: record.seq,
         submitted: revived.submitted,
@@ -165,8 +182,7 @@ fn retry(state: &mut State, record: &Record, data: &JobRetried) -> Arc<Job> {
         lost_count: 0,
         priority: revived.priority,
         extras: (extras != Extras::default()).then(|| Arc::new(extras)),
-    };
-    put_active(state, job)
+    }
 }
 
 fn first_state(first: FirstState) -> JobState {

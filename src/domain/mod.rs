@@ -17,7 +17,7 @@ pub mod json;
 pub mod limits;
 pub mod pool;
 #[cfg(test)]
-mod properties;
+pub mod properties;
 pub mod queue;
 pub mod rate;
 pub mod refusal;

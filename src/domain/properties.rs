@@ -458,6 +458,14 @@ impl Life {
     }
 }
 
+/// A random life of so many steps, the same for the same seed.
+pub fn a_life(seed: u64, steps: usize) -> World {
+    let mut dice = Dice(Chance::new(seed));
+    let mut life = Life::new(false);
+    (0..steps).for_each(|_| life.step(dice.0.draw() as u8, dice.0.draw()));
+    life.world
+}
+
 fn folded(world: &World) -> State {
     let mut state = State::default();
     for record in &world.records {

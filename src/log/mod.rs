@@ -25,6 +25,7 @@ pub mod codec_state;
 pub mod commit;
 #[cfg(test)]
 pub mod conformance;
+pub mod hold;
 #[cfg(test)]
 pub mod job_samples;
 pub mod memory;

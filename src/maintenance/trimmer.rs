@@ -12,6 +12,7 @@ use crate::domain::time::{Millis, Timestamp};
 use crate::engine::SubmitError;
 use crate::engine::base::{self, FoldError, Kept};
 use crate::log::base::{Extent, LogTrimmer, TrimError};
+use crate::log::hold::Hold;
 use crate::log::{LogReader, ReadError};
 use crate::metrics;
 use crate::views::Views;
@@ -47,6 +48,8 @@ pub type Roll = Box<dyn Fn() -> Result<Seq, SubmitError> + Send>;
 pub struct Trimmer {
     pub log: Arc<dyn LogReader>,
     pub trimmer: Arc<dyn LogTrimmer>,
+    /// Of those who copy the log.
+    pub hold: Arc<Hold>,
     pub views: Arc<Views>,
     pub clock: Arc<dyn Clock>,
     pub rules: Rules,
@@ -89,6 +92,9 @@ impl Trimmer {
         let Some(last) = last_due(&extent, self.rules, now, at)?.filter(|last| *last <= self.views.position()) else {
             return Ok(None);
         };
+        if self.hold.is_held(now) {
+            return Ok(None);
+        }
         let bytes = extent.full.iter().filter(|segment| segment.last <= last).map(|segment| segment.bytes).sum::<u64>();
         self.check_room(&extent, bytes)?;
         let folded = base::fold(&*self.log, &*self.trimmer, last, &|job| self.kept_of(job), is_stopping)?;
@@ -215,6 +221,7 @@ mod tests {
         let trimmer = Trimmer {
             log: log.reader(),
             trimmer: log.trimmer(),
+            hold: Arc::default(),
             views: recovered.views,
             clock: clock.clone(),
             rules,
@@ -248,6 +255,16 @@ mod tests {
         let (_, trimmer, _) = world(rules, u64::MAX);
         assert!(matches!(trimmer.look(&|| true), Err(LookError::Fold(FoldError::Stopped))));
         assert_eq!(log.reader().earliest(), Seq(1));
+    }
+
+    #[test]
+    fn nothing_is_dropped_while_the_log_is_copied() {
+        let (_log, trimmer, clock) = world(Rules { age: Millis(2000), bytes: u64::MAX }, u64::MAX);
+        trimmer.hold.renew(clock.now());
+        assert_eq!(trimmer.look(&|| false).unwrap(), None);
+        // A clock that was set back ends a hold.
+        clock.set(Timestamp::from_ms(3400));
+        assert_eq!(trimmer.look(&|| false).unwrap(), Some(Seq(2)));
     }
 
     #[test]

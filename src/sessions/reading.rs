@@ -1,4 +1,5 @@
-//! What readers ask of the jobs' log lines and files. Writing is asked for in [`crate::sessions::ports`].
+//! What readers ask of the jobs' log lines and files, and of all that may be copied of a data directory. Writing is asked
+//! for in [`crate::sessions::ports`].
 
 use std::fs::File;
 use std::io;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::id::JobId;
+use crate::domain::id::{JobId, Seq};
 use crate::domain::job::FileInfo;
 use crate::domain::time::Timestamp;
 use crate::sessions::line_news::LineWatch;
@@ -54,4 +55,43 @@ pub trait JobFileStore: Send + Sync {
 pub trait NewJobFile: Write + Send {
     /// Makes the file durable under its name, in the place of one of the same name, and tells what it is.
     fn finish(self: Box<Self>) -> io::Result<FileInfo>;
+}
+
+/// A file that may be copied while the server runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct DataFile {
+    /// Its path below the data directory.
+    #[schemars(length(min = 1))]
+    pub path: String,
+    /// How many bytes it has now.
+    pub bytes: u64,
+    /// When it was changed last, in milliseconds since 1970: with the same length and time it is the same file.
+    pub modified_ms: u64,
+}
+
+/// A part of the log that nothing changes any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct SealedPart {
+    /// Its first event.
+    #[schemars(extend("type" = "integer", "minimum" = 1))]
+    pub first: Seq,
+    /// Its last event.
+    pub last: Seq,
+    /// All files of the part.
+    pub files: Vec<DataFile>,
+}
+
+/// The port to the files of a data directory, for those who copy them while the server runs. Calls may block.
+pub trait DataFiles: Send + Sync {
+    /// The sealed parts of the log in their order, without a hole, from the one that begins with an event on.
+    fn sealed(&self, from: Seq) -> io::Result<Vec<SealedPart>>;
+
+    /// What stands for the events before the earliest; nothing if the log begins with the first.
+    fn base(&self, earliest: Seq) -> io::Result<Vec<DataFile>>;
+
+    /// Log lines and output files of jobs. Lines are only ever added, and an output file is replaced as a whole.
+    fn of_jobs(&self) -> io::Result<Vec<DataFile>>;
+
+    /// Opens one of all these; none if none of them has this path.
+    fn open(&self, path: &str) -> io::Result<Option<File>>;
 }

@@ -1,19 +1,22 @@
 //! The notes that an import leaves in a data directory: `IMPORTING` while it is under way, which keeps servers out, and
 //! `IMPORTED` for good. An exported log has no log lines and no output files: for the jobs up to this note they are left
-//! out, and not missing.
+//! out, and not missing. A restore notes the same file by file, in `LEFT_OUT`: what was gone when the backup was taken.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
 use uuid::Uuid;
 
-use crate::domain::id::Ordinal;
+use crate::domain::id::{JobId, Ordinal};
 use crate::storage::disk;
 
 /// The note of an import that has not come to its end.
 pub const UNDER_WAY: &str = "IMPORTING";
 /// The note of one that has.
 pub const DONE: &str = "IMPORTED";
+/// The note of a restore, if something was left out.
+pub const LEFT_OUT: &str = "LEFT_OUT";
 
 /// Notes that the log of this lineage is being imported.
 pub fn begin(data: &Path, source: Uuid) -> io::Result<()> {
@@ -36,6 +39,20 @@ pub fn finish(data: &Path, last: Ordinal) -> io::Result<()> {
 pub fn last_imported(data: &Path) -> Ordinal {
     let noted = note(&data.join(DONE)).ok().flatten();
     Ordinal(noted.and_then(|text| text.trim().parse().ok()).unwrap_or(0))
+}
+
+/// Notes which output files of which jobs did not come with a restore.
+pub fn note_left_out(data: &Path, files: &[(JobId, String)]) -> io::Result<()> {
+    if files.is_empty() {
+        return Ok(());
+    }
+    disk::write_bytes(&data.join(LEFT_OUT), &serde_json::to_vec(files).map_err(io::Error::other)?)
+}
+
+/// The output files that did not come with a restore; none if the note cannot be read, and then they are missing.
+pub fn left_out(data: &Path) -> BTreeSet<(JobId, String)> {
+    let noted = note(&data.join(LEFT_OUT)).ok().flatten();
+    noted.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
 }
 
 fn note(path: &Path) -> io::Result<Option<String>> {

@@ -163,19 +163,18 @@ impl JobLogs {
 
     fn file(&self, job: JobId) -> Result<Arc<Mutex<LogFile>>, JobLogError> {
         let mut open = self.open.lock();
+        if !open.files.contains_key(&job) {
+            if open.files.len() >= OPEN_MAX {
+                open.close_oldest()?;
+            }
+            let file = LogFile::open(&self.path(job)).map_err(failed("open", job))?;
+            open.files.insert(job, Arc::new(Mutex::new(file)));
+        }
+        // Only of a log that is open: nobody would take the note of another one away.
         open.uses += 1;
         let now = open.uses;
         open.last_uses.insert(job, now);
-        if let Some(file) = open.files.get(&job) {
-            return Ok(file.clone());
-        }
-        if open.files.len() >= OPEN_MAX {
-            open.close_oldest()?;
-        }
-        let file = LogFile::open(&self.path(job)).map_err(failed("open", job))?;
-        let file = Arc::new(Mutex::new(file));
-        open.files.insert(job, file.clone());
-        Ok(file)
+        Ok(open.files[&job].clone())
     }
 
     fn path(&self, job: JobId) -> PathBuf {
@@ -349,6 +348,16 @@ mod tests {
         logs.unlink(job(1)).unwrap();
         assert!(texts(&logs, job(1), 0).is_empty());
         assert_eq!(logs.append(job(1), &[line("new")]).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_log_that_does_not_open_leaves_nothing_in_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = JobLogs::open(dir.path()).unwrap();
+        std::fs::create_dir_all(logs.path(job(1))).unwrap();
+        assert!(logs.append(job(1), &[line("nowhere to go")]).is_err());
+        let open = logs.open.lock();
+        assert!(open.files.is_empty() && open.last_uses.is_empty());
     }
 
     #[test]

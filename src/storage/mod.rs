@@ -20,6 +20,7 @@
 //!
 //! Nothing here decides anything about jobs. A damaged log is never opened for writing.
 
+pub mod backup;
 mod ballast;
 mod base;
 mod cache;
@@ -42,6 +43,7 @@ mod ports;
 mod reader;
 mod recovery;
 pub mod reset;
+pub mod restored;
 mod salvage;
 mod scan;
 mod seal;
@@ -58,6 +60,7 @@ mod verify;
 pub mod views;
 mod writer;
 
+pub use backup::BackupFiles;
 pub use disk::free as disk_free;
 pub use files::JobFiles;
 pub use joblogs::JobLogs;

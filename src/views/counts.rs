@@ -5,9 +5,9 @@ use std::ops::Bound;
 
 use parking_lot::RwLock;
 
-use crate::domain::event::Event;
-use crate::domain::id::{QueueName, SessionId};
-use crate::domain::queue::{Limits, Pause};
+use crate::domain::event::{Event, WorkerJoined};
+use crate::domain::id::{JobId, QueueName, SessionId};
+use crate::domain::queue::{Limits, Pause, Queue};
 use crate::domain::time::Timestamp;
 use crate::feed::Page;
 use crate::views::Views;
@@ -94,34 +94,62 @@ impl Views {
     fn worker_row(&self, session: SessionId, entry: &WorkerEntry, index: &Index) -> WorkerRow {
         let beat = self.beats.lock().get(&session).copied();
         let beat = beat.unwrap_or(Beat { at: entry.joined_at, state: WorkerState::Run });
+        let jobs = index.held.get(&session).map(|jobs| jobs.iter().copied().collect()).unwrap_or_default();
+        let row = WorkerRow::on_record(&entry.joined, entry.joined_at, jobs);
+        WorkerRow { state: beat.state, last_beat_at: beat.at, ..row }
+    }
+}
+
+impl WorkerRow {
+    /// A session as the log knows it: heard of when it joined.
+    pub(crate) fn on_record(joined: &WorkerJoined, joined_at: Timestamp, jobs: Vec<JobId>) -> WorkerRow {
         WorkerRow {
-            session,
-            name: entry.joined.name.clone(),
-            kinds: entry.joined.kinds.clone(),
-            queues: entry.joined.queues.clone(),
-            place: entry.joined.place,
-            state: beat.state,
-            jobs: index.held.get(&session).map(|jobs| jobs.iter().copied().collect()).unwrap_or_default(),
-            joined_at: entry.joined_at,
-            last_beat_at: beat.at,
+            session: joined.session,
+            name: joined.name.clone(),
+            kinds: joined.kinds.clone(),
+            queues: joined.queues.clone(),
+            place: joined.place,
+            state: WorkerState::Run,
+            jobs,
+            joined_at,
+            last_beat_at: joined_at,
         }
     }
 }
 
 fn queue_row(name: &QueueName, entry: &QueueEntry, limits: &Limits, now: Timestamp) -> QueueRow {
     let oldest = entry.waiting.first().map(|(queued_at, _)| *queued_at);
-    let shown = |pause: &Option<Pause>| pause.as_ref().map(|pause| PauseRow { at: pause.at, by: pause.by.clone() });
     let rate = limits.rates.get(name).copied();
     QueueRow {
-        name: name.clone(),
-        depth: entry.jobs.depth(),
-        oldest_queued_at: oldest,
-        oldest_age_s: oldest.map(|queued_at| now.since(queued_at).as_secs()),
-        paused: shown(&entry.known.pause),
-        draining: shown(&entry.known.drain),
         concurrency: limits.queues.get(name).copied(),
         rate,
         next_start_at: rate.and_then(|rate| rate.next_start_at(entry.known.spent)).filter(|&at| at > now),
+        ..QueueRow::on_record(name, &entry.known, entry.jobs, oldest, now)
+    }
+}
+
+impl QueueRow {
+    /// A queue as the log knows it: without limits, which are configured. `oldest` is since when the job that has waited
+    /// longest is queued.
+    pub(crate) fn on_record(
+        name: &QueueName,
+        known: &Queue,
+        jobs: StateCounts,
+        oldest: Option<Timestamp>,
+        now: Timestamp,
+    ) -> QueueRow {
+        let shown = |pause: &Option<Pause>| pause.as_ref().map(|pause| PauseRow { at: pause.at, by: pause.by.clone() });
+        QueueRow {
+            name: name.clone(),
+            depth: jobs.depth(),
+            oldest_queued_at: oldest,
+            oldest_age_s: oldest.map(|queued_at| now.since(queued_at).as_secs()),
+            paused: shown(&known.pause),
+            draining: shown(&known.drain),
+            concurrency: None,
+            rate: None,
+            next_start_at: None,
+        }
     }
 }
 

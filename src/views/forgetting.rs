@@ -31,6 +31,7 @@ fn forgotten_jobs_leave_no_trace_in_memory() {
     }
     let index = world.views.index.read();
     assert!(index.blocks.is_empty() && index.trees.is_empty() && index.pending.all().is_empty());
+    assert!(index.kinds.is_empty() && index.queues.is_empty(), "names may be made up for ever");
     drop(index);
     world.views.flush().expect("stores");
     let places: Vec<_> = (1..=201).map(FinishOrdinal).collect();

@@ -273,8 +273,9 @@ impl Index {
             new.tags.iter().for_each(|tag| block.join(place, Facet::Tag(tag.clone())));
         }
         if old.state != new.state || old.queue != new.queue {
-            self.uncount(old.kind, old.queue, old.state);
+            // First the new: a name with one job would go, and come again.
             self.count(new.kind, new.queue, new.state);
+            self.uncount(old.kind, old.queue, old.state);
         }
     }
 
@@ -284,10 +285,19 @@ impl Index {
         *entry_of(&mut self.queues, queue).jobs.of(state) += 1;
     }
 
+    /// A name goes with the last that is known of it: clients may make up new ones for ever.
     fn uncount(&mut self, kind: &KindName, queue: &QueueName, state: StateName) {
         *self.jobs.of(state) -= 1;
-        *entry_of(&mut self.kinds, kind).of(state) -= 1;
-        *entry_of(&mut self.queues, queue).jobs.of(state) -= 1;
+        let jobs = entry_of(&mut self.kinds, kind);
+        *jobs.of(state) -= 1;
+        if *jobs == StateCounts::default() {
+            self.kinds.remove(kind);
+        }
+        let entry = entry_of(&mut self.queues, queue);
+        *entry.jobs.of(state) -= 1;
+        if entry.jobs == StateCounts::default() && entry.known == Queue::default() {
+            self.queues.remove(queue);
+        }
     }
 
     fn note_activity(&mut self, job: &Arc<Job>) {

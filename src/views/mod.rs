@@ -14,11 +14,12 @@ pub mod flusher;
 mod forgetting;
 mod index;
 mod pending;
+mod present;
 pub mod query;
 mod rates;
 pub mod row;
 mod schedules;
-mod search;
+pub(crate) mod search;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]
@@ -242,7 +243,7 @@ impl Views {
         let seq = self.position();
         let mut walk = Walk::new(&self.index, query.filter.criteria(), query.before);
         if let Some(text) = query.filter.text.as_deref().filter(|text| !text.is_empty()) {
-            let (jobs, next) = self.search(&mut walk, text, limit)?;
+            let (jobs, next) = self.search(walk, text, limit)?;
             return Ok(JobPage { jobs, next, seq });
         }
         let mut found = walk.take(limit + 1);

@@ -2,6 +2,7 @@
 
 use crate::domain::id::{JobId, KindName, Ordinal, QueueName, Seq, Tag};
 use crate::domain::job::{Job, StateName};
+use crate::domain::state::Stub;
 use crate::views::block::{Criteria, Facet};
 use crate::views::row::JobRow;
 
@@ -54,6 +55,16 @@ impl JobFilter {
             && self.queue.as_ref().is_none_or(|queue| *queue == job.queue)
             && self.tag.as_ref().is_none_or(|tag| job.tags().contains(tag))
             && self.parent.is_none_or(|parent| job.parent() == Some(parent))
+    }
+
+    /// Whether an ended job fits, of which no more is at hand than its stub.
+    pub fn matches_stub(&self, stub: &Stub) -> bool {
+        let tags = stub.tags.as_ref().map_or(&[][..], |tags| tags.as_slice());
+        (self.states.is_empty() || self.states.contains(&stub.state))
+            && self.kind.as_ref().is_none_or(|kind| *kind == stub.kind)
+            && self.queue.as_ref().is_none_or(|queue| *queue == stub.queue)
+            && self.tag.as_ref().is_none_or(|tag| tags.contains(tag))
+            && self.parent.is_none_or(|parent| stub.relations.as_ref().and_then(|all| all.parent) == Some(parent))
     }
 
     pub(crate) fn criteria(&self) -> Criteria {

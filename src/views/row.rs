@@ -74,24 +74,24 @@ job_shapes! {
         state: StateName,
         /// Why the job ended as it did; `null` while it is active, and when it completed.
         reason: Option<Reason>,
-        /// −100 to 100; higher is sooner.
+        /// −100 to 100; higher is sooner. Like the other numbers `null` only in a look back, when no more is kept of the job.
         #[schemars(range(min = -PRIORITY_MAX, max = PRIORITY_MAX))]
-        priority: i8,
+        priority: Option<i8>,
     }
     before_result {
         /// Labels to find it by.
         #[schemars(length(max = TAGS_MAX), inner(length(min = 1, max = TAG_BYTES_MAX)))]
         tags: Vec<Tag>,
         /// The number of the present or last run, 0 before the first.
-        attempt: u32,
+        attempt: Option<u32>,
         /// Attempts that may fail before the job does.
         #[schemars(range(min = 1, max = ATTEMPTS_MAX))]
-        max_attempts: u32,
+        max_attempts: Option<u32>,
         /// Runs that ended because a worker went away; they use up no attempt.
-        lost_count: u32,
+        lost_count: Option<u32>,
         /// Losses that are borne; one more fails the job.
         #[schemars(range(max = ATTEMPTS_MAX))]
-        max_lost: u32,
+        max_lost: Option<u32>,
         /// The latest progress of the present or last run.
         progress: Option<ProgressRow>,
         /// The files that the job left.
@@ -429,8 +429,13 @@ impl StateCounts {
 impl JobRow {
     /// The row of a job whose payloads are gone.
     pub fn purged(self, at: Timestamp) -> JobRow {
+        JobRow { purged_at: Some(at), ..self.without_traces() }
+    }
+
+    /// The row without what leads to files and previews.
+    pub fn without_traces(self) -> JobRow {
         let progress = self.progress.map(|progress| ProgressRow { preview: None, ..progress });
-        JobRow { files: Vec::new(), progress, purged_at: Some(at), ..self }
+        JobRow { files: Vec::new(), progress, ..self }
     }
 
     /// The row of a job that is here in full, with the progress that is on record.
@@ -449,12 +454,12 @@ impl JobRow {
             queue: job.queue.clone(),
             state: job.state_name(),
             reason: job.ending().and_then(|ending| ending.reason),
-            priority: job.priority,
+            priority: Some(job.priority),
             tags: job.tags().to_vec(),
-            attempt: job.attempt,
-            max_attempts: job.policy.max_attempts,
-            lost_count: job.lost_count,
-            max_lost: job.policy.max_lost,
+            attempt: Some(job.attempt),
+            max_attempts: Some(job.policy.max_attempts),
+            lost_count: Some(job.lost_count),
+            max_lost: Some(job.policy.max_lost),
             progress: live.or(recorded).map(|progress| ProgressRow::of(job.id, progress)),
             files: extras.map(|extras| extras.files.clone()).unwrap_or_default(),
             items,

@@ -25,48 +25,116 @@ const NEAR: u64 = 64;
 /// What a record without a payload weighs, about, in bytes.
 const RECORD_BYTES: usize = 128;
 
+/// Where jobs stand, newest first, to be looked through.
+pub(crate) trait Shelf {
+    type Error: From<ViewError>;
+
+    /// The next jobs, `limit` at most; none when there are no more, or none may be looked at for this page.
+    fn take(&mut self, limit: usize) -> Result<Option<Run>, Self::Error>;
+
+    /// Goes back, or on, to just below an ordinal.
+    fn go_on_below(&mut self, ordinal: Ordinal);
+
+    /// Whether there may be more.
+    fn has_more(&mut self) -> bool;
+
+    /// Where the next page begins when nothing more is taken for this one; none at the end.
+    fn stopped_at(&self) -> Option<Ordinal> {
+        None
+    }
+
+    /// Whether what the log has of a job's args may be looked at.
+    fn shows_args(&self, _: &Head) -> bool {
+        true
+    }
+
+    /// The row of a job that was taken.
+    fn row(&self, head: &Head) -> Result<JobRow, Self::Error>;
+}
+
+/// Jobs that were taken together.
+pub(crate) struct Run {
+    /// The newest.
+    pub first: Ordinal,
+    /// The oldest.
+    pub last: Ordinal,
+    pub count: usize,
+    /// Those of them that are still known.
+    pub heads: Vec<Head>,
+}
+
 /// The rows that have the text, and where the next page begins.
 type Rows = (Vec<JobRow>, Option<Ordinal>);
 
-impl Views {
-    /// Looks at jobs down the walk until `limit` have the text, or a bound is reached.
-    pub(super) fn search(&self, walk: &mut Walk<'_>, text: &str, limit: usize) -> Result<Rows, ViewError> {
-        let needle = Needle::new(text);
-        let mut rows = Vec::new();
-        let (mut run, mut looked, mut read) = (RUN_FIRST, 0, 0);
-        let mut cursor = None;
-        while looked < SEARCH_ROWS_MAX && (read < PAGE_BYTES_MAX || looked == 0) {
-            let found = walk.take(run.min(SEARCH_ROWS_MAX - looked));
-            let (Some(first), Some(last)) = (found.first(), found.last()) else { return Ok((rows, None)) };
-            let heads = self.heads(&found)?;
-            let mut args = ArgsReader::new(&*self.log, if found.len() > 1 { RUN_BYTES_MAX } else { usize::MAX });
-            let hits = needle.hits(&heads, &mut args)?;
-            read += args.read;
-            let Some(hits) = hits else {
-                run = found.len() / 2;
-                walk.go_on_below(first.ordinal.next());
-                continue;
-            };
-            for (head, _) in heads.iter().zip(hits).filter(|(_, hit)| *hit) {
-                rows.push(self.row_of(head));
-                if rows.len() == limit {
-                    return Ok((rows, next_cursor(walk, head.job.id.ordinal())));
-                }
+/// Looks at jobs down the shelf until `limit` have the text, or a bound is reached.
+pub(crate) fn search<S: Shelf>(shelf: &mut S, log: &dyn LogReader, text: &str, limit: usize) -> Result<Rows, S::Error> {
+    let needle = Needle::new(text);
+    let mut rows = Vec::new();
+    let (mut size, mut looked, mut read) = (RUN_FIRST, 0, 0);
+    let mut cursor = None;
+    while looked < SEARCH_ROWS_MAX && (read < PAGE_BYTES_MAX || looked == 0) {
+        let Some(run) = shelf.take(size.min(SEARCH_ROWS_MAX - looked))? else { return Ok((rows, shelf.stopped_at())) };
+        let mut args = ArgsReader::new(log, if run.count > 1 { RUN_BYTES_MAX } else { usize::MAX });
+        let hits = needle.hits(&run.heads, &mut args, &|head| shelf.shows_args(head))?;
+        read += args.read;
+        let Some(hits) = hits else {
+            size = run.count / 2;
+            shelf.go_on_below(run.first.next());
+            continue;
+        };
+        for (head, _) in run.heads.iter().zip(hits).filter(|(_, hit)| *hit) {
+            rows.push(shelf.row(head)?);
+            if rows.len() == limit {
+                return Ok((rows, next_cursor(shelf, head.job.id.ordinal())));
             }
-            looked += found.len();
-            run = (run * 2).min(RUN_MAX);
-            cursor = next_cursor(walk, last.ordinal);
         }
-        Ok((rows, cursor))
+        looked += run.count;
+        size = (size * 2).min(RUN_MAX);
+        cursor = next_cursor(shelf, run.last);
     }
+    Ok((rows, cursor))
 }
 
 /// The cursor after a job, if there are more behind it.
-fn next_cursor(walk: &mut Walk<'_>, last: Ordinal) -> Option<Ordinal> {
-    walk.go_on_below(last);
-    let is_last = walk.take(1).is_empty();
-    walk.go_on_below(last);
-    (!is_last).then_some(last)
+fn next_cursor(shelf: &mut impl Shelf, last: Ordinal) -> Option<Ordinal> {
+    shelf.go_on_below(last);
+    shelf.has_more().then_some(last)
+}
+
+/// The jobs of the present.
+struct Present<'a> {
+    views: &'a Views,
+    walk: Walk<'a>,
+}
+
+impl Shelf for Present<'_> {
+    type Error = ViewError;
+
+    fn take(&mut self, limit: usize) -> Result<Option<Run>, ViewError> {
+        let found = self.walk.take(limit);
+        let (Some(first), Some(last)) = (found.first(), found.last()) else { return Ok(None) };
+        let heads = self.views.heads(&found)?;
+        Ok(Some(Run { first: first.ordinal, last: last.ordinal, count: found.len(), heads }))
+    }
+
+    fn go_on_below(&mut self, ordinal: Ordinal) {
+        self.walk.go_on_below(ordinal);
+    }
+
+    fn has_more(&mut self) -> bool {
+        let next = self.walk.take(1);
+        next.first().inspect(|next| self.walk.go_on_below(next.ordinal.next())).is_some()
+    }
+
+    fn row(&self, head: &Head) -> Result<JobRow, ViewError> {
+        Ok(self.views.row_of(head))
+    }
+}
+
+impl Views {
+    pub(super) fn search(&self, walk: Walk<'_>, text: &str, limit: usize) -> Result<Rows, ViewError> {
+        search(&mut Present { views: self, walk }, &*self.log, text, limit)
+    }
 }
 
 /// The text that is looked for, in lower case.
@@ -80,9 +148,16 @@ impl Needle {
     }
 
     /// Which of the jobs have the text; none when the reader has read its fill.
-    fn hits(&self, heads: &[Head], args: &mut ArgsReader<'_>) -> Result<Option<Vec<bool>>, ViewError> {
+    fn hits(
+        &self,
+        heads: &[Head],
+        args: &mut ArgsReader<'_>,
+        shows_args: &dyn Fn(&Head) -> bool,
+    ) -> Result<Option<Vec<bool>>, ViewError> {
         let mut hits: Vec<bool> = heads.iter().map(|head| self.is_in_job(&head.job)).collect();
-        let open = (0..heads.len()).filter(|&place| !hits[place]);
+        // Of a job of which no more is known than its stub, nobody knows when it was submitted.
+        let open = (0..heads.len())
+            .filter(|&place| !hits[place] && heads[place].job.submitted > Seq::ZERO && shows_args(&heads[place]));
         let mut wanted: Vec<(Seq, usize)> = open.map(|place| (heads[place].job.submitted, place)).collect();
         wanted.sort_unstable();
         for (number, &(seq, place)) in wanted.iter().enumerate() {

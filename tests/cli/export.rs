@@ -11,7 +11,7 @@ use crate::server::{BINARY, Said};
 use crate::support::server::{Server, Start, echo_kind, verify};
 
 /// Runs a command line, words split at blanks, in a directory.
-fn run(directory: &Path, line: &str) -> Said {
+pub fn run(directory: &Path, line: &str) -> Said {
     let mut command = Command::new(BINARY);
     command.args(line.split_whitespace()).current_dir(directory);
     for name in ["DAYBOOK_DATA", "DAYBOOK_SERVER", "DAYBOOK_TOKEN"] {
@@ -20,11 +20,11 @@ fn run(directory: &Path, line: &str) -> Said {
     Said::of(command.stdin(Stdio::null()).output().expect("the binary runs"))
 }
 
-fn json_of(directory: &Path, line: &str) -> Value {
+pub fn json_of(directory: &Path, line: &str) -> Value {
     serde_json::from_str(&run(directory, line).data()).expect("JSON")
 }
 
-fn fold_of(directory: &Path, data: &str) -> Value {
+pub fn fold_of(directory: &Path, data: &str) -> Value {
     json_of(directory, &format!("replay --json --data {data}"))["fold"].take()
 }
 
@@ -35,7 +35,7 @@ fn home() -> TempDir {
     home
 }
 
-fn start(home: &Path, data: &str) -> Server {
+pub fn start(home: &Path, data: &str) -> Server {
     Start::in_directory(home, &home.join(data)).ready()
 }
 
@@ -296,4 +296,29 @@ fn the_jobs_of_a_log_are_submitted_again_to_another_server_and_none_twice() {
     let said = run(dir, &format!("replay --resubmit --filter stat=active {at}"));
     assert!(said.code == Some(1) && said.err.contains("did you mean \"state\""), "{said:?}");
     assert!(other.stop().success());
+}
+
+#[test]
+fn what_a_purge_took_is_in_no_export_and_the_fold_is_the_same() {
+    let home = home();
+    let dir = home.path();
+    let server = start(dir, "data");
+    let secret = server.submit("echo", json!({ "text": format!("marker-small-{}", "x".repeat(10)) }));
+    let large = server.submit("echo", json!({ "text": format!("marker-large-{}", "x".repeat(20_000)) }));
+    for job in [&secret, &large] {
+        assert_eq!(server.finished(job)["state"], "completed");
+        assert_eq!(server.post(&format!("/api/jobs/{job}/purge"), &json!({})).status, 200);
+    }
+    let at = format!("--server http://{}", server.address());
+    run(dir, &format!("export {at} --out live.jsonl")).data();
+    assert!(server.stop().success());
+    run(dir, "export --data data --out log.jsonl").data();
+    for file in ["live.jsonl", "log.jsonl"] {
+        let text = std::fs::read_to_string(dir.join(file)).unwrap();
+        assert!(text.contains(&secret) && !text.contains("marker-"), "{file}");
+    }
+    let told = run(dir, &format!("replay --data data --json --job {secret}")).data();
+    assert!(told.contains("job.purged") && !told.contains("marker-"), "{told}");
+    let imported = json_of(dir, "import --data copy log.jsonl --json");
+    assert_eq!((&imported["fold"], fold_of(dir, "copy")), (&fold_of(dir, "data"), imported["fold"].clone()));
 }

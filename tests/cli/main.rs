@@ -1,9 +1,11 @@
 //! The command line as its users meet it: the built binary, a server of its own on a free port, child processes as
 //! workers. Knows nothing of the inside.
 
+mod backup;
 mod commands;
 mod export;
 mod replay;
+mod restore;
 mod server;
 #[allow(dead_code, reason = "each test program uses a part of what they share")]
 #[path = "../support/mod.rs"]

@@ -1,5 +1,6 @@
 //! Black-box tests: the built binary, asked over real HTTP. Every answer is held against the server's own description.
 
+mod at;
 mod batches;
 mod churn;
 mod clients;

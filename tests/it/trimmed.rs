@@ -44,7 +44,8 @@ fn is_told(server: &TestServer, epoch: &Value, earliest: u64) {
     let headers = [("accept", "text/event-stream"), ("last-event-id", last_id.as_str())];
     server.ask("GET", "/api/events", &headers, b"").refused(410, "position_lost");
     let mut page = Page::connect(server);
-    assert_eq!(page.status["earliest"].as_u64(), Some(earliest));
+    // After a start one more segment may go at any moment.
+    assert!(page.status["earliest"].as_u64() >= Some(earliest), "{}", page.status);
     page.subscribe("a", "jobs", json!({"kind": "far"}), json!({"epoch": epoch, "seq": 1}));
     assert_eq!(page.hear("subscribed")["recovered"], false);
     assert_eq!(page.hear("reset")["reason"], "trimmed");
@@ -118,4 +119,37 @@ fn a_log_with_few_events_is_dropped_by_age_too() {
         assert_eq!(code, Some(0), "{said}");
     });
     assert_eq!(shown(&server, &second)["args"], json!({"n": 2}));
+}
+
+#[test]
+fn stored_views_that_are_older_than_the_base_are_filled_from_it() {
+    let server = TestServer::with_config(CONFIG);
+    let args = json!({ "n": 7 });
+    let done = ended(&server, "near", &args);
+    let data = server.directory().join("data");
+    let aside = server.directory().join("views-of-before");
+    let server = server.stopped(|| copy_dir(&data.join("views"), &aside));
+    let later = ended(&server, "near", &args);
+    let shown_before: Vec<Value> = [&done, &later].iter().map(|id| shown(&server, id)).collect();
+    fill_until_trimmed(&server, server.get("/health").ok(200)["seq"].as_u64().expect("a number"));
+    let rows = server.get("/api/jobs?state=completed").ok(200)["jobs"].clone();
+    let server = server.stopped(|| {
+        for disposable in ["views", "snapshots"] {
+            std::fs::remove_dir_all(data.join(disposable)).expect("it was there");
+        }
+        copy_dir(&aside, &data.join("views"));
+    });
+    let now: Vec<Value> = [&done, &later].iter().map(|id| shown(&server, id)).collect();
+    assert_eq!(now, shown_before);
+    assert_eq!(server.get("/api/jobs?state=completed").ok(200)["jobs"], rows);
+}
+
+fn copy_dir(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).expect("makes");
+    for entry in std::fs::read_dir(from).expect("reads").map(|entry| entry.expect("an entry")) {
+        match entry.file_type().expect("a type").is_dir() {
+            true => copy_dir(&entry.path(), &to.join(entry.file_name())),
+            false => drop(std::fs::copy(entry.path(), to.join(entry.file_name())).expect("copies")),
+        }
+    }
 }

@@ -28,6 +28,13 @@ fn every_operation_answers_as_it_is_described() {
     {
         server.get(&path(rest)).ok(200);
     }
+    let seq = server.get(&path("")).ok(200)["seq"].clone();
+    for rest in ["", "/events", "/items", "/tree"] {
+        server.get(&path(&format!("{rest}?at={seq}"))).ok(200);
+    }
+    for list in ["/api/jobs", "/api/queues", "/api/workers"] {
+        assert_eq!(server.get(&format!("{list}?at={seq}")).ok(200)["seq"], seq);
+    }
     assert_eq!(server.get(&path("/preview")).header("content-type"), "image/png");
     hold.let_go();
     let job = server.finished(&id);
@@ -88,6 +95,9 @@ fn ask_about_the_server(server: &crate::support::TestServer) {
     }
     assert_eq!(server.get("/metrics").status, 200);
     assert_eq!(server.get("/api/export").status, 200);
+    let copied = server.get("/api/backup").ok(200)["files"][0]["path"].as_str().expect("a log or a file").to_owned();
+    assert_eq!(server.get(&format!("/api/backup/file?path={copied}")).status, 200);
+    server.get("/api/backup/file?path=log/HEAD").refused(404, "file_not_found");
 }
 
 #[test]

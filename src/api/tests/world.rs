@@ -17,6 +17,7 @@ use warp::http::{Request as HttpRequest, Response as HttpResponse};
 use crate::api::context::{ApiContext, Identity};
 use crate::api::door;
 use crate::api::door::Door;
+use crate::api::past::Pasts;
 use crate::auth::Gate;
 use crate::clock::{ManualClock, SystemClock};
 use crate::domain::command::{Command, JoinWorker, LeaseProof, StartEpoch};
@@ -27,6 +28,7 @@ use crate::domain::queue::Limits;
 use crate::domain::retry::Policy;
 use crate::domain::state::State;
 use crate::domain::time::{Millis, Timestamp};
+use crate::engine::past::PastStates;
 use crate::engine::{Engine, Granted, Handle, Parts};
 use crate::kinds::schema::ArgsSchema;
 use crate::kinds::{Catalog, Kind, KindSettings};
@@ -140,6 +142,9 @@ impl World {
             logs: lines.clone(),
             files: Arc::new(Files::default()),
             traces: Arc::new(Traces::new([])),
+            data: Arc::new(crate::storage::BackupFiles::of(std::path::Path::new("/nowhere"))),
+            hold: Arc::default(),
+            pasts: Pasts::new(PastStates::new(handle.log().clone())),
             metrics: recorder.handle(),
             catalog,
             limits,

@@ -84,7 +84,8 @@ impl Submission {
     /// The submission that an event tells of, if it is one of a chosen job.
     pub fn of(record: Record, chosen: &Chosen, keep_keys: bool) -> Option<Submission> {
         let Event::JobSubmitted(data) = record.event else { return None };
-        if !chosen.has(data.job) {
+        // Of a purged job there is nothing to submit.
+        if !chosen.has(data.job) || data.args.as_str() == "null" {
             return None;
         }
         let relations = data.relations.unwrap_or_default();

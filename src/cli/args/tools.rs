@@ -1,4 +1,5 @@
-//! The tools for the log, as they can be typed: `replay`, `export`, `import`.
+//! The tools for the log, as they can be typed: `replay`, `export`, `import`,
+//! `restore`.
 
 use std::path::PathBuf;
 
@@ -78,6 +79,22 @@ pub struct ImportArguments {
     /// What `daybook export` wrote.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct RestoreArguments {
+    /// The directory that `daybook backup` filled.
+    #[arg(long, value_name = "DIR")]
+    pub from: PathBuf,
+    /// Where the data shall be: a directory that is empty or not there yet.
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// As it was behind this event, or behind the last one up to this time.
+    #[arg(long, value_name = "SEQ|TIME", value_parser = moment_of)]
+    pub until: Option<Moment>,
+    /// The name of a backup [default: the newest that goes far enough].
+    #[arg(long, value_name = "NAME")]
+    pub backup: Option<String>,
 }
 
 /// How fast a log is played.

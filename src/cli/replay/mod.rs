@@ -113,7 +113,8 @@ fn play(
     print(&summary, console)
 }
 
-fn print(summary: &Summary, console: &mut Console) -> Result<(), Stop> {
+/// Prints what a fold comes to.
+pub fn print(summary: &Summary, console: &mut Console) -> Result<(), Stop> {
     console.data(&format!("events    {}", summary.seq))?;
     if let Some(at) = summary.at {
         console.data(&format!("at        {at}"))?;
@@ -137,6 +138,7 @@ fn tell_job(
     console: &mut Console,
 ) -> Result<(), Stop> {
     let until = until_of(source, arguments);
+    source.hide_purged().map_err(failure)?;
     let mut player = Player::begin(source, until, false).map_err(failure)?;
     let mut events = Vec::new();
     let (mut pace, begun, mut told) = (Pace::new(arguments.speed), Instant::now(), 0_u64);
@@ -144,13 +146,14 @@ fn tell_job(
         let wait = pace.wait(step.record.at, begun.elapsed());
         // The distances between the events are what was asked for.
         std::thread::sleep(wait);
-        let Some(step) = JobStep::of(step, job) else { continue };
+        let Some(step) = JobStep::of(step, job, player.state()) else { continue };
         told += 1;
         if as_json {
             events.push(document(&step));
         } else {
             let JobStep { event, state } = &step;
-            let state = console.coloured(state.as_str(), state.as_str());
+            let state = state.map_or("forgotten", |state| state.as_str());
+            let state = console.coloured(state, state);
             console.data(&format!("{:>10}  {}  {:<22} {state}", event.seq.0, event.at, event.event_type))?;
         }
     }

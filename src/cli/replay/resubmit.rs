@@ -58,6 +58,7 @@ pub fn run(arguments: &ReplayArguments, connection: &Connection, console: &mut C
     // A file or an archive is read once more: the submissions stand in it, and not in the state.
     drop(source);
     let mut source = source_of(arguments, connection)?;
+    source.hide_purged().map_err(failure)?;
     let whole = Run { chosen: &chosen, until, name: &run, arguments };
     let sent = send_all(&mut *source, &whole, &client, console);
     let tally = sent.map_err(|stop| match stop {

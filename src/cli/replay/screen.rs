@@ -34,7 +34,7 @@ pub struct Screen {
 
 /// The lines on a terminal.
 struct Picture {
-    _all: MultiProgress,
+    all: MultiProgress,
     bar: ProgressBar,
     states: BTreeMap<&'static str, ProgressBar>,
     latest: Vec<ProgressBar>,
@@ -105,7 +105,7 @@ impl Picture {
         let bar = add(events, "[{bar:40}] {percent:>3}%  {human_pos} of {human_len} events  {msg}  {elapsed}");
         let states = StateName::ALL.map(|state| (state.as_str(), add(1, "{prefix:>10} [{bar:40}] {msg}")));
         let latest = (0..LATEST_MAX).map(|_| add(0, "{msg}")).collect();
-        Picture { bar, states: states.into_iter().collect(), latest, _all: all }
+        Picture { bar, states: states.into_iter().collect(), latest, all }
     }
 
     fn show(&self, state: &State, rate: f64, first: Seq, latest: &VecDeque<String>) {
@@ -125,7 +125,9 @@ impl Picture {
     }
 
     fn clear(&self) {
-        self.latest.iter().chain(self.states.values()).chain([&self.bar]).for_each(ProgressBar::finish_and_clear);
+        // A terminal that is gone needs no clearing.
+        let _ = self.all.clear();
+        self.all.set_draw_target(ProgressDrawTarget::hidden());
     }
 }
 

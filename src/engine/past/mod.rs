@@ -2,6 +2,12 @@
 //!
 //! It answers what was known of a job, and no more: no decision is made on it, and it has no indexes.
 
+mod ended;
+pub mod rows;
+mod tables;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use crate::domain::evolve::evolve;

@@ -24,12 +24,15 @@ pub fn check(look: &mut Look<'_>, books: Option<&dyn Books>) {
     });
     // An exported log came without the files of its jobs.
     let imported = imported::last_imported(look.data);
+    let left_out = imported::left_out(look.data);
     for (job, files) in expected {
         let dir = Path::new("files").join(dir_name(*job));
         if job.ordinal() <= imported && !look.is_dir(&dir) {
             continue;
         }
-        for file in files.iter().filter(|file| !look.data.join(&dir).join(&*file.name).exists()) {
+        let is_left_out = |file: &&FileInfo| left_out.contains(&(*job, file.name.to_string()));
+        let is_missing = |file: &&FileInfo| !look.data.join(&dir).join(&*file.name).exists();
+        for file in files.iter().filter(is_missing).filter(|file| !is_left_out(file)) {
             look.damaged(&dir.join(&*file.name), None, format!("it is missing; it had {} bytes", file.size), NEXT_STEP);
         }
     }

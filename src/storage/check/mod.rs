@@ -235,7 +235,7 @@ impl Look<'_> {
 fn top_level(look: &mut Look<'_>, name: &str, path: &Path) {
     match name {
         "LOCK" | "ballast" | "log" | "snapshots" | "views" | "logs" | "files" | "groups" | "scratch" => {}
-        imported::DONE => {}
+        imported::DONE | imported::LEFT_OUT => {}
         imported::UNDER_WAY => look.leftover(path, "an import has not come to its end; the same command again goes on"),
         "RESET" => look.leftover(path, "a reset was begun here; the next start finishes it"),
         "log.rebuilt" => look.leftover(path, "a rebuilding of the log was begun here; the next start finishes it"),
