@@ -2,9 +2,10 @@
 // help. The page fills what is left; it scrolls by itself, so that a long table keeps its head.
 
 import { Link, Outlet, useNavigate } from "@tanstack/react-router";
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import { useReadable } from "../hooks/index.ts";
 import { buttonClass, Icon, IconButton, Menu } from "../ui/index.ts";
+import { AftermathDialog } from "./aftermath.tsx";
 import { Help } from "./help.tsx";
 import { Nav } from "./nav.tsx";
 import { NoticeRegion } from "./notices.tsx";
@@ -12,6 +13,9 @@ import { Pill } from "./pill.tsx";
 import { useShortcut } from "./shortcuts.ts";
 import { Strip } from "./strip/strip.tsx";
 import { chooseTheme, theme, type Theme } from "./theme.ts";
+import { useMoment } from "./moment.ts";
+
+const TravelBar = lazy(() => import("../travel/bar.tsx"));
 
 const THEMES = [
   { value: "light", label: "Light" },
@@ -22,10 +26,12 @@ const THEMES = [
 export function Shell() {
   const [help, setHelp] = useState(false);
   const navigate = useNavigate();
+  const { at, lookBack } = useMoment();
+  useShortcut("t", "Look back in time", "Everywhere", lookBack);
   useShortcut("?", "This help", "Everywhere", () => setHelp(true));
   useShortcut("g n", "Submit a job", "Go to", () => void navigate({ to: "/submit" }));
   return (
-    <div className="flex h-dvh flex-col">
+    <div className={`flex h-dvh flex-col ${at === null ? "" : "border-4 border-warn"}`} data-at={at ?? undefined}>
       <a href="#main" className="sr-only focus:not-sr-only focus:fixed focus:top-2 focus:left-2 focus:z-50 focus:rounded-md focus:bg-surface focus:px-3 focus:py-2">
         Skip to the page
       </a>
@@ -41,15 +47,22 @@ export function Shell() {
             <Icon name="submit" />
             <span className="max-sm:hidden">Submit</span>
           </Link>
+          {at === null ? <IconButton icon="travel" label="Look back in time (t)" onClick={lookBack} /> : null}
           <ThemeMenu />
           <IconButton icon="help" label="Keyboard help" onClick={() => setHelp(true)} className="max-sm:hidden" />
         </div>
       </header>
       <Strip />
+      {at === null ? null : (
+        <Suspense fallback={<div className="h-32 shrink-0" />}>
+          <TravelBar at={at} />
+        </Suspense>
+      )}
       <main id="main" tabIndex={-1} className="flex min-h-0 flex-1 flex-col outline-none max-sm:mb-13">
         <Outlet />
       </main>
       <NoticeRegion />
+      <AftermathDialog />
       <Help open={help} onClose={() => setHelp(false)} />
     </div>
   );

@@ -1,9 +1,9 @@
 // Lists of jobs, and single rows, for components.
 
-import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from "react";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState, useSyncExternalStore } from "react";
 import type { JobFilter } from "../api/index.ts";
 import type { JobRow } from "../api/types.gen.ts";
-import type { JobList, ListView } from "../store/index.ts";
+import type { JobList, ListView, RowStore } from "../store/index.ts";
 import { useReadable, useWorld } from "./world.tsx";
 
 /** A live list of a component's own. Another filter keeps the rows on view until the new ones come. */
@@ -13,7 +13,8 @@ export function useJobs(filter: JobFilter): { readonly list: JobList; readonly v
   const key = JSON.stringify(filter);
   const asked = useRef(key);
   useEffect(() => world.open(list), [world, list]);
-  useEffect(() => {
+  // Before it is painted: rows of the past and of now are kept apart, and change places with the address.
+  useLayoutEffect(() => {
     if (asked.current === key) return;
     asked.current = key;
     list.setFilter(JSON.parse(key) as JobFilter);
@@ -21,9 +22,18 @@ export function useJobs(filter: JobFilter): { readonly list: JobList; readonly v
   return { list, view: useReadable(list.view) };
 }
 
-/** A row that somebody holds: a list on this page, or `useJob`. */
+/** A row that somebody holds: a list on this page, or `useJob`. As of the moment that the page shows. */
 export function useJobRow(id: string): JobRow | undefined {
-  const { rows } = useWorld();
+  const { rows, pastRows, at } = useWorld();
+  return useRowOf(useReadable(at) === null ? rows : pastRows, id);
+}
+
+/** A row as it is now, whatever moment the page shows. */
+export function useLiveRow(id: string): JobRow | undefined {
+  return useRowOf(useWorld().rows, id);
+}
+
+function useRowOf(rows: RowStore, id: string): JobRow | undefined {
   const listen = useCallback((hear: () => void) => rows.listen(id, hear), [rows, id]);
   return useSyncExternalStore(listen, () => rows.get(id));
 }
