@@ -17,7 +17,7 @@ const HEADS: Readonly<Record<Fate, string>> = {
 };
 const FATES = Object.keys(HEADS) as Fate[];
 
-export function AftermathDialog() {
+export default function AftermathDialog() {
   const { aftermath } = useWorld();
   const open = useReadable(aftermath.looked);
   const view = useReadable(aftermath.view);

@@ -3,9 +3,8 @@
 
 import { Link, Outlet, useNavigate } from "@tanstack/react-router";
 import { lazy, Suspense, useState } from "react";
-import { useReadable } from "../hooks/index.ts";
+import { useReadable, useWorld } from "../hooks/index.ts";
 import { buttonClass, Icon, IconButton, Menu } from "../ui/index.ts";
-import { AftermathDialog } from "./aftermath.tsx";
 import { Help } from "./help.tsx";
 import { Nav } from "./nav.tsx";
 import { NoticeRegion } from "./notices.tsx";
@@ -15,6 +14,7 @@ import { Strip } from "./strip/strip.tsx";
 import { chooseTheme, theme, type Theme } from "./theme.ts";
 import { useMoment } from "./moment.ts";
 
+const Aftermath = lazy(() => import("./aftermath.tsx"));
 const TravelBar = lazy(() => import("../travel/bar.tsx"));
 
 const THEMES = [
@@ -27,6 +27,7 @@ export function Shell() {
   const [help, setHelp] = useState(false);
   const navigate = useNavigate();
   const { at, lookBack } = useMoment();
+  const looked = useReadable(useWorld().aftermath.looked);
   useShortcut("t", "Look back in time", "Everywhere", lookBack);
   useShortcut("?", "This help", "Everywhere", () => setHelp(true));
   useShortcut("g n", "Submit a job", "Go to", () => void navigate({ to: "/submit" }));
@@ -62,7 +63,11 @@ export function Shell() {
         <Outlet />
       </main>
       <NoticeRegion />
-      <AftermathDialog />
+      {looked ? (
+        <Suspense fallback={null}>
+          <Aftermath />
+        </Suspense>
+      ) : null}
       <Help open={help} onClose={() => setHelp(false)} />
     </div>
   );

@@ -5,7 +5,7 @@
 import type { JobBody } from "../api/types.gen.ts";
 import { isTerminal } from "../api/states.ts";
 import type { SubscriptionEvent, SubscriptionHandle } from "../sync/index.ts";
-import type { Around } from "./around.ts";
+import { Soon, type Around } from "./around.ts";
 import { bound, DISMISSED_MAX, KEPT_IDS_MAX, KEPT_NAME, mergeDismissed, readKept, writeKept, type Kept } from "./kept.ts";
 import type { ListParts } from "./list-parts.ts";
 import { JobList } from "./list.ts";
@@ -53,7 +53,7 @@ export class Active {
   readonly #unknown = new Set<string>();
   readonly #ended = new Map<string, JobBody>();
   readonly #dismissed = new Map<string, number>();
-  readonly #timers = new Map<string, () => void>();
+  readonly #soon: Soon;
   #asking = new AbortController();
   #pumping = false;
   #page = new Set<string>();
@@ -65,6 +65,7 @@ export class Active {
 
   constructor(parts: ActiveParts) {
     this.#parts = parts;
+    this.#soon = new Soon(parts.around);
     const listened: ListParts = {
       ...parts,
       subscribe: (wanted, hear) =>
@@ -121,8 +122,7 @@ export class Active {
     this.#probe = null;
     this.#kept = null;
     for (const set of [this.#shown, this.#unknown, this.#ended, this.#dismissed]) set.clear();
-    for (const end of this.#timers.values()) end();
-    this.#timers.clear();
+    this.#soon.clear();
     this.#page.clear();
     this.#seq = 0;
     this.#total = 0;
@@ -252,7 +252,7 @@ export class Active {
     for (const id of ids) this.#shown.add(id);
     bound(this.#shown, KEPT_IDS_MAX);
     if (all.complete) this.#total = all.ids.length;
-    else if (all.phase === "ready") this.#soon("count", COUNT_MS, () => void this.#count());
+    else if (all.phase === "ready") this.#soon.run("count", COUNT_MS, () => void this.#count());
     for (const list of [this.#running, this.#all]) this.#topUp(list);
     const ended = [...this.#ended.values()].filter(({ id }) => !ids.includes(id)).sort((a, b) => b.seq - a.seq);
     this.#view.set({ ids, more: Math.max(0, this.#total - ids.length), ended });
@@ -264,7 +264,7 @@ export class Active {
     const { ids, phase, complete } = list.view.get();
     const low = !complete && ids.length < STRIP_ROWS;
     if (phase !== "ready" || (!low && ids.length <= WINDOW_MAX)) return;
-    this.#soon(list === this.#all ? "all" : "running", AGAIN_MS, () => list.refresh());
+    this.#soon.run(list === this.#all ? "all" : "running", AGAIN_MS, () => list.refresh());
   }
 
   async #count(): Promise<void> {
@@ -280,15 +280,6 @@ export class Active {
     }
   }
 
-  #soon(what: string, ms: number, run: () => void): void {
-    if (this.#timers.has(what)) return;
-    const end = this.#parts.around.after(ms, () => {
-      this.#timers.delete(what);
-      run();
-    });
-    this.#timers.set(what, end);
-  }
-
   /** At once when other jobs are shown; now and then for the place alone. */
   #save(): void {
     const epoch = this.#parts.epoch();
@@ -302,7 +293,7 @@ export class Active {
       write();
       return;
     }
-    this.#soon("save", SAVE_MS, () => {
+    this.#soon.run("save", SAVE_MS, () => {
       if (this.#saved === what && this.#parts.epoch() === epoch) write();
     });
   }

@@ -41,3 +41,27 @@ export function browserAround(): Around {
     },
   };
 }
+
+/** Things to do soon, by name: what waits already is not asked for twice. */
+export class Soon {
+  readonly #after: Around["after"];
+  readonly #waiting = new Map<string, () => void>();
+
+  constructor({ after }: Pick<Around, "after">) {
+    this.#after = after;
+  }
+
+  run(what: string, ms: number, run: () => void): void {
+    if (this.#waiting.has(what)) return;
+    const end = this.#after(ms, () => {
+      this.#waiting.delete(what);
+      run();
+    });
+    this.#waiting.set(what, end);
+  }
+
+  clear(): void {
+    for (const end of this.#waiting.values()) end();
+    this.#waiting.clear();
+  }
+}
