@@ -18,6 +18,8 @@ const router = makeRouter();
 
 startTheme();
 startShortcuts();
+// Before the server speaks: its place, kept from the page before, tells what a new run of the server is.
+world.active.open();
 sync.start();
 
 const root = document.getElementById("root");

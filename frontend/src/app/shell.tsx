@@ -39,7 +39,7 @@ export function Shell() {
       <header className="flex h-12 shrink-0 items-center gap-2 border-b border-line bg-surface px-3 sm:gap-4 sm:px-4">
         <Link to="/jobs" className="flex items-center gap-2 font-semibold" activeProps={{}}>
           <img src="/favicon.svg" alt="" width="20" height="20" />
-          Daybook
+          <span className="max-sm:sr-only">Daybook</span>
         </Link>
         <Nav />
         <div className="ml-auto flex items-center gap-1 sm:gap-2">

@@ -1,6 +1,5 @@
 // A moment that the log does not have: dropped since, or not yet there. Says which, and leads on.
 
-import { ApiProblem } from "../api/index.ts";
 import { Button, Icon, wordsOf } from "../ui/index.ts";
 import { numberOf } from "./words.ts";
 
@@ -13,8 +12,9 @@ interface Props {
 }
 
 export function NoSuchMoment({ at, error, earliest, last, go }: Props) {
-  const trimmed = error instanceof ApiProblem && error.code === "position_lost";
-  const ahead = !trimmed && last !== null && at > last;
+  // The same code says both of the server's answers to a place that it does not have.
+  const trimmed = at < earliest;
+  const ahead = last !== null && at > last;
   const said = error === null ? null : wordsOf(error);
   const words = trimmed
     ? `Event ${numberOf(at)} is no longer in the log: it begins with ${numberOf(earliest)}.`

@@ -2,7 +2,7 @@
 // phone it is one line that opens.
 
 import { Link } from "@tanstack/react-router";
-import { useEffect, useState } from "react";
+import { useState } from "react";
 import { useReadable, useWorld } from "../../hooks/index.ts";
 import type { StripView } from "../../store/index.ts";
 import { Icon, useNarrow } from "../../ui/index.ts";
@@ -10,7 +10,6 @@ import { ActiveJob, EndedJob } from "./chip.tsx";
 
 export function Strip() {
   const { active } = useWorld();
-  useEffect(() => active.open(), [active]);
   const view = useReadable(active.view);
   const narrow = useNarrow();
   const [open, setOpen] = useState(false);
