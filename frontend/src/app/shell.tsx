@@ -4,7 +4,7 @@
 import { Link, Outlet, useNavigate } from "@tanstack/react-router";
 import { lazy, Suspense, useState } from "react";
 import { useReadable, useWorld } from "../hooks/index.ts";
-import { buttonClass, Icon, IconButton, Menu } from "../ui/index.ts";
+import { buttonClass, Icon, IconButton, Menu, Moment } from "../ui/index.ts";
 import { Help } from "./help.tsx";
 import { Nav } from "./nav.tsx";
 import { NoticeRegion } from "./notices.tsx";
@@ -27,12 +27,13 @@ export function Shell() {
   const [help, setHelp] = useState(false);
   const navigate = useNavigate();
   const { at, lookBack } = useMoment();
+  const moment = useReadable(useWorld().moment);
   const looked = useReadable(useWorld().aftermath.looked);
   useShortcut("t", "Look back in time", "Everywhere", lookBack);
   useShortcut("?", "This help", "Everywhere", () => setHelp(true));
   useShortcut("g n", "Submit a job", "Go to", () => void navigate({ to: "/submit" }));
   return (
-    <div className={`flex h-dvh flex-col ${at === null ? "" : "border-4 border-warn"}`} data-at={at ?? undefined}>
+    <div className={`flex h-dvh flex-col ${at === null ? "" : "border-4 border-amber"}`} data-at={at ?? undefined}>
       <a href="#main" className="sr-only focus:not-sr-only focus:fixed focus:top-2 focus:left-2 focus:z-50 focus:rounded-md focus:bg-surface focus:px-3 focus:py-2">
         Skip to the page
       </a>
@@ -60,7 +61,9 @@ export function Shell() {
         </Suspense>
       )}
       <main id="main" tabIndex={-1} className="flex min-h-0 flex-1 flex-col outline-none max-sm:mb-13">
-        <Outlet />
+        <Moment value={moment}>
+          <Outlet />
+        </Moment>
       </main>
       <NoticeRegion />
       {looked ? (

@@ -5,14 +5,13 @@
 import type { JobBody } from "../api/types.gen.ts";
 import { isTerminal } from "../api/states.ts";
 import type { SubscriptionEvent, SubscriptionHandle } from "../sync/index.ts";
-import { Soon, type Around } from "./around.ts";
+import { STRIP_ROWS, type ActiveParts, type StripView } from "./active-parts.ts";
+import { Soon } from "./around.ts";
 import { bound, DISMISSED_MAX, KEPT_IDS_MAX, KEPT_NAME, mergeDismissed, readKept, writeKept, type Kept } from "./kept.ts";
 import type { ListParts } from "./list-parts.ts";
 import { JobList } from "./list.ts";
 import { Signal, type Readable } from "./signal.ts";
 
-/** Jobs on the strip at most. */
-export const STRIP_ROWS = 20;
 /** So many in a window, and it is asked for anew: it grows with every job that is submitted. */
 const WINDOW_MAX = 20 * STRIP_ROWS;
 const AGAIN_MS = 500;
@@ -20,26 +19,6 @@ const COUNT_MS = 2_000;
 const SAVE_MS = 2_000;
 /** No kind has this name: the answer to a place is all that comes of it. */
 const NOTHING = { kind: "daybook.nothing" };
-
-export interface StripView {
-  /** Active, those that run first. */
-  readonly ids: readonly string[];
-  /** How many are active beside these. */
-  readonly more: number;
-  /** Ended while nobody looked, the latest first. */
-  readonly ended: readonly JobBody[];
-}
-
-export interface ActiveParts extends ListParts {
-  readonly around: Around;
-  readonly job: (id: string, signal: AbortSignal) => Promise<JobBody>;
-  /** How many are active. */
-  readonly count: (signal: AbortSignal) => Promise<number>;
-  /** Whether all that happens is seen as it does. */
-  readonly live: () => boolean;
-  /** Of the run that is decided about. */
-  readonly epoch: () => string | null;
-}
 
 export class Active {
   readonly #parts: ActiveParts;
@@ -147,7 +126,7 @@ export class Active {
       if (this.#kept !== kept) return;
       if (event.type === "live") {
         mergeDismissed(this.#dismissed, kept.dismissed);
-        for (const id of kept.ids) this.#unknown.add(id);
+        for (const id of kept.ids) if (!this.#page.has(id)) this.#unknown.add(id);
         over();
         this.#mark();
         void this.#pump();
@@ -202,12 +181,12 @@ export class Active {
     this.#mark();
   }
 
-  /** Asks, one after the other, what became of those that nobody saw end. */
+  /** Asks, one by one, what became of those that nobody saw end. More may join while it does. */
   async #pump(): Promise<void> {
     if (this.#pumping || this.#kept !== null || this.#all.view.get().phase !== "ready" || !this.#parts.live()) return;
     this.#pumping = true;
     const { signal } = this.#asking;
-    for (const id of [...this.#unknown]) {
+    for (const id of this.#unknown) {
       if (signal.aborted || !this.#unknown.has(id)) continue;
       try {
         this.#take(id, await this.#parts.job(id, signal));
@@ -248,7 +227,9 @@ export class Active {
     const running = this.#running.view.get();
     const all = this.#all.view.get();
     if (this.#unknown.size > 0) void this.#pump();
-    const ids = [...new Set([...running.ids.slice(0, STRIP_ROWS), ...all.ids])].slice(0, STRIP_ROWS);
+    // What the lists show is a frame old: after a reset it would be of another log. Rows are of now.
+    const known = [...running.ids, ...all.ids].filter((id) => this.#parts.rows.get(id) !== undefined);
+    const ids = [...new Set(known)].slice(0, STRIP_ROWS);
     for (const id of ids) this.#shown.add(id);
     bound(this.#shown, KEPT_IDS_MAX);
     if (all.complete) this.#total = all.ids.length;

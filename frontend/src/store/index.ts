@@ -1,6 +1,7 @@
 // What others take from here.
 
-export { Active, STRIP_ROWS, type StripView } from "./active.ts";
+export { STRIP_ROWS, type StripView } from "./active-parts.ts";
+export { Active } from "./active.ts";
 export { type AftermathView, type Fate, type JobFate } from "./aftermath.ts";
 export { browserAround, type Around } from "./around.ts";
 export { LIST_ROWS_MAX, LIVE_ROWS, PAGE_ROWS, type ListView } from "./list-parts.ts";

@@ -36,6 +36,8 @@ export class World {
   readonly pastRows: RowStore;
   /** The event after which the page shows things; null: it shows the present. */
   readonly at = new Signal<number | null>(null);
+  /** When that event happened, as soon as it is known. */
+  readonly moment = new Signal<string | null>(null);
   readonly active: Active;
   /** What the last restart did to the jobs. */
   readonly aftermath: Aftermath;

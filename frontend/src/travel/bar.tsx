@@ -2,11 +2,11 @@
 // and the ways on: step by step, playing, comparing, back to live.
 
 import { Link, useLocation } from "@tanstack/react-router";
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { getTimeline, listLog } from "../api/index.ts";
 import type { PublishedEvent, TimelineBody } from "../api/types.gen.ts";
 import { useShortcut } from "../app/shortcuts.ts";
-import { useApi } from "../hooks/index.ts";
+import { useApi, useWorld } from "../hooks/index.ts";
 import { Ago, Button, clock, Icon, IconButton } from "../ui/index.ts";
 import { useTravel } from "./at.ts";
 import { Compare } from "./compare.tsx";
@@ -18,6 +18,8 @@ import { numberOf, shortId, wordsOfEvent } from "./words.ts";
 
 const BUCKETS = 400;
 const GROWS_MS = 15_000;
+/** A phone has room for one. */
+const PHONE_SPEED: Speed = 10;
 /** The pages that show the past. */
 const SHOWING = /^\/(jobs|queues|workers)(\/|$)/;
 
@@ -34,9 +36,10 @@ export default function TravelBar({ at }: { at: number }) {
   const [earliest, last] = [timeline?.earliest ?? 1, Math.max(timeline?.seq ?? at, event === null ? 1 : at)];
   const go = (seq: number): void => travel(clampSeq(seq, earliest, last));
   useKeys(at, go, () => travel(null));
+  useMoment(event?.at ?? null);
   const missing = error !== null || (found !== undefined && !isPlaceholderData && found?.seq !== at);
   return (
-    <section aria-label="Time travel" className="grid shrink-0 gap-1.5 border-b-2 border-warn bg-surface px-3 py-2 sm:px-4">
+    <section aria-label="Time travel" className="grid shrink-0 gap-1.5 border-b-2 border-amber bg-surface px-3 py-2 sm:px-4">
       <div className="flex min-w-0 flex-wrap items-center gap-x-3 gap-y-1.5">
         <Where at={moving ?? at} event={moving === null || moving === at ? event : null} timeline={timeline} />
         <Controls at={at} event={event} go={go} earliest={earliest} last={last} onCompare={() => travel(at, last)} onLive={() => travel(null)} />
@@ -63,6 +66,13 @@ export default function TravelBar({ at }: { at: number }) {
       <Compare at={at} to={to} earliest={earliest} last={last} onChange={(from, other) => travel(from, other)} />
     </section>
   );
+}
+
+/** Tells the page when it is. */
+function useMoment(at: string | null): void {
+  const { moment } = useWorld();
+  useEffect(() => moment.set(at), [moment, at]);
+  useEffect(() => () => moment.set(null), [moment]);
 }
 
 function useKeys(at: number, go: (seq: number) => void, live: () => void): void {
@@ -138,14 +148,14 @@ function Controls({ at, event, earliest, last, go, onCompare, onLive }: Controls
           title={speed === one ? "Stop playing" : `Play ${one} times as fast as it was; idle times are cut short`}
           disabled={speed === null && (event === null || at >= last)}
           onClick={() => setSpeed(speed === one ? null : one)}
-          className={`h-8 rounded-md px-1.5 text-sm disabled:opacity-50 ${speed === one ? "bg-chosen font-semibold" : "text-muted hover:bg-hover hover:text-ink"}`}
+          className={`h-8 rounded-md px-1.5 text-sm disabled:opacity-50 ${one === PHONE_SPEED ? "" : "max-sm:hidden"} ${speed === one ? "bg-chosen font-semibold" : "text-muted hover:bg-hover hover:text-ink"}`}
         >
           {speed === one ? "■" : "▸"} {one}×
         </button>
       ))}
       <Button onClick={onCompare}>Compare</Button>
       <Button look="main" onClick={onLive} title="Back to live (. or Esc)">
-        Back to live
+        <span className="max-sm:sr-only">Back to</span> live
       </Button>
     </div>
   );

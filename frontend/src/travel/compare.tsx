@@ -119,8 +119,8 @@ function States({ before, after, from, to }: { before: readonly QueueRow[]; afte
       <thead>
         <tr className="border-b border-line">
           <th className={`${HEAD} text-left`}>Active jobs</th>
-          <th className={`${HEAD} pl-4 text-right`}>{numberOf(from)}</th>
-          <th className={`${HEAD} pl-4 text-right`}>{numberOf(to)}</th>
+          <th className={`${HEAD} pl-4 text-right`}>event {numberOf(from)}</th>
+          <th className={`${HEAD} pl-4 text-right`}>event {numberOf(to)}</th>
           <th className={`${HEAD} pl-4 text-right`}>Change</th>
         </tr>
       </thead>

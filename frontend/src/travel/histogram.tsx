@@ -25,7 +25,7 @@ export const Histogram = memo(function Histogram({ buckets, at }: { buckets: rea
   const split = bucketOf(buckets, at) + 1;
   return (
     <svg aria-hidden="true" viewBox={`0 0 ${Math.max(1, buckets.length)} 1`} preserveAspectRatio="none" className="absolute inset-0 size-full">
-      <path d={pathOf(heights, 0, split)} className="fill-warn" />
+      <path d={pathOf(heights, 0, split)} className="fill-amber" />
       <path d={pathOf(heights, split, buckets.length)} className="fill-edge opacity-60" />
     </svg>
   );

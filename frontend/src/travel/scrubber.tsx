@@ -99,8 +99,8 @@ export function Scrubber(props: Props) {
       className="relative h-11 w-full cursor-pointer touch-none rounded bg-sunken select-none"
     >
       <Histogram buckets={buckets} at={seq} />
-      <span aria-hidden="true" style={{ left: `${place * 100}%` }} className="absolute inset-y-0 -ml-px w-0.5 bg-warn">
-        <span className="absolute -top-1 -left-[5px] size-3 rounded-full border-2 border-surface bg-warn" />
+      <span aria-hidden="true" style={{ left: `${place * 100}%` }} className="absolute inset-y-0 -ml-px w-0.5 bg-amber">
+        <span className="absolute -top-1 -left-[5px] size-3 rounded-full border-2 border-surface bg-amber" />
       </span>
       {hover === null ? null : <Hover timeline={timeline} place={hover} />}
     </div>

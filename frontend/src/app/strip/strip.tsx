@@ -3,7 +3,7 @@
 
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
-import { useReadable, useWorld } from "../../hooks/index.ts";
+import { usePast, useReadable, useWorld } from "../../hooks/index.ts";
 import type { StripView } from "../../store/index.ts";
 import { Icon, useNarrow } from "../../ui/index.ts";
 import { ActiveJob, EndedJob } from "./chip.tsx";
@@ -11,12 +11,13 @@ import { ActiveJob, EndedJob } from "./chip.tsx";
 export function Strip() {
   const { active } = useWorld();
   const view = useReadable(active.view);
+  const past = usePast().at !== null;
   const narrow = useNarrow();
   const [open, setOpen] = useState(false);
   if (view.ids.length === 0 && view.ended.length === 0) return null;
   return (
     <section aria-label="Active jobs" className="flex shrink-0 border-b border-line bg-sunken max-sm:flex-col sm:items-center sm:gap-2 sm:px-4 sm:py-1.5">
-      {narrow ? <Summary view={view} open={open} onToggle={() => setOpen(!open)} /> : <h2 className="text-xs font-semibold whitespace-nowrap text-muted">Active</h2>}
+      {narrow ? <Summary view={view} open={open} onToggle={() => setOpen(!open)} /> : <h2 className="text-xs font-semibold whitespace-nowrap text-muted">{past ? "Active now" : "Active"}</h2>}
       {narrow && !open ? null : <Jobs view={view} />}
     </section>
   );
