@@ -27,8 +27,10 @@ export function Shell() {
   const [help, setHelp] = useState(false);
   const navigate = useNavigate();
   const { at, lookBack } = useMoment();
-  const moment = useReadable(useWorld().moment);
-  const looked = useReadable(useWorld().aftermath.looked);
+  const world = useWorld();
+  const shown = useReadable(world.at);
+  const moment = useReadable(world.moment);
+  const looked = useReadable(world.aftermath.looked);
   useShortcut("t", "Look back in time", "Everywhere", lookBack);
   useShortcut("?", "This help", "Everywhere", () => setHelp(true));
   useShortcut("g n", "Submit a job", "Go to", () => void navigate({ to: "/submit" }));
@@ -55,7 +57,8 @@ export function Shell() {
         </div>
       </header>
       <Strip />
-      {at === null ? null : (
+      {/* The world forgets the moment of another log at once, the address a little later. */}
+      {at === null || shown === null ? null : (
         <Suspense fallback={<div className="h-32 shrink-0" />}>
           <TravelBar at={at} />
         </Suspense>

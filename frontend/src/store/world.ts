@@ -90,6 +90,12 @@ export class World {
     around.after(SILENT_MS, () => void this.#askWhoIsThere());
   }
 
+  /** False between the first word of another run of the server and what it turns out to be. */
+  get decided(): boolean {
+    const { epoch } = this.age.get();
+    return epoch === null || this.sync.epoch === null || epoch === this.sync.epoch;
+  }
+
   /** A list of a page's own. It does nothing before it is opened. */
   list(filter: JobFilter): JobList {
     return new JobList(this.#parts, filter);
