@@ -9,16 +9,22 @@ import { useReadable, useWorld } from "./world.tsx";
 /** A live list of a component's own. Another filter keeps the rows on view until the new ones come. */
 export function useJobs(filter: JobFilter): { readonly list: JobList; readonly view: ListView } {
   const world = useWorld();
-  const [list] = useState(() => world.list(filter));
+  const past = filter.at !== undefined;
   const key = JSON.stringify(filter);
+  // Rows of the past and of now are in different stores, so a list is of one of them.
+  const [own, setOwn] = useState(() => ({ list: world.list(filter), past }));
+  const { list } = own;
   const asked = useRef(key);
   useEffect(() => world.open(list), [world, list]);
-  // Before it is painted: rows of the past and of now are kept apart, and change places with the address.
   useLayoutEffect(() => {
-    if (asked.current === key) return;
-    asked.current = key;
-    list.setFilter(JSON.parse(key) as JobFilter);
-  }, [list, key]);
+    if (own.past !== past) {
+      asked.current = key;
+      setOwn({ list: world.list(JSON.parse(key) as JobFilter), past });
+    } else if (asked.current !== key) {
+      asked.current = key;
+      list.setFilter(JSON.parse(key) as JobFilter);
+    }
+  }, [world, own, list, past, key]);
   return { list, view: useReadable(list.view) };
 }
 

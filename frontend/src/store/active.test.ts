@@ -41,7 +41,6 @@ function make(kept?: string) {
       return { id: "a", update: () => {}, close: () => {} };
     },
     rows: new RowStore(frame),
-    pastRows: new RowStore(frame),
     frame,
     page: () => Promise.reject(new Error("no pages here")),
     around,

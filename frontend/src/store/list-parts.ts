@@ -24,8 +24,6 @@ export interface Page {
 export interface ListParts {
   readonly subscribe: (wanted: Wanted, hear: (event: SubscriptionEvent) => void) => SubscriptionHandle;
   readonly rows: RowStore;
-  /** Rows as they were once: the newest seq must not win over these. */
-  readonly pastRows: RowStore;
   readonly frame: Frame;
   readonly page: (filter: JobFilter, cursor: string | null, limit: number, signal: AbortSignal) => Promise<Page>;
 }
@@ -57,19 +55,4 @@ export function liveFilter(filter: JobFilter, limit: number): Filter {
     ...(tag === undefined ? {} : { tag }),
     ...(parent_id === undefined ? {} : { parent_id }),
   };
-}
-
-export function rowsOf(parts: Pick<ListParts, "rows" | "pastRows">, { at }: JobFilter): RowStore {
-  return at === undefined ? parts.rows : parts.pastRows;
-}
-
-/** Between now and the past: what is on view stays so until the new rows come. Gives the store that holds them now. */
-export function moveRows(ids: readonly string[], from: RowStore, to: RowStore): RowStore {
-  if (from === to) return to;
-  for (const id of ids) {
-    const row = from.get(id);
-    if (row !== undefined) to.hold(row);
-    from.release(id);
-  }
-  return to;
 }

@@ -27,7 +27,7 @@ function make(filter: JobFilter = {}, limit = 3) {
       };
       pages.push({ filter: asked, cursor, answer });
     });
-  const list = new JobList({ subscribe: server.subscribe, rows, pastRows: new RowStore(new Frame(frames)), frame: new Frame(frames), page }, filter, limit);
+  const list = new JobList({ subscribe: server.subscribe, rows, frame: new Frame(frames), page }, filter, limit);
   list.open();
   const shown = (): string[] => {
     frames.turn();

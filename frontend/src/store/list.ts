@@ -11,15 +11,12 @@ import {
   LIST_ROWS_MAX,
   LIVE_ROWS,
   liveFilter,
-  moveRows,
   PAGE_ROWS,
   PAGES_AT_ONCE,
-  rowsOf,
   type ListParts,
   type ListView,
   type Page,
 } from "./list-parts.ts";
-import type { RowStore } from "./rows.ts";
 import { Order } from "./order.ts";
 import { Signal, type Readable } from "./signal.ts";
 
@@ -43,13 +40,11 @@ export class JobList {
   #phase: ListView["phase"] = "loading";
   #problem: unknown = null;
   #reading: AbortController | null = null;
-  #rows: RowStore;
 
   constructor(parts: ListParts, filter: JobFilter, limit: number = LIVE_ROWS) {
     this.#parts = parts;
     this.#filter = filter;
     this.#limit = limit;
-    this.#rows = rowsOf(parts, filter);
   }
 
   get view(): Readable<ListView> {
@@ -79,7 +74,6 @@ export class JobList {
   setFilter(filter: JobFilter): void {
     this.#filter = filter;
     this.#phase = "loading";
-    this.#rows = moveRows(this.#order.list(), this.#rows, rowsOf(this.#parts, filter));
     this.#ceiling = null;
     this.#stopReading();
     if (this.#handle !== null && filter.at === undefined) {
@@ -153,7 +147,7 @@ export class JobList {
         this.#trim();
         break;
       case "progress":
-        for (const { id, progress } of event.jobs) this.#rows.progress(id, progress as ProgressRow | null);
+        for (const { id, progress } of event.jobs) this.#parts.rows.progress(id, progress as ProgressRow | null);
         break;
       case "reset":
       case "gone":
@@ -171,15 +165,15 @@ export class JobList {
     const left = this.#left.get(row.id);
     if (left !== undefined && row.seq <= left) return;
     this.#left.delete(row.id);
-    if (this.#order.add(row.id)) this.#rows.hold(row);
-    else this.#rows.put(row);
+    if (this.#order.add(row.id)) this.#parts.rows.hold(row);
+    else this.#parts.rows.put(row);
     const newer = this.#meanwhile.get(row.id);
-    if (newer !== undefined) this.#rows.put(newer);
+    if (newer !== undefined) this.#parts.rows.put(newer);
   }
 
   #change(row: JobRow): void {
     if (this.#order.has(row.id)) {
-      this.#rows.put(row);
+      this.#parts.rows.put(row);
       return;
     }
     if (this.#reading !== null) this.#meanwhile.set(row.id, row);
@@ -189,7 +183,7 @@ export class JobList {
   }
 
   #leave(id: string, seq: number): void {
-    const row = this.#rows.get(id);
+    const row = this.#parts.rows.get(id);
     // From a newer answer: the change that made it match again is on its way, or has been here.
     if (this.#order.has(id) && row !== undefined && row.seq > seq) return;
     this.#unseen.delete(id);
@@ -197,7 +191,7 @@ export class JobList {
     this.#left.delete(id);
     this.#left.set(id, seq);
     if (this.#left.size > LEFT_MAX) this.#left.delete(this.#left.keys().next().value ?? "");
-    if (this.#order.remove(id)) this.#rows.release(id);
+    if (this.#order.remove(id)) this.#parts.rows.release(id);
   }
 
   #settle(complete: boolean): void {
@@ -254,7 +248,7 @@ export class JobList {
 
   #trim(): void {
     if (this.#order.size <= LIST_ROWS_MAX) return;
-    for (const id of this.#order.cut(LIST_ROWS_MAX * 0.95)) this.#rows.release(id);
+    for (const id of this.#order.cut(LIST_ROWS_MAX * 0.95)) this.#parts.rows.release(id);
     this.#floor = this.#order.last ?? "";
   }
 
@@ -265,7 +259,7 @@ export class JobList {
 
   #empty(stop = true): void {
     if (stop) this.#stopReading();
-    for (const id of this.#order.list()) this.#rows.release(id);
+    for (const id of this.#order.list()) this.#parts.rows.release(id);
     this.#order = new Order();
     this.#left.clear();
     this.#unseen.clear();

@@ -66,7 +66,6 @@ export class World {
       subscribe,
       frame,
       rows: this.rows,
-      pastRows: this.pastRows,
       page: (filter, cursor, limit, signal) => listJobs(api, filter, { cursor, limit }, { signal }),
     };
     this.active = new Active({
@@ -96,9 +95,10 @@ export class World {
     return epoch === null || this.sync.epoch === null || epoch === this.sync.epoch;
   }
 
-  /** A list of a page's own. It does nothing before it is opened. */
+  /** A list of a page's own, of the present or of the past for all its life. It does nothing before it is opened. */
   list(filter: JobFilter): JobList {
-    return new JobList(this.#parts, filter);
+    const rows = filter.at === undefined ? this.rows : this.pastRows;
+    return new JobList({ ...this.#parts, rows }, filter);
   }
 
   /** Returns what closes it. */

@@ -154,8 +154,9 @@ function Controls({ at, event, earliest, last, go, onCompare, onLive }: Controls
         </button>
       ))}
       <Button onClick={onCompare}>Compare</Button>
-      <Button look="main" onClick={onLive} title="Back to live (. or Esc)">
-        <span className="max-sm:sr-only">Back to</span> live
+      <Button look="main" onClick={onLive} aria-label="Back to live" title="Back to live (. or Esc)">
+        <span className="max-sm:hidden">Back to live</span>
+        <span className="sm:hidden">Live</span>
       </Button>
     </div>
   );
