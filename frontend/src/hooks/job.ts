@@ -3,7 +3,7 @@
 import { useEffect, useState } from "react";
 import { ApiProblem, getJob } from "../api/index.ts";
 import type { JobBody, JobRow } from "../api/types.gen.ts";
-import { useLiveRow } from "./jobs.ts";
+import { useJobRow } from "./jobs.ts";
 import { useApi } from "./query.ts";
 import { useAge, useWorld } from "./world.tsx";
 
@@ -25,7 +25,7 @@ export function useJob(id: string, at?: number): JobView {
   const [mine] = useState({ id, log });
   const vanished = mine.id === id && mine.log !== log;
   const query = useApi<JobBody>(["job", id, at ?? null], (api, options) => getJob(api, id, at, options), { enabled: !vanished });
-  const live = useLiveRow(id);
+  const live = useJobRow(id);
 
   useEffect(() => (vanished || at !== undefined ? undefined : world.follow(id)), [world, id, vanished, at]);
   const job = query.data;
