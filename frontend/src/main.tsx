@@ -10,14 +10,21 @@ import { startShortcuts } from "./app/shortcuts.ts";
 import { startTheme } from "./app/theme.ts";
 import { WorldProvider } from "./hooks/index.ts";
 import { World } from "./store/index.ts";
-import { Sync } from "./sync/index.ts";
+import { EpochChanged, Sync } from "./sync/index.ts";
 
 const sync = new Sync({ url: "/api/live" });
-const world = new World(sync, new Api(sync.fetch));
+const api = new Api((input, init) => {
+  // Whether it is the old log or another is not known yet: what is asked for may not be there any more.
+  if (!world.decided) return Promise.reject(new EpochChanged(world.age.get().epoch, sync.epoch));
+  return sync.fetch(input, init);
+});
+const world: World = new World(sync, api);
 const router = makeRouter();
 
 startTheme();
 startShortcuts();
+// Before the server speaks: its place, kept from the page before, tells what a new run of the server is.
+world.active.open();
 sync.start();
 
 const root = document.getElementById("root");

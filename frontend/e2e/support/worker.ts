@@ -28,6 +28,11 @@ export class Lease {
     this.#token = handed.lease.token;
   }
 
+  /** What a worker that comes back names it by. */
+  get held(): { job_id: string; token: string } {
+    return { job_id: this.id, token: this.#token };
+  }
+
   #say(what: string, body: unknown): Promise<unknown> {
     return call(this.#daybook, "POST", `/api/jobs/${this.id}/${what}`, body, { "lease-token": this.#token });
   }
@@ -61,6 +66,11 @@ export class Worker {
   static async join(daybook: Daybook, name = "e2e", concurrency = 10): Promise<Worker> {
     const { session } = await call<Registered>(daybook, "POST", "/api/workers", { name, kinds: [], queues: null, concurrency });
     return new Worker(daybook, session);
+  }
+
+  /** Takes up leases of before a restart. */
+  async resume(leases: readonly Lease[]): Promise<void> {
+    await call(this.#daybook, "POST", "/api/heartbeat", { session: this.#session, leases: leases.map(({ held }) => held) });
   }
 
   /** The next job; waits for it. */

@@ -6,6 +6,7 @@ import type {
   ActionAnswer,
   ActionRequest,
   EventList,
+  EventPage,
   ItemList,
   ItemState,
   JobBody,
@@ -51,8 +52,13 @@ const queue = (name: string, rest: string): string => `/api/queues/${encodeURICo
 const worker = (session: string, rest: string): string => `/api/workers/${encodeURIComponent(session)}/${rest}`;
 const schedule = (name: string): string => `/api/schedules/${encodeURIComponent(name)}`;
 
-export const listJobs = (api: Api, filter: JobFilter, page: Page = {}, options: Options = {}): Promise<JobList> =>
-  api.get("/api/jobs", { ...options, query: { ...filter, ...page, at: filter.at ?? page.at } });
+export const listJobs = (
+  api: Api,
+  // By name: an address has more than what lists are narrowed by.
+  { state, kind, queue, tag, parent_id, q, at }: JobFilter,
+  page: Page = {},
+  options: Options = {},
+): Promise<JobList> => api.get("/api/jobs", { ...options, query: { state, kind, queue, tag, parent_id, q, ...page, at: at ?? page.at } });
 
 export const getJob = (api: Api, id: string, at?: number, options: Options = {}): Promise<JobBody> =>
   api.get(job(id), { ...options, query: { at } });
@@ -121,6 +127,12 @@ export const putSchedule = (api: Api, name: string, body: ScheduleRequest): Prom
 export const deleteSchedule = (api: Api, name: string): Promise<void> => api.delete(schedule(name));
 
 export const getStats = (api: Api, options: Options = {}): Promise<StatsBody> => api.get("/api/stats", options);
+
+/** The log itself, of all jobs: events after this one. */
+export const listLog = (api: Api, page: { readonly after: number; readonly limit: number }, options: Options = {}): Promise<EventPage> =>
+  api.get("/api/events", { ...options, query: { ...page } });
+
+export const getHealth = (api: Api, options: Options = {}): Promise<{ readonly seq: number }> => api.get("/health", options);
 
 export const getTimeline = (api: Api, buckets: number, options: Options = {}): Promise<TimelineBody> =>
   api.get("/api/timeline", { ...options, query: { buckets } });

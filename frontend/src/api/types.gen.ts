@@ -50,6 +50,29 @@ export type AmendRequest = {
   tags?: readonly (string)[] | null;
 };
 
+/** What may be copied. */
+export type BackupList = {
+  /** When this was so. */
+  at: Timestamp;
+  /** What stands for the events before the earliest; empty if the log begins with the first. */
+  base: readonly (DataFile)[];
+  /** The first seq that the log still has. */
+  earliest: Seq;
+  /** The run of the server that answers. */
+  epoch: Epoch;
+  /** The log lines and the output files of jobs. */
+  files: readonly (DataFile)[];
+  /** The log's own UUID. */
+  lineage: string;
+  /**
+   * The parts of the log that nothing changes any more, from the earliest on. What is behind them is read by
+   * `GET /api/export`.
+   */
+  parts: readonly (SealedPart)[];
+  /** The last durable seq. */
+  seq: Seq;
+};
+
 /** What has become of what the worker holds, and what it shall do. */
 export type Beaten = {
   /** The named jobs that shall stop: release or fail them. Those whose time was over are in `lost` as well. */
@@ -124,6 +147,16 @@ export type ClaimRequest = {
 export type CompleteFields = {
   /** What it gave: any JSON. */
   result?: unknown;
+};
+
+/** A file that may be copied while the server runs. */
+export type DataFile = {
+  /** How many bytes it has now. */
+  bytes: number;
+  /** When it was changed last, in milliseconds since 1970: with the same length and time it is the same file. */
+  modified_ms: number;
+  /** Its path below the data directory. */
+  path: string;
 };
 
 /** How many active jobs of a queue are in each state. */
@@ -416,7 +449,7 @@ export type JobBody = {
   /** What the job was submitted with, defaults filled in; `null` once it was purged. */
   args: unknown;
   /** The number of the present or last run, 0 before the first. */
-  attempt: number;
+  attempt: number | null;
   /** When somebody asked the present or last run to stop. */
   cancel_requested_at: Timestamp | null;
   /** When it was submitted. */
@@ -436,15 +469,15 @@ export type JobBody = {
   /** Which program runs it. */
   kind: KindName;
   /** Runs that ended because a worker went away; they use up no attempt. */
-  lost_count: number;
+  lost_count: number | null;
   /** Attempts that may fail before the job does. */
-  max_attempts: number;
+  max_attempts: number | null;
   /** Losses that are borne; one more fails the job. */
-  max_lost: number;
+  max_lost: number | null;
   /** The job that it is a child of. */
   parent_id: JobId | null;
-  /** −100 to 100; higher is sooner. */
-  priority: number;
+  /** −100 to 100; higher is sooner. Like the other numbers `null` only in a look back, when no more is kept of the job. */
+  priority: number | null;
   /** The latest progress of the present or last run. */
   progress: ProgressRow | null;
   /** When its args, result, files and logs were removed. */
@@ -543,7 +576,7 @@ export type JobRequest = {
 /** A job without its args and result, as lists show it. */
 export type JobRow = {
   /** The number of the present or last run, 0 before the first. */
-  attempt: number;
+  attempt: number | null;
   /** When somebody asked the present or last run to stop. */
   cancel_requested_at: Timestamp | null;
   /** When it was submitted. */
@@ -563,15 +596,15 @@ export type JobRow = {
   /** Which program runs it. */
   kind: KindName;
   /** Runs that ended because a worker went away; they use up no attempt. */
-  lost_count: number;
+  lost_count: number | null;
   /** Attempts that may fail before the job does. */
-  max_attempts: number;
+  max_attempts: number | null;
   /** Losses that are borne; one more fails the job. */
-  max_lost: number;
+  max_lost: number | null;
   /** The job that it is a child of. */
   parent_id: JobId | null;
-  /** −100 to 100; higher is sooner. */
-  priority: number;
+  /** −100 to 100; higher is sooner. Like the other numbers `null` only in a look back, when no more is kept of the job. */
+  priority: number | null;
   /** The latest progress of the present or last run. */
   progress: ProgressRow | null;
   /** When its args, result, files and logs were removed. */
@@ -997,6 +1030,16 @@ export type ScheduleRow = {
   time_zone: string;
 };
 
+/** A part of the log that nothing changes any more. */
+export type SealedPart = {
+  /** All files of the part. */
+  files: readonly (DataFile)[];
+  /** Its first event. */
+  first: Seq;
+  /** Its last event. */
+  last: Seq;
+};
+
 /** The number of an event in the log: from 1, without holes, below 2^53. 0 stands before the first event. */
 export type Seq = number;
 
@@ -1151,7 +1194,10 @@ export type WorkerList = {
   epoch: Epoch;
   /** Where the next page begins; `null` on the last. */
   next_cursor: string | null;
-  /** Worker processes that are not there although they should be, and when each is started again; on every page. */
+  /**
+   * Worker processes that are not there although they should be, and when each is started again; on every page.
+   * Empty with `at`.
+   */
   restarting: readonly (Trouble)[];
   /** The answer shows everything up to the event with this number, if not more. */
   seq: Seq;

@@ -3,6 +3,7 @@
 import { useSyncExternalStore } from "react";
 import { useConnection, useWorld } from "../hooks/index.ts";
 import { pillOf, type Connection, type Pill as PillName } from "../sync/index.ts";
+import { useAnnounced } from "./announce.ts";
 import { ticker } from "../ui/ticker.ts";
 
 const LOOKS: Readonly<Record<PillName, { readonly word: string; readonly dot: string; readonly text: string }>> = {
@@ -21,7 +22,9 @@ function titleOf(connection: Connection): string {
     case "offline":
       return "This device is offline.";
     case "waiting":
-      return "The server does not answer. It is tried again by itself.";
+      return "The server does not answer. It is tried again by itself, and all that is missed comes then.";
+    case "stale":
+      return "Nothing was heard from the server for a while.";
     default:
       return "Connecting to the server.";
   }
@@ -33,8 +36,12 @@ export function Pill() {
   const pill = pillOf(connection);
   const { word, dot, text } = LOOKS[pill];
   const retryAt = connection.state === "waiting" || connection.state === "offline" ? connection.retryAt : null;
+  const said = useAnnounced(word);
   return (
     <div className="flex items-center gap-1">
+      <span role="status" className="sr-only">
+        {said === "" ? "" : `Connection: ${said}`}
+      </span>
       <span
         data-connection={pill}
         title={titleOf(connection)}

@@ -7,6 +7,8 @@ import type { StateName } from "../api/types.gen.ts";
 /** On every page: the seq of the event after which things are shown. */
 export interface AtSearch {
   readonly at?: number | undefined;
+  /** The second moment, when two are compared. */
+  readonly to?: number | undefined;
 }
 
 export interface JobsSearch extends AtSearch {
@@ -50,9 +52,14 @@ function without<T extends object>(search: T): T {
   return Object.fromEntries(Object.entries(search).filter(([, value]) => value !== undefined)) as T;
 }
 
+function seqOf(value: unknown): number | undefined {
+  const seq = Number(textOf(value));
+  return Number.isSafeInteger(seq) && seq > 0 ? seq : undefined;
+}
+
 export function readAt(raw: Raw): AtSearch {
-  const at = Number(textOf(raw.at));
-  return Number.isSafeInteger(at) && at > 0 ? { at } : {};
+  const at = seqOf(raw.at);
+  return at === undefined ? {} : without({ at, to: seqOf(raw.to) });
 }
 
 export function readJobs(raw: Raw): JobsSearch {

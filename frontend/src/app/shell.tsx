@@ -2,9 +2,9 @@
 // help. The page fills what is left; it scrolls by itself, so that a long table keeps its head.
 
 import { Link, Outlet, useNavigate } from "@tanstack/react-router";
-import { useState } from "react";
-import { useReadable } from "../hooks/index.ts";
-import { buttonClass, Icon, IconButton, Menu } from "../ui/index.ts";
+import { lazy, Suspense, useState } from "react";
+import { useReadable, useWorld } from "../hooks/index.ts";
+import { buttonClass, Icon, IconButton, Menu, Moment } from "../ui/index.ts";
 import { Help } from "./help.tsx";
 import { Nav } from "./nav.tsx";
 import { NoticeRegion } from "./notices.tsx";
@@ -12,6 +12,10 @@ import { Pill } from "./pill.tsx";
 import { useShortcut } from "./shortcuts.ts";
 import { Strip } from "./strip/strip.tsx";
 import { chooseTheme, theme, type Theme } from "./theme.ts";
+import { useMoment } from "./moment.ts";
+
+const Aftermath = lazy(() => import("./aftermath.tsx"));
+const TravelBar = lazy(() => import("../travel/bar.tsx"));
 
 const THEMES = [
   { value: "light", label: "Light" },
@@ -22,17 +26,23 @@ const THEMES = [
 export function Shell() {
   const [help, setHelp] = useState(false);
   const navigate = useNavigate();
+  const { at, lookBack } = useMoment();
+  const world = useWorld();
+  const shown = useReadable(world.at);
+  const moment = useReadable(world.moment);
+  const looked = useReadable(world.aftermath.looked);
+  useShortcut("t", "Look back in time", "Everywhere", lookBack);
   useShortcut("?", "This help", "Everywhere", () => setHelp(true));
   useShortcut("g n", "Submit a job", "Go to", () => void navigate({ to: "/submit" }));
   return (
-    <div className="flex h-dvh flex-col">
+    <div className={`flex h-dvh flex-col ${at === null ? "" : "border-4 border-amber"}`} data-at={at ?? undefined}>
       <a href="#main" className="sr-only focus:not-sr-only focus:fixed focus:top-2 focus:left-2 focus:z-50 focus:rounded-md focus:bg-surface focus:px-3 focus:py-2">
         Skip to the page
       </a>
       <header className="flex h-12 shrink-0 items-center gap-2 border-b border-line bg-surface px-3 sm:gap-4 sm:px-4">
         <Link to="/jobs" className="flex items-center gap-2 font-semibold" activeProps={{}}>
           <img src="/favicon.svg" alt="" width="20" height="20" />
-          Daybook
+          <span className="max-sm:sr-only">Daybook</span>
         </Link>
         <Nav />
         <div className="ml-auto flex items-center gap-1 sm:gap-2">
@@ -41,15 +51,29 @@ export function Shell() {
             <Icon name="submit" />
             <span className="max-sm:hidden">Submit</span>
           </Link>
+          {at === null ? <IconButton icon="travel" label="Look back in time (t)" onClick={lookBack} /> : null}
           <ThemeMenu />
           <IconButton icon="help" label="Keyboard help" onClick={() => setHelp(true)} className="max-sm:hidden" />
         </div>
       </header>
       <Strip />
+      {/* The world forgets the moment of another log at once, the address a little later. */}
+      {at === null || shown === null ? null : (
+        <Suspense fallback={<div className="h-32 shrink-0" />}>
+          <TravelBar at={at} />
+        </Suspense>
+      )}
       <main id="main" tabIndex={-1} className="flex min-h-0 flex-1 flex-col outline-none max-sm:mb-13">
-        <Outlet />
+        <Moment value={moment}>
+          <Outlet />
+        </Moment>
       </main>
       <NoticeRegion />
+      {looked ? (
+        <Suspense fallback={null}>
+          <Aftermath />
+        </Suspense>
+      ) : null}
       <Help open={help} onClose={() => setHelp(false)} />
     </div>
   );

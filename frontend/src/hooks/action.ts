@@ -4,20 +4,28 @@
 import { useCallback, useState } from "react";
 import { ApiProblem, type Api } from "../api/index.ts";
 import { EpochChanged } from "../sync/index.ts";
+import { usePast } from "./past.ts";
 import { useWorld } from "./world.tsx";
 
 export interface Action<A extends readonly unknown[]> {
   /** Resolves to whether it went well. */
   readonly run: (...args: A) => Promise<boolean>;
   readonly busy: boolean;
+  /** Why it cannot be done now, for a title: `disabled={busy || blocked !== undefined} title={blocked}`. */
+  readonly blocked: string | undefined;
 }
 
 /** `failed` is the notice's title: "The job was not cancelled". */
 export function useAction<A extends readonly unknown[]>(call: (api: Api, ...args: A) => Promise<unknown>, failed: string): Action<A> {
   const { api, notices } = useWorld();
+  const { reason: blocked } = usePast();
   const [busy, setBusy] = useState(false);
   const run = useCallback(
     async (...args: A): Promise<boolean> => {
+      if (blocked !== undefined) {
+        notices.say("info", failed, blocked);
+        return false;
+      }
       setBusy(true);
       try {
         await call(api, ...args);
@@ -29,9 +37,9 @@ export function useAction<A extends readonly unknown[]>(call: (api: Api, ...args
         setBusy(false);
       }
     },
-    [api, notices, call, failed],
+    [api, notices, call, failed, blocked],
   );
-  return { run, busy };
+  return { run, busy, blocked };
 }
 
 function wordsOfFailure(error: unknown): string {

@@ -2,7 +2,8 @@
 
 export { useAction, type Action } from "./action.ts";
 export { useJob, type JobView } from "./job.ts";
-export { useJobRow, useJobs } from "./jobs.ts";
+export { useJobRow, useJobs, useLiveRow } from "./jobs.ts";
+export { PAST_REASON, usePast, type Past } from "./past.ts";
 export { useApi, useQueries, type AskOptions } from "./query.ts";
 export { countsOf, useStats } from "./stats.ts";
 export { useQueues, useWorkers } from "./tables.ts";

@@ -115,7 +115,8 @@ export class JobList {
     this.#empty();
     this.#phase = "loading";
     this.#mark();
-    if (this.#paged) void this.#read(null);
+    // A moment of the old log is not asked for in the new one: whoever looks at it is led back to now.
+    if (this.#paged && this.#filter.at === undefined) void this.#read(null);
   }
 
   get #full(): boolean {

@@ -11,6 +11,13 @@ export interface Notice {
   readonly detail: string | null;
   /** How long it stays; null: until it is dismissed. */
   readonly stays_ms: number | null;
+  readonly more?: NoticeMore | undefined;
+}
+
+/** A way on: opens what there is to know beside the words. */
+export interface NoticeMore {
+  readonly label: string;
+  readonly run: () => void;
 }
 
 /** Older ones go. */
@@ -31,6 +38,12 @@ export class Notices implements Readable<readonly Notice[]> {
     const others = this.get().filter((one) => one.title !== title || one.detail !== detail);
     this.#notices.set([...others, notice].slice(-NOTICES_MAX));
     return notice.id;
+  }
+
+  /** Other words for what was said; nothing if it was dismissed. */
+  change(id: number, change: Partial<Omit<Notice, "id">>): void {
+    if (!this.get().some((one) => one.id === id)) return;
+    this.#notices.set(this.get().map((one) => (one.id === id ? { ...one, ...change } : one)));
   }
 
   dismiss(id: number): void {

@@ -43,8 +43,10 @@ test("another epoch is not told before it is decided what it is", () => {
   sync.epoch = "two";
   sync.say({ type: "connection", connection: { state: "catching_up", restarted: true } });
   expect(world.age.get().epoch).toBe("one");
+  expect(world.decided).toBe(false);
   sync.say({ type: "epoch", what: "restart", previous: "one", epoch: "two" });
   expect(world.age.get()).toEqual({ epoch: "two", log: 0 });
+  expect(world.decided).toBe(true);
 });
 
 test("a reset forgets all jobs before anybody hears of the new epoch", () => {
@@ -99,4 +101,26 @@ test("queues are asked for while somebody looks", () => {
   server.say({ type: "changes", id: "a", seq: 2, rows: [{ name: "c" }], left: ["a"] });
   frames.turn();
   expect(world.queues.get().rows.map(({ name }) => name)).toEqual(["b", "c"]);
+});
+
+test("a restart tells what became of the jobs, from the place that was held", () => {
+  const { world, sync, server } = make();
+  sync.epoch = "one";
+  sync.say({ type: "connection", connection: LIVE });
+  sync.say({ type: "live", id: "x", seq: 17 });
+  sync.epoch = "two";
+  sync.say({ type: "epoch", what: "restart", previous: "one", epoch: "two" });
+  expect(server.asked.at(-1)?.wanted).toEqual({ topic: "events", since: { epoch: "one", seq: 17 } });
+  server.say({ type: "events", id: "a", seq: 19, events: [{ seq: 19, at: "", type: "job.adopted", job_id: "a", data: {} }] });
+  expect(world.notices.get()[0]).toMatchObject({ detail: "1 job goes on where it was.", stays_ms: null, more: { label: "Show these jobs" } });
+});
+
+test("a reset leaves the past: its moment was of another log", () => {
+  const { world, sync } = make();
+  sync.epoch = "one";
+  sync.say({ type: "connection", connection: LIVE });
+  world.at.set(5);
+  sync.say({ type: "epoch", what: "reset", previous: "one", epoch: "two" });
+  expect(world.at.get()).toBeNull();
+  expect(world.aftermath.view.get()).toBeNull();
 });

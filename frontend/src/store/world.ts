@@ -1,10 +1,12 @@
 // All that the page knows of the server, and how it changes when the server does. `clear()` forgets everything about
 // jobs: after a reset nothing of the old log may be shown or asked for.
 
-import { listJobs, type Api, type JobFilter } from "../api/index.ts";
+import { ACTIVE, getJob, getStats, listJobs, type Api, type JobFilter } from "../api/index.ts";
 import type { QueueRow, WorkerRow } from "../api/types.gen.ts";
-import type { Connection, Sync, SyncEvent } from "../sync/index.ts";
+import type { Connection, Position, Sync, SyncEvent } from "../sync/index.ts";
 import { Active } from "./active.ts";
+import { Aftermath, wordsOfAftermath } from "./aftermath.ts";
+import { browserAround, type Around } from "./around.ts";
 import { browserFrames, Frame, type Frames } from "./frame.ts";
 import { JobWatch } from "./job.ts";
 import type { ListParts } from "./list-parts.ts";
@@ -23,11 +25,22 @@ export interface Age {
 
 export type Line = Pick<Sync, "subscribe" | "listen" | "connection" | "epoch" | "retry">;
 
+/** So long the socket may say nothing before a request asks which run of the server it is. */
+const SILENT_MS = 3_000;
+
 export class World {
   readonly api: Api;
   readonly sync: Line;
   readonly rows: RowStore;
+  /** Rows as they were at the moment that is looked at. */
+  readonly pastRows: RowStore;
+  /** The event after which the page shows things; null: it shows the present. */
+  readonly at = new Signal<number | null>(null);
+  /** When that event happened, as soon as it is known. */
+  readonly moment = new Signal<string | null>(null);
   readonly active: Active;
+  /** What the last restart did to the jobs. */
+  readonly aftermath: Aftermath;
   readonly queues: Table<QueueRow>;
   readonly workers: Table<WorkerRow>;
   readonly notices = new Notices();
@@ -36,30 +49,56 @@ export class World {
   readonly #parts: ListParts;
   readonly #lists = new Set<JobList>();
   readonly #clearers = new Set<() => void>();
+  readonly #around: Around;
+  /** The largest seq that the run of now has shown us. */
+  #seen = 0;
+  #told: number | null = null;
 
-  constructor(sync: Line, api: Api, frames: Frames = browserFrames()) {
+  constructor(sync: Line, api: Api, frames: Frames = browserFrames(), around: Around = browserAround()) {
     const frame = new Frame(frames);
     const subscribe: ListParts["subscribe"] = (wanted, hear) => sync.subscribe(wanted, hear);
     this.sync = sync;
     this.api = api;
+    this.#around = around;
     this.rows = new RowStore(frame);
+    this.pastRows = new RowStore(frame);
     this.#parts = {
       subscribe,
       frame,
       rows: this.rows,
       page: (filter, cursor, limit, signal) => listJobs(api, filter, { cursor, limit }, { signal }),
     };
-    this.active = new Active(this.#parts);
+    this.active = new Active({
+      ...this.#parts,
+      around,
+      job: (id, signal) => getJob(api, id, undefined, { signal }),
+      count: async (signal) => {
+        const { jobs } = await getStats(api, { signal });
+        return ACTIVE.reduce((sum, state) => sum + jobs[state], 0);
+      },
+      live: () => sync.connection.state === "live",
+      epoch: () => this.age.get().epoch,
+    });
+    this.aftermath = new Aftermath({ subscribe, around });
+    this.aftermath.view.listen(() => this.#tellAftermath());
     this.queues = new Table({ subscribe, frame, topic: "queues", key: (row: QueueRow) => row.name });
     this.workers = new Table({ subscribe, frame, topic: "workers", key: (row: WorkerRow) => row.session });
     this.connection = new Signal(sync.connection);
     this.age = new Signal<Age>({ epoch: sync.epoch, log: 0 });
     sync.listen((event) => this.#hear(event));
+    around.after(SILENT_MS, () => void this.#askWhoIsThere());
   }
 
-  /** A list of a page's own. It does nothing before it is opened. */
+  /** False between the first word of another run of the server and what it turns out to be. */
+  get decided(): boolean {
+    const { epoch } = this.age.get();
+    return epoch === null || this.sync.epoch === null || epoch === this.sync.epoch;
+  }
+
+  /** A list of a page's own, of the present or of the past for all its life. It does nothing before it is opened. */
   list(filter: JobFilter): JobList {
-    return new JobList(this.#parts, filter);
+    const rows = filter.at === undefined ? this.rows : this.pastRows;
+    return new JobList({ ...this.#parts, rows }, filter);
   }
 
   /** Returns what closes it. */
@@ -92,21 +131,58 @@ export class World {
     this.queues.clear();
     this.workers.clear();
     this.rows.clear();
+    this.pastRows.clear();
+    this.aftermath.clear();
+    this.at.set(null);
+    this.#seen = 0;
+  }
+
+  /** The socket may be blocked although requests are answered: pages must not wait for it for ever. */
+  async #askWhoIsThere(): Promise<void> {
+    if (this.age.get().epoch !== null) return;
+    try {
+      // Its answer names the epoch, which is all that is wanted of it.
+      await this.api.raw("/health");
+    } catch {
+      // Nobody is there, or not ready: it is asked again.
+    }
+    this.#learnEpoch();
+    if (this.age.get().epoch === null) this.#around.after(SILENT_MS, () => void this.#askWhoIsThere());
+  }
+
+  #learnEpoch(): void {
+    // A new epoch while we have one is no news until it is decided what it is: nothing may be asked for before.
+    const { epoch, log } = this.age.get();
+    if (epoch === null && this.sync.epoch !== null) this.age.set({ epoch: this.sync.epoch, log });
   }
 
   #hear(event: SyncEvent): void {
     if (event.type === "connection") {
       this.connection.set(event.connection);
-      // A new epoch while we have one is no news until it is decided what it is: nothing may be asked for before.
-      const { epoch, log } = this.age.get();
-      if (epoch === null && this.sync.epoch !== null) this.age.set({ epoch: this.sync.epoch, log });
+      this.#learnEpoch();
+      if (event.connection.state === "live") this.active.nowLive();
     } else if (event.type === "epoch") {
       const { log } = this.age.get();
       const reset = event.what === "reset";
+      const kept = this.active.kept;
+      const place = this.#seen > 0 ? { epoch: event.previous, seq: this.#seen } : kept;
       if (reset) this.clear();
+      this.#seen = 0;
       this.age.set({ epoch: event.epoch, log: reset ? log + 1 : log });
       if (reset) this.notices.say("warning", "The server began a new log", "All jobs of before are gone. This page shows the new log.");
-      else this.notices.say("info", "The server restarted", "Jobs and their history are still there.");
-    }
+      else this.#tellRestart(place?.epoch === event.previous ? place : null, event.epoch);
+    } else if ("seq" in event) this.#seen = Math.max(this.#seen, event.seq);
+  }
+
+  #tellRestart(place: Position | null, epoch: string): void {
+    this.#told = this.notices.say("info", "The server restarted", "Jobs and their history are still there.");
+    if (place !== null) this.aftermath.follow({ epoch: place.epoch, seq: place.seq }, epoch);
+  }
+
+  #tellAftermath(): void {
+    const view = this.aftermath.view.get();
+    if (view === null || this.#told === null || view.jobs.size === 0) return;
+    const more = { label: "Show these jobs", run: () => this.aftermath.look(true) };
+    this.notices.change(this.#told, { detail: wordsOfAftermath(view), stays_ms: null, more });
   }
 }

@@ -27,6 +27,8 @@ const PATHS = {
   warning: "M8 2.5l6 11H2zM8 6.7v3M8 11.6v.1",
   up: "M8 12.5v-9M4 7.5l4-4 4 4",
   down: "M4 6l4 4 4-4",
+  forward: "M3 8h10M9 4l4 4-4 4",
+  travel: "M2.6 6A5.8 5.8 0 1 1 2.2 8.6M2.2 2.8V6h3.2M8 5v3.2l2.2 1.4",
   back: "M13 8H3M7 4L3 8l4 4",
 } as const;
 

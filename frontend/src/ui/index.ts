@@ -10,6 +10,6 @@ export { Menu, type MenuItem } from "./menu.tsx";
 export { useNarrow } from "./narrow.ts";
 export { ProblemBox, wordsOf } from "./problem.tsx";
 export { Progress } from "./progress.tsx";
-export { Ago, Time, Took } from "./time.tsx";
+export { Ago, Moment, Time, Took } from "./time.tsx";
 export { Toast } from "./toast.tsx";
 export { ago, clock, short, size, span } from "./words.ts";

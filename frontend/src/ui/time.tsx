@@ -1,6 +1,6 @@
 // Moments: local, with UTC on hover; or how long ago, by the page's one ticker.
 
-import { useSyncExternalStore } from "react";
+import { createContext, useContext, useSyncExternalStore } from "react";
 import { ticker } from "./ticker.ts";
 import { ago, clock, span } from "./words.ts";
 
@@ -26,11 +26,16 @@ export function Ago({ at }: { at: string }) {
   );
 }
 
+/** The moment that a page shows, if it is not now: what ran then had run so long. */
+export const Moment = createContext<string | null>(null);
+
 /** How long something took, or takes by now. */
-export function Took({ from, to }: { from: string; to: string | null }) {
+export function Took({ from, to: end }: { from: string; to: string | null }) {
+  const moment = useContext(Moment);
+  const to = end ?? moment;
   const words = useSyncExternalStore(ticker.listen, () => {
-    const end = to === null ? Math.max(ticker.get(), Date.parse(from)) : Date.parse(to);
-    const seconds = (end - Date.parse(from)) / 1000;
+    const until = to === null ? Math.max(ticker.get(), Date.parse(from)) : Date.parse(to);
+    const seconds = (until - Date.parse(from)) / 1000;
     return span(to === null ? Math.floor(seconds) : seconds);
   });
   return <span>{words}</span>;

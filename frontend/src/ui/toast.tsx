@@ -12,10 +12,11 @@ interface Props {
   readonly title: string;
   readonly detail: string | null;
   readonly stays_ms: number | null;
+  readonly more?: { readonly label: string; readonly run: () => void } | undefined;
   readonly onDismiss: () => void;
 }
 
-export function Toast({ tone, title, detail, stays_ms, onDismiss }: Props) {
+export function Toast({ tone, title, detail, stays_ms, more, onDismiss }: Props) {
   const [held, setHeld] = useState(false);
   useEffect(() => {
     if (held || stays_ms === null) return;
@@ -34,6 +35,11 @@ export function Toast({ tone, title, detail, stays_ms, onDismiss }: Props) {
       <div className="min-w-0 flex-1 py-1">
         <p className="text-sm font-medium break-words">{title}</p>
         {detail === null ? null : <p className="text-sm break-words text-muted">{detail}</p>}
+        {more === undefined ? null : (
+          <button type="button" onClick={more.run} className="mt-1 text-sm text-accent underline underline-offset-2">
+            {more.label}
+          </button>
+        )}
       </div>
       <IconButton icon="close" label="Dismiss" onClick={onDismiss} />
     </div>

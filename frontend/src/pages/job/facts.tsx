@@ -21,7 +21,7 @@ export function Facts({ row }: { row: JobRow }) {
         <Fact term="Queue">{row.queue}</Fact>
         <Fact term="Priority">{row.priority}</Fact>
         <Fact term="Attempt">{`${row.attempt} of ${row.max_attempts}`}</Fact>
-        <Fact term="Lost">{row.lost_count > 0 ? row.lost_count : null}</Fact>
+        <Fact term="Lost">{row.lost_count === 0 ? null : row.lost_count}</Fact>
         <Fact term="Reason">{row.reason}</Fact>
         <Fact term="Error">{row.error === null ? null : <span className="break-words text-bad">{row.error.message}</span>}</Fact>
         <Fact term="Worker">{row.worker?.name ?? null}</Fact>
