@@ -27,6 +27,8 @@ export class World {
   readonly api: Api;
   readonly sync: Line;
   readonly rows: RowStore;
+  /** For stores of a page's own. */
+  readonly frame: Frame;
   readonly active: Active;
   readonly queues: Table<QueueRow>;
   readonly workers: Table<WorkerRow>;
@@ -41,6 +43,7 @@ export class World {
     const frame = new Frame(frames);
     const subscribe: ListParts["subscribe"] = (wanted, hear) => sync.subscribe(wanted, hear);
     this.sync = sync;
+    this.frame = frame;
     this.api = api;
     this.rows = new RowStore(frame);
     this.#parts = {
@@ -72,9 +75,9 @@ export class World {
     };
   }
 
-  /** Follows one job until what it returns is called. */
-  follow(id: string): () => void {
-    const watch = new JobWatch(this.#parts, id);
+  /** Follows one job until what it returns is called. `onLeft`: the log goes on, and the job is not in it any more. */
+  follow(id: string, onLeft?: () => void): () => void {
+    const watch = new JobWatch(this.#parts, id, onLeft);
     watch.open();
     return () => watch.close();
   }

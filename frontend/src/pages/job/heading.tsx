@@ -1,18 +1,25 @@
-// The head of a job's page: what it is, and its state.
+// The head of a job's page: what it is, its state, and its id to take along.
 
 import { Link } from "@tanstack/react-router";
+import { useState } from "react";
 import type { JobRow } from "../../api/types.gen.ts";
-import { Icon, StateBadge } from "../../ui/index.ts";
+import { copyText, Icon, IconButton, StateBadge } from "../../ui/index.ts";
 
 export function Heading({ row }: { row: JobRow }) {
+  const [copied, setCopied] = useState(false);
   return (
     <>
-      <Link to="/jobs" aria-label="All jobs" title="All jobs" className="inline-flex size-8 items-center justify-center rounded-md text-muted hover:bg-hover hover:text-ink">
+      <Link to="/jobs" aria-label="All jobs" title="All jobs" className="inline-flex size-8 shrink-0 items-center justify-center rounded-md text-muted hover:bg-hover hover:text-ink">
         <Icon name="back" />
       </Link>
-      <span className="font-semibold">{row.kind}</span>
+      <span title={row.kind} className="min-w-0 truncate font-semibold">
+        {row.kind}
+      </span>
       <StateBadge state={row.state} cancelling={row.cancel_requested_at !== null} />
-      <span className="min-w-0 truncate font-mono text-sm text-muted">{row.id}</span>
+      <span className="flex min-w-0 items-center max-md:w-full">
+        <span className="min-w-0 truncate font-mono text-xs text-muted">{row.id}</span>
+        <IconButton icon={copied ? "completed" : "copy"} label={copied ? "Copied the id" : "Copy the id"} onClick={() => void copyText(row.id).then(setCopied)} />
+      </span>
     </>
   );
 }
