@@ -36,7 +36,7 @@ function Ask({ open, onClose, title, verb, danger = false, call, children }: Ask
   const foot = (
     <>
       <Button onClick={close}>Not now</Button>
-      <Button look={danger ? "danger" : "main"} disabled={busy} autoFocus onClick={() => void go()}>
+      <Button look={danger ? "danger" : "main"} disabled={busy} data-first="" onClick={() => void go()}>
         {verb}
       </Button>
     </>
