@@ -69,7 +69,7 @@ test("the log is followed, paused, searched, and saved as a whole", async () => 
   expect(await page.locator("mark").first().textContent()).toBe("line 25");
   await page.getByLabel("Stream").selectOption("stderr");
   await page.getByText("2 of 502 lines").waitFor();
-  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save all" }).click()]);
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save", exact: true }).click()]);
   const text = await new Response((await download.createReadStream()) as unknown as ReadableStream).text();
   expect(text.trim().split("\n")).toHaveLength(502);
   // Somebody who reads further up is not pulled down.
@@ -81,8 +81,9 @@ test("the log is followed, paused, searched, and saved as a whole", async () => 
   await page.mouse.wheel(0, -3000);
   await page.getByRole("button", { name: "Follow", pressed: false }).waitFor();
   const top = await log.evaluate((node) => node.scrollTop);
+  const height = await log.evaluate((node) => node.firstElementChild?.clientHeight);
   await lease.log("not seen from up here");
-  await page.waitForFunction((known) => document.querySelector("[role=log] > div")?.clientHeight !== known, await log.evaluate((node) => node.firstElementChild?.clientHeight));
+  await page.waitForFunction((known) => document.querySelector("[role=log] > div")?.clientHeight !== known, height);
   expect(Math.abs((await log.evaluate((node) => node.scrollTop)) - top)).toBeLessThan(50);
   await page.getByRole("button", { name: "Follow" }).click();
   await page.getByText("not seen from up here").waitFor();
@@ -220,6 +221,42 @@ test("a purge says what goes, and it is gone from the page", async () => {
   await page.getByText("Purged: they are in no answer any more.").waitFor();
   expect(await page.getByText("sesame").count()).toBe(0);
   expect(await page.getByRole("button", { name: "Retry" }).isDisabled()).toBe(true);
+});
+
+test("a job without a log says so, and what waits is explained", async () => {
+  const { id } = await submit(play.daybook, { kind: "nobody-takes-it" });
+  const page = await play.tab();
+  await page.goto(`/jobs/${id}?tab=log`);
+  await page.getByText("What the job writes appears here at once.").waitFor();
+});
+
+test("a restart of the server in the middle of a batch loses nothing of the page", async () => {
+  const { id, lease } = await begun({ items: [{ key: "one" }, { key: "two" }] });
+  const page = await play.tab();
+  await page.goto(`/jobs/${id}?tab=items`);
+  await page.locator("[data-item='one'][data-state='pending']").waitFor();
+  await play.restart();
+  await lease.items({ key: "one", state: "completed", result: null });
+  await page.locator("[data-item='one'][data-state='completed']").waitFor();
+  await page.getByRole("tab", { name: "Timeline" }).click();
+  await page.locator("[data-event='job.started']").first().waitFor();
+  await page.getByRole("tab", { name: "Log" }).click();
+  await lease.log("after the restart");
+  await page.getByText("after the restart").waitFor();
+});
+
+test("a cut line is mended, and the log has every line once", async () => {
+  const { id, lease } = await begun();
+  await lease.log("before");
+  const page = await play.tab();
+  await page.goto(`/jobs/${id}?tab=log`);
+  await page.getByText("before").waitFor();
+  play.front.cut();
+  await page.locator('[data-connection="offline"]').waitFor();
+  await lease.log("meanwhile");
+  play.front.mend();
+  await page.getByText("meanwhile").waitFor();
+  expect(await page.locator("[data-line]").count()).toBe(2);
 });
 
 test("tabs are walked by the arrow keys and stay in the address; the help lists the keys", async () => {

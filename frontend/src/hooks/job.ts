@@ -35,7 +35,7 @@ export function useJob(id: string, at?: number): JobView {
   const job = query.data;
   const row = at === undefined && live !== undefined && (job === undefined || live.seq >= job.seq) ? live : job;
   // What the whole has and a row has not changes with these only.
-  const stale = job !== undefined && row !== undefined && (row.state !== job.state || row.purged_at !== job.purged_at || row.attempt !== job.attempt);
+  const stale = job !== undefined && row !== undefined && (row.state !== job.state || row.purged_at !== job.purged_at || row.attempt !== job.attempt || row.finished_at !== job.finished_at);
   const { refetch } = query;
   useEffect(() => {
     if (stale && !vanished && !forgotten) void refetch();

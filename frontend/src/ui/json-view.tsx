@@ -91,7 +91,7 @@ function Text({ value }: { value: string }) {
   const shown = value.length <= end ? value : value.slice(0, end);
   return (
     <>
-      <span className="break-all text-good">{value.length <= end ? JSON.stringify(shown) : `${JSON.stringify(shown).slice(0, -1)} …`}</span>
+      <span className="wrap-anywhere text-good">{value.length <= end ? JSON.stringify(shown) : `${JSON.stringify(shown).slice(0, -1)} …`}</span>
       {value.length <= end ? null : value.length <= TEXT_MAX ? (
         <More words={`show all ${value.length} characters`} onClick={() => setWhole(true)} />
       ) : (

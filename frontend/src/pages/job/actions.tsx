@@ -79,7 +79,9 @@ export function Actions({ row, job, past }: { row: JobRow; job: JobBody | undefi
       )}
       {can.cancel ? <Key keys="c" label="Cancel the job" run={() => setOpen("cancel")} /> : null}
       {can.retry || can.retryItems ? <Key keys="r" label="Retry the job" run={() => setOpen("retry")} /> : null}
-      <Menu label="More actions" icon="menu" items={items} />
+      <span className="max-sm:ml-auto">
+        <Menu label="More actions" icon="menu" items={items} />
+      </span>
       <CancelDialog key={`cancel ${times}`} row={row} open={open === "cancel"} onClose={close} />
       <RetryDialog key={`retry ${times}`} row={row} can={can} open={open === "retry"} onClose={close} />
       <PurgeDialog key={`purge ${times}`} row={row} open={open === "purge"} onClose={close} />

@@ -4,7 +4,35 @@ import { useEffect, useState } from "react";
 import { getTree, listEvents, listItems } from "../../api/index.ts";
 import type { ItemState, JobRow } from "../../api/types.gen.ts";
 import { useReadable, useWorld } from "../../hooks/index.ts";
-import { ItemPages, JobEvents, LogTail, type EventsView, type ItemsView, type LogView } from "../../store/index.ts";
+import { ItemPages, JobEvents, LogTail, type EventsView, type ItemsView, type LogView, type World } from "../../store/index.ts";
+import { EpochChanged } from "../../sync/index.ts";
+
+/** Asks again what a restart of the server ended, once it is known that its log is still ours. */
+async function overRestarts<T>(world: World, signal: AbortSignal, ask: () => Promise<T>): Promise<T> {
+  for (;;) {
+    const { epoch, log } = world.age.get();
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof EpochChanged) || signal.aborted) throw error;
+      await nextEpoch(world, epoch, signal);
+      if (world.age.get().log !== log) throw error;
+    }
+  }
+}
+
+function nextEpoch(world: World, epoch: string | null, signal: AbortSignal): Promise<void> {
+  return new Promise((done) => {
+    const look = (): void => {
+      if (world.age.get().epoch === epoch && !signal.aborted) return;
+      end();
+      done();
+    };
+    const end = world.age.listen(look);
+    signal.addEventListener("abort", look, { once: true });
+    look();
+  });
+}
 
 export function useLog(id: string): LogView {
   const world = useWorld();
@@ -24,7 +52,7 @@ export function useEvents(id: string, at: number | undefined): { readonly view: 
         {
           subscribe: (wanted, hear) => world.sync.subscribe(wanted, hear),
           frame: world.frame,
-          page: (cursor, limit, signal) => listEvents(world.api, id, { cursor, limit }, { signal }),
+          page: (cursor, limit, signal) => overRestarts(world, signal, () => listEvents(world.api, id, { cursor, limit }, { signal })),
         },
         id,
         at,
@@ -46,7 +74,7 @@ export function useItems(id: string, state: ItemState | undefined, at: number | 
         {
           subscribe: (wanted, hear) => world.sync.subscribe(wanted, hear),
           frame: world.frame,
-          page: (which, cursor, limit, signal) => listItems(world.api, id, { state: which, cursor, limit, at }, { signal }),
+          page: (which, cursor, limit, signal) => overRestarts(world, signal, () => listItems(world.api, id, { state: which, cursor, limit, at }, { signal })),
         },
         id,
         state,

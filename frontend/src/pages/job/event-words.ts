@@ -83,6 +83,15 @@ export function told({ type, data }: PublishedEvent): Told {
   return { title: known.title, icon: known.icon, detail: known.detail(data), minor: known.minor === true };
 }
 
-export function actorOf({ actor }: PublishedEvent): string {
-  return actor.id === null ? actor.type : `${actor.type} ${actor.id}`;
+/** The names of workers by their sessions, which is what an event names. */
+export function workersOf(events: readonly PublishedEvent[]): ReadonlyMap<string, string> {
+  const names = new Map<string, string>();
+  for (const { data } of events) {
+    if (typeof data.session === "string" && typeof data.worker === "string") names.set(data.session, data.worker);
+  }
+  return names;
+}
+
+export function actorOf({ actor }: PublishedEvent, workers: ReadonlyMap<string, string> = new Map()): string {
+  return actor.id === null ? actor.type : `${actor.type} ${workers.get(actor.id) ?? actor.id}`;
 }

@@ -3,15 +3,24 @@
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import type { JobRow } from "../../api/types.gen.ts";
-import { Ago, Chip, span, Time, Took } from "../../ui/index.ts";
+import { Ago, Chip, span, Time, Took, useNarrow } from "../../ui/index.ts";
+import { Id } from "./heading.tsx";
 
 /** Dependencies that are named; there may be many. */
 const NAMED = 10;
 
 export function Facts({ row }: { row: JobRow }) {
+  const narrow = useNarrow();
   return (
     <section aria-label="Facts">
       <dl className="grid grid-cols-[7rem_minmax(0,1fr)] gap-x-4 gap-y-1.5 text-sm">
+        {narrow ? (
+          <Fact term="Id">
+            <span className="-my-1.5 flex min-w-0 items-center">
+              <Id id={row.id} />
+            </span>
+          </Fact>
+        ) : null}
         <Fact term="Queue">{row.queue}</Fact>
         <Fact term="Priority">{row.priority}</Fact>
         <Fact term="Tags">{row.tags.length === 0 ? null : <span className="flex flex-wrap gap-1">{row.tags.map((tag) => <Chip key={tag} title={tag}>{tag}</Chip>)}</span>}</Fact>

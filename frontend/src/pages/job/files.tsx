@@ -22,7 +22,7 @@ export function Files({ row }: { row: JobRow }) {
   const all = files.reduce((sum, file) => sum + file.size, 0);
   return (
     <Block title={`Files (${files.length}, ${size(all)})`}>
-      <ul className="grid gap-3 sm:grid-cols-2 xl:grid-cols-3">
+      <ul className="grid items-start gap-3 sm:grid-cols-2 xl:grid-cols-3">
         {files.slice(0, shown).map((file) => (
           // A new run may store another file of the same name.
           <File key={`${file.name} ${file.size} ${row.attempt}`} id={row.id} file={file} />

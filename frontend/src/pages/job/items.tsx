@@ -124,7 +124,7 @@ function rowOf(items: ItemPages, narrow: boolean): ComponentType<GridRowProps> {
     if (item === undefined) return null;
     const { icon, colour } = LOOKS[item.state];
     const badge = (
-      <span className={`inline-flex items-center gap-1.5 ${colour}`}>
+      <span className={`inline-flex items-center gap-1.5 align-middle ${colour}`}>
         <Icon name={icon} />
         {item.state}
       </span>

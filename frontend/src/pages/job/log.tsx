@@ -41,18 +41,18 @@ function Live({ row }: { row: JobRow }) {
   useShortcut("p", "Pause the log, or go on", "Job", pause);
   return (
     <>
-      <div role="group" aria-label="Log" className="flex shrink-0 flex-wrap items-center gap-2 border-b border-line px-3 py-2 sm:px-4">
-        <input ref={search} type="search" aria-label="Search the log" placeholder="Search" value={text} onChange={(event) => setText(event.target.value)} className={`${CONTROL} sm:max-w-56`} />
-        <select aria-label="Stream" value={stream} onChange={(event) => setStream(event.target.value as LogStream | "all")} className={`${CONTROL} max-w-32`}>
+      <div role="group" aria-label="Log" className="flex shrink-0 flex-wrap items-center gap-x-1.5 gap-y-2 border-b border-line px-3 py-2 sm:px-4">
+        <input ref={search} type="search" aria-label="Search the log" placeholder="Search" value={text} onChange={(event) => setText(event.target.value)} className={`${CONTROL} min-w-32 flex-1 sm:max-w-56`} />
+        <select aria-label="Stream" value={stream} onChange={(event) => setStream(event.target.value as LogStream | "all")} className={`${CONTROL} max-w-30 shrink-0`}>
           <option value="all">all streams</option>
           <option value="stdout">stdout</option>
           <option value="stderr">stderr</option>
           <option value="system">system</option>
         </select>
-        <Button aria-pressed={follow} icon={follow ? "completed" : "down"} onClick={() => setFollow(!follow)}>
+        <Button aria-pressed={follow} className="aria-pressed:bg-chosen" icon={follow ? "completed" : "down"} onClick={() => setFollow(!follow)}>
           Follow
         </Button>
-        <Button aria-pressed={paused} icon="pause" onClick={pause}>
+        <Button aria-pressed={paused} className="aria-pressed:bg-chosen" icon="pause" onClick={pause}>
           {paused ? `Go on (${last - until} new)` : "Pause"}
         </Button>
         <label className="flex h-8 items-center gap-1.5 text-sm">
@@ -124,8 +124,8 @@ function Download({ id }: { id: string }) {
     if (!signal.aborted) setCount(null);
   };
   return (
-    <Button icon="download" disabled={count !== null} onClick={() => void save()} className="sm:ml-auto">
-      {count === null ? "Save all" : `${count} lines …`}
+    <Button icon="download" title="Save the whole log" disabled={count !== null} onClick={() => void save()} className="ml-auto">
+      {count === null ? "Save" : `${count} lines …`}
     </Button>
   );
 }

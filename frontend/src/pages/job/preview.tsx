@@ -24,27 +24,40 @@ export function Preview({ row }: { row: JobRow }) {
 function usePreview({ id, progress, state }: JobRow): string | null {
   const { api } = useWorld();
   const [url, setUrl] = useState<string | null>(null);
-  const asked = useRef(0);
-  // The progress is a new object each time that something of it came.
+  const reader = useRef<Reader | null>(null);
   useEffect(() => {
     const stop = new AbortController();
-    const wait = Math.max(0, asked.current + EVERY_MS - Date.now());
-    const timer = setTimeout(() => {
-      asked.current = Date.now();
-      api
-        .raw(`/api/jobs/${encodeURIComponent(id)}/preview`, { signal: stop.signal, cache: "no-cache" })
-        .then((answer) => answer.blob())
-        .then((picture) => {
-          if (!stop.signal.aborted && picture.type.startsWith("image/")) setUrl(URL.createObjectURL(picture));
-        })
-        // It is kept in memory for a while only: without it there is nothing to show.
-        .catch(() => (stop.signal.aborted ? undefined : setUrl(null)));
-    }, wait);
-    return () => {
-      clearTimeout(timer);
-      stop.abort();
+    const ask = async (): Promise<void> => {
+      const answer = await api.raw(`/api/jobs/${encodeURIComponent(id)}/preview`, { signal: stop.signal, cache: "no-cache" });
+      const picture = await answer.blob();
+      if (!stop.signal.aborted && picture.type.startsWith("image/")) setUrl(URL.createObjectURL(picture));
     };
-  }, [api, id, progress, state]);
+    // It is kept in memory for a while only: what was seen of it stays.
+    reader.current = readerOf(() => ask().catch(() => undefined), stop.signal);
+    return () => stop.abort();
+  }, [api, id]);
+  // The progress is a new object each time that something of it came.
+  useEffect(() => reader.current?.(), [progress, state]);
   useEffect(() => (url === null ? undefined : () => URL.revokeObjectURL(url)), [url]);
   return url;
+}
+
+type Reader = () => void;
+
+/** One reading at a time, and after it another if the progress moved meanwhile: a slow line still shows pictures. */
+function readerOf(read: () => Promise<void>, signal: AbortSignal): Reader {
+  let busy = false;
+  let again = false;
+  const run = async (): Promise<void> => {
+    busy = true;
+    again = false;
+    await read();
+    await new Promise((later) => setTimeout(later, EVERY_MS));
+    busy = false;
+    if (again && !signal.aborted) await run();
+  };
+  return () => {
+    if (busy) again = true;
+    else void run();
+  };
 }

@@ -7,7 +7,7 @@ import { JsonView } from "../../ui/json-view.tsx";
 import { Attempts } from "./attempts-table.tsx";
 import { attemptsOf } from "./attempts.ts";
 import { useEvents } from "./data.ts";
-import { actorOf, told } from "./event-words.ts";
+import { actorOf, told, workersOf } from "./event-words.ts";
 import { Block } from "./overview.tsx";
 
 const AT_ONCE = 200;
@@ -41,6 +41,7 @@ export function Timeline({ id, at }: { id: string; at: number | undefined }) {
 function Events({ events }: { events: readonly PublishedEvent[] }) {
   const [full, setFull] = useState(false);
   const [shown, setShown] = useState(AT_ONCE);
+  const workers = workersOf(events);
   const chosen = full ? events : events.filter((event) => !told(event).minor);
   const hidden = events.length - chosen.length;
   const latest = chosen.slice(-shown).reverse();
@@ -53,7 +54,7 @@ function Events({ events }: { events: readonly PublishedEvent[] }) {
       </label>
       <ol aria-label="Events, newest first" className="overflow-hidden rounded-md border border-line bg-surface">
         {latest.map((event) => (
-          <One key={event.seq} event={event} />
+          <One key={event.seq} event={event} actor={actorOf(event, workers)} />
         ))}
       </ol>
       {chosen.length > shown ? (
@@ -65,7 +66,7 @@ function Events({ events }: { events: readonly PublishedEvent[] }) {
   );
 }
 
-function One({ event }: { event: PublishedEvent }) {
+function One({ event, actor }: { event: PublishedEvent; actor: string }) {
   const { title, icon, detail } = told(event);
   const [open, setOpen] = useState(false);
   const empty = Object.keys(event.data).length === 0;
@@ -78,8 +79,8 @@ function One({ event }: { event: PublishedEvent }) {
             <span className="font-medium">{title}</span>
             {detail === "" ? null : <span className="text-muted"> · {detail}</span>}
           </span>
-          <span className="min-w-0 truncate text-muted max-sm:col-start-2 max-sm:row-start-2 max-sm:text-xs" title={actorOf(event)}>
-            by {actorOf(event)}
+          <span className="min-w-0 truncate text-muted max-sm:col-start-2 max-sm:row-start-2 max-sm:text-xs" title={`${event.actor.type} ${event.actor.id ?? ""}`}>
+            by {actor}
           </span>
           <span className="text-right text-muted max-sm:col-start-3 max-sm:row-start-1 max-sm:text-xs">
             <span className="max-sm:hidden">
