@@ -11,8 +11,9 @@ const NAMED = 10;
 
 export function Facts({ row }: { row: JobRow }) {
   const narrow = useNarrow();
+  // On a narrow page what came of the job stands first.
   return (
-    <section aria-label="Facts">
+    <section aria-label="Facts" className="max-lg:order-last">
       <dl className="grid grid-cols-[7rem_minmax(0,1fr)] gap-x-4 gap-y-1.5 text-sm">
         {narrow ? (
           <Fact term="Id">
