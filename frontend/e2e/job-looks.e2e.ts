@@ -134,6 +134,22 @@ test("of a hundred thousand items a page after the other is scrolled to", async 
   expect(await grid.getByRole("row").count()).toBeLessThan(100);
 });
 
+test("a page of items that does not come is said, and asked for again", async () => {
+  const items = Array.from({ length: 1_200 }, (_, n) => ({ key: `item-${n}` }));
+  const { id } = await submit(play.daybook, { kind: "long", items });
+  const page = await play.tab();
+  await page.route(/\/items\?.*cursor=/, (route) => route.fulfill({ status: 503, contentType: "application/problem+json", body: JSON.stringify({ code: "overloaded", detail: "too much to do", hint: "Try again soon." }) }));
+  await page.goto(`/jobs/${id}?tab=items`);
+  await page.locator("[data-item='item-0']").click();
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("End");
+  await page.getByText("too much to do").waitFor();
+  await page.unroute(/\/items\?.*cursor=/);
+  await page.getByRole("button", { name: "Try again" }).click();
+  await page.getByText("too much to do").waitFor({ state: "hidden" });
+  await page.locator("[data-item='item-500']").waitFor();
+});
+
 test("a log of a hundred thousand lines is followed and searched", async () => {
   const worker = await Worker.join(play.daybook, "w", 1, ["chatty"]);
   const { id } = await submit(play.daybook, { kind: "chatty" });

@@ -83,14 +83,15 @@ function List({ id, total, state, at }: { id: string; total: number; state: Item
         onOpen={setOpen}
         onEnd={onEnd}
         head={<Head />}
-        foot={<Foot view={view} />}
+        foot={<Foot view={view} onRetry={onEnd} />}
       />
       <ItemDialog item={open === null ? undefined : items.get(open)} onClose={() => setOpen(null)} />
     </>
   );
 }
 
-function Foot({ view }: { view: ItemsView }) {
+function Foot({ view, onRetry }: { view: ItemsView; onRetry: () => void }) {
+  if (view.phase === "failed") return <ProblemBox error={view.problem} onRetry={onRetry} />;
   return <p className="py-3 text-center text-xs text-muted">{view.complete ? "These are all." : "Loading more …"}</p>;
 }
 
