@@ -88,10 +88,10 @@ const Line = memo(function Line(props: GridRowProps) {
       className={`${COLUMNS} cursor-pointer border-b border-line text-sm hover:bg-hover focus-visible:bg-chosen ${here ? "bg-chosen" : ""}`}
     >
       <Cell className={`flex items-center gap-2 ${INDENTS[Math.min(line.depth, DEPTH_SHOWN)] ?? ""}`}>
-        <span className={`max-w-[70%] truncate ${here ? "font-semibold" : "font-medium"}`}>{row.kind}</span>
+        <span className={`max-w-full min-w-12 shrink truncate ${here ? "font-semibold" : "font-medium"}`}>{row.kind}</span>
         {here ? <span className="shrink-0 text-xs text-muted">this job</span> : null}
         {line.depth > DEPTH_SHOWN ? <span className="shrink-0 text-xs text-muted">level {line.depth}</span> : null}
-        <span className="truncate font-mono text-xs text-muted">{row.id}</span>
+        <span className="min-w-0 flex-1 basis-0 truncate font-mono text-xs text-muted">{row.id}</span>
       </Cell>
       <Cell>
         <StateBadge state={row.state} cancelling={row.cancel_requested_at !== null} />
