@@ -20,25 +20,49 @@ export const submit = (daybook: Daybook, body: Record<string, unknown>): Promise
 export class Lease {
   readonly id: string;
   readonly #daybook: Daybook;
-  readonly #token: string;
+  readonly token: string;
 
   constructor(daybook: Daybook, handed: HandedJob) {
     this.#daybook = daybook;
     this.id = handed.job.id;
-    this.#token = handed.lease.token;
+    this.token = handed.lease.token;
   }
 
   /** What a worker that comes back names it by. */
   get held(): { job_id: string; token: string } {
-    return { job_id: this.id, token: this.#token };
+    return { job_id: this.id, token: this.token };
   }
 
   #say(what: string, body: unknown): Promise<unknown> {
-    return call(this.#daybook, "POST", `/api/jobs/${this.id}/${what}`, body, { "lease-token": this.#token });
+    return call(this.#daybook, "POST", `/api/jobs/${this.id}/${what}`, body, { "lease-token": this.token });
   }
 
   progress(percent: number, message: string): Promise<unknown> {
     return this.#say("progress", { percent, message });
+  }
+
+  /** Any fields of progress. */
+  tell(fields: Readonly<Record<string, unknown>>): Promise<unknown> {
+    return this.#say("progress", fields);
+  }
+
+  items(...reports: readonly Readonly<Record<string, unknown>>[]): Promise<unknown> {
+    return this.#say("items", { items: reports });
+  }
+
+  lines(lines: readonly { readonly stream: "stdout" | "stderr"; readonly text: string }[]): Promise<unknown> {
+    return this.#say("logs", { lines });
+  }
+
+  async file(name: string, type: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    const path = `${this.#daybook.url}/api/jobs/${this.id}/files/${encodeURIComponent(name)}`;
+    const answer = await fetch(path, { method: "PUT", headers: { "lease-token": this.token, "content-type": type }, body: bytes });
+    if (!answer.ok) throw new Error(`PUT ${name}: ${answer.status} ${await answer.text()}`);
+  }
+
+  /** A child of this job. */
+  child(body: Readonly<Record<string, unknown>>): Promise<JobBody> {
+    return call(this.#daybook, "POST", "/api/jobs", { args: {}, ...body }, { "lease-token": this.token });
   }
 
   log(...texts: readonly string[]): Promise<unknown> {
@@ -63,8 +87,8 @@ export class Worker {
     this.#session = session;
   }
 
-  static async join(daybook: Daybook, name = "e2e", concurrency = 10): Promise<Worker> {
-    const { session } = await call<Registered>(daybook, "POST", "/api/workers", { name, kinds: [], queues: null, concurrency });
+  static async join(daybook: Daybook, name = "e2e", concurrency = 10, kinds: readonly string[] = []): Promise<Worker> {
+    const { session } = await call<Registered>(daybook, "POST", "/api/workers", { name, kinds, queues: null, concurrency });
     return new Worker(daybook, session);
   }
 

@@ -5,6 +5,7 @@ import type { Api, Options } from "./client.ts";
 import type {
   ActionAnswer,
   ActionRequest,
+  AmendRequest,
   EventList,
   EventPage,
   ItemList,
@@ -64,6 +65,9 @@ export const getJob = (api: Api, id: string, at?: number, options: Options = {})
   api.get(job(id), { ...options, query: { at } });
 
 export const submitJob = (api: Api, body: JobRequest, options: Options = {}): Promise<JobBody> => api.post("/api/jobs", body, options);
+
+/** Of a job that waits. */
+export const amendJob = (api: Api, id: string, body: AmendRequest): Promise<JobBody> => api.patch(job(id), body);
 
 export const cancelJob = (api: Api, id: string, body: { children?: boolean } = {}): Promise<JobBody> => api.post(job(id, "/cancel"), body);
 

@@ -4,6 +4,8 @@ import { useReadable } from "../hooks/index.ts";
 import { Dialog } from "../ui/index.ts";
 import { shortcuts, type Shortcut } from "./shortcuts.ts";
 
+const KEY_NAMES: Readonly<Record<string, string>> = { Escape: "Esc", ArrowLeft: "←", ArrowRight: "→" };
+
 export function Help({ open, onClose }: { open: boolean; onClose: () => void }) {
   const all = useReadable(shortcuts.all);
   const on = useReadable(shortcuts.on);
@@ -35,7 +37,7 @@ function Group({ title, keys }: { title: string; keys: readonly Shortcut[] }) {
             <dd className="flex gap-1">
               {one.keys.split(" ").map((key) => (
                 <kbd key={key} className="min-w-6 rounded border border-line bg-sunken px-1.5 text-center font-mono text-xs">
-                  {key === "Escape" ? "Esc" : key}
+                  {KEY_NAMES[key] ?? key}
                 </kbd>
               ))}
             </dd>

@@ -2,7 +2,7 @@
 
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect, retainSearchParams } from "@tanstack/react-router";
 import { Empty, Loading, ProblemBox } from "../ui/index.ts";
-import { parseSearch, readAt, readJobs, stringifySearch, type AtSearch } from "./search.ts";
+import { parseSearch, readAt, readJob, readJobs, stringifySearch, type AtSearch } from "./search.ts";
 import { Shell } from "./shell.tsx";
 
 const root = createRootRoute({
@@ -30,6 +30,7 @@ const jobs = createRoute({
 const job = createRoute({
   getParentRoute: () => root,
   path: "/jobs/$id",
+  validateSearch: readJob,
   component: lazyRouteComponent(() => import("../pages/job/page.tsx"), "JobPage"),
 });
 

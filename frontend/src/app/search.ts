@@ -2,7 +2,7 @@
 // cannot be understood is passed over: an address is typed by hand, and kept for years.
 
 import { isState } from "../api/states.ts";
-import type { StateName } from "../api/types.gen.ts";
+import type { ItemState, StateName } from "../api/types.gen.ts";
 
 /** On every page: the seq of the event after which things are shown. */
 export interface AtSearch {
@@ -17,6 +17,15 @@ export interface JobsSearch extends AtSearch {
   readonly queue?: string | undefined;
   readonly tag?: string | undefined;
   readonly q?: string | undefined;
+}
+
+export const JOB_TABS = ["overview", "items", "log", "timeline", "tree"] as const;
+export type JobTab = (typeof JOB_TABS)[number];
+
+export interface JobSearch extends AtSearch {
+  readonly tab?: JobTab | undefined;
+  /** Which items. */
+  readonly items?: ItemState | undefined;
 }
 
 type Raw = Readonly<Record<string, unknown>>;
@@ -72,4 +81,11 @@ export function readJobs(raw: Raw): JobsSearch {
     q: textOf(raw.q),
     ...readAt(raw),
   });
+}
+
+const ITEM_STATES: readonly ItemState[] = ["pending", "completed", "failed", "skipped"];
+
+export function readJob(raw: Raw): JobSearch {
+  const tab = JOB_TABS.find((one) => one === textOf(raw.tab));
+  return without({ tab: tab === "overview" ? undefined : tab, items: ITEM_STATES.find((one) => one === textOf(raw.items)), ...readAt(raw) });
 }

@@ -14,6 +14,8 @@ export interface JobView {
   readonly job: JobBody | undefined;
   /** `gone`: there is none, or it was of a log that is no more, and is never asked for again. */
   readonly phase: "loading" | "there" | "gone" | "failed";
+  /** Why it is gone: there was none, retention took it while somebody looked, or its log is no more. */
+  readonly gone: "missing" | "forgotten" | "reset" | null;
   readonly problem: unknown;
   readonly reload: () => void;
 }
@@ -24,20 +26,24 @@ export function useJob(id: string, at?: number): JobView {
   // A page that was opened before a reset must not ask for its job in the new log.
   const [mine] = useState({ id, log });
   const vanished = mine.id === id && mine.log !== log;
-  const query = useApi<JobBody>(["job", id, at ?? null], (api, options) => getJob(api, id, at, options), { enabled: !vanished });
+  const [left, setLeft] = useState<string | null>(null);
+  const query = useApi<JobBody>(["job", id, at ?? null], (api, options) => getJob(api, id, at, options), { enabled: !vanished && left !== id });
   const live = useJobRow(id);
 
-  useEffect(() => (vanished || at !== undefined ? undefined : world.follow(id)), [world, id, vanished, at]);
+  useEffect(() => (vanished || at !== undefined ? undefined : world.follow(id, () => setLeft(id))), [world, id, vanished, at]);
+  const forgotten = left === id && at === undefined;
   const job = query.data;
   const row = at === undefined && live !== undefined && (job === undefined || live.seq >= job.seq) ? live : job;
   // What the whole has and a row has not changes with these only.
-  const stale = job !== undefined && row !== undefined && (row.state !== job.state || row.purged_at !== job.purged_at || row.attempt !== job.attempt);
+  const stale = job !== undefined && row !== undefined && (row.state !== job.state || row.purged_at !== job.purged_at || row.attempt !== job.attempt || row.finished_at !== job.finished_at);
   const { refetch } = query;
   useEffect(() => {
-    if (stale && !vanished) void refetch();
-  }, [stale, vanished, row?.seq, refetch]);
+    if (stale && !vanished && !forgotten) void refetch();
+  }, [stale, vanished, forgotten, row?.seq, refetch]);
 
   const missing = query.error instanceof ApiProblem && query.error.status === 404;
-  const phase = vanished || missing ? "gone" : row !== undefined ? "there" : query.isError ? "failed" : "loading";
-  return { row: phase === "gone" ? undefined : row, job: phase === "gone" ? undefined : job, phase, problem: query.error, reload: () => void refetch() };
+  const gone = vanished ? "reset" : forgotten ? "forgotten" : missing ? "missing" : null;
+  const phase = gone !== null ? "gone" : row !== undefined ? "there" : query.isError ? "failed" : "loading";
+  const held = phase === "gone" ? { row: undefined, job: undefined } : { row, job };
+  return { ...held, phase, gone, problem: query.error, reload: () => void refetch() };
 }

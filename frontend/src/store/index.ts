@@ -11,3 +11,6 @@ export { RowStore } from "./rows.ts";
 export { Signal, type Readable } from "./signal.ts";
 export { Table, type TableView } from "./tables.ts";
 export { World, type Age, type Line } from "./world.ts";
+export { JobEvents, type EventsView } from "./events.ts";
+export { ItemPages, type ItemsView } from "./items.ts";
+export { LogTail, type LogView } from "./log.ts";

@@ -8,11 +8,13 @@ export class JobWatch {
   readonly #parts: Pick<ListParts, "subscribe" | "rows">;
   readonly #id: string;
   #handle: SubscriptionHandle | null = null;
+  readonly #onLeft: () => void;
   #held = false;
 
-  constructor(parts: Pick<ListParts, "subscribe" | "rows">, id: string) {
+  constructor(parts: Pick<ListParts, "subscribe" | "rows">, id: string, onLeft: () => void = () => {}) {
     this.#parts = parts;
     this.#id = id;
+    this.#onLeft = onLeft;
   }
 
   open(): void {
@@ -39,7 +41,10 @@ export class JobWatch {
         else this.#parts.rows.hold(row);
         this.#held = true;
       }
-      if (event.type === "changes" && event.left.includes(this.#id)) this.#letGo();
+      if (event.type === "changes" && event.left.includes(this.#id)) {
+        this.#letGo();
+        this.#onLeft();
+      }
     } else if (event.type === "progress") {
       for (const { id, progress } of event.jobs) this.#parts.rows.progress(id, progress as ProgressRow | null);
     } else if (event.type === "reset" || event.type === "gone") {

@@ -38,6 +38,8 @@ export class World {
   readonly at = new Signal<number | null>(null);
   /** When that event happened, as soon as it is known. */
   readonly moment = new Signal<string | null>(null);
+  /** For stores of a page's own. */
+  readonly frame: Frame;
   readonly active: Active;
   /** What the last restart did to the jobs. */
   readonly aftermath: Aftermath;
@@ -58,6 +60,7 @@ export class World {
     const frame = new Frame(frames);
     const subscribe: ListParts["subscribe"] = (wanted, hear) => sync.subscribe(wanted, hear);
     this.sync = sync;
+    this.frame = frame;
     this.api = api;
     this.#around = around;
     this.rows = new RowStore(frame);
@@ -111,9 +114,9 @@ export class World {
     };
   }
 
-  /** Follows one job until what it returns is called. */
-  follow(id: string): () => void {
-    const watch = new JobWatch(this.#parts, id);
+  /** Follows one job until what it returns is called. `onLeft`: the log goes on, and the job is not in it any more. */
+  follow(id: string, onLeft?: () => void): () => void {
+    const watch = new JobWatch(this.#parts, id, onLeft);
     watch.open();
     return () => watch.close();
   }

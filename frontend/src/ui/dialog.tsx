@@ -8,7 +8,7 @@ interface Props {
   readonly title: string;
   readonly onClose: () => void;
   readonly children: ReactNode;
-  /** Buttons, the main one last. */
+  /** Buttons, the main one last. What carries `data-first` has the focus at the beginning. */
   readonly foot?: ReactNode;
 }
 
@@ -18,8 +18,10 @@ export function Dialog({ open, title, onClose, children, foot }: Props) {
   useEffect(() => {
     const node = dialog.current;
     if (node === null || node.open === open) return;
-    if (open) node.showModal();
-    else node.close();
+    if (!open) return node.close();
+    node.showModal();
+    // The browser would begin at the first button, which closes it.
+    node.querySelector<HTMLElement>("[data-first]")?.focus();
   }, [open]);
   return (
     <dialog

@@ -2,6 +2,7 @@
 
 export { Chip, StateBadge, STATE_COLOURS } from "./badge.tsx";
 export { Button, buttonClass, IconButton } from "./button.tsx";
+export { copyText, saveText } from "./copy.ts";
 export { Dialog } from "./dialog.tsx";
 export { Empty, Loading } from "./empty.tsx";
 export { CONTROL, Field, type ControlProps } from "./field.tsx";

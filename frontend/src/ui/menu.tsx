@@ -29,11 +29,16 @@ export function Menu({ label, icon, items, children }: { label: string; icon?: I
     return () => document.removeEventListener("pointerdown", away);
   }, [open]);
 
+  // The focus goes back first, so that a dialog that an entry opens gives it back to here.
+  const close = (): void => {
+    setOpen(false);
+    button.current?.focus();
+  };
+
   const move = (event: KeyboardEvent): void => {
     if (event.key === "Escape" && open) {
       event.stopPropagation();
-      setOpen(false);
-      button.current?.focus();
+      close();
     }
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step === undefined || !open) return;
@@ -61,7 +66,7 @@ export function Menu({ label, icon, items, children }: { label: string; icon?: I
       {open ? (
         <div id={id} role="menu" aria-label={label} className="absolute right-0 z-30 mt-1 min-w-40 rounded-md border border-line bg-surface p-1 shadow-lg">
           {items.map((item) => (
-            <Entry key={item.label} item={item} done={() => setOpen(false)} />
+            <Entry key={item.label} item={item} done={close} />
           ))}
         </div>
       ) : null}
