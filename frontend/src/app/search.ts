@@ -1,12 +1,19 @@
 // What the address says: filters and the moment looked at, typed. Values that are the default are not in it, and what
 // cannot be understood is passed over: an address is typed by hand, and kept for years.
 
+import type { HistorySpan } from "../api/history.ts";
 import { isState } from "../api/states.ts";
 import type { StateName } from "../api/types.gen.ts";
 
 /** On every page: the seq of the event after which things are shown. */
 export interface AtSearch {
   readonly at?: number | undefined;
+}
+
+export interface HistorySearch extends AtSearch {
+  readonly span?: HistorySpan | undefined;
+  /** The numbers instead of the charts. */
+  readonly view?: "tables" | undefined;
 }
 
 export interface JobsSearch extends AtSearch {
@@ -65,4 +72,11 @@ export function readJobs(raw: Raw): JobsSearch {
     q: textOf(raw.q),
     ...readAt(raw),
   });
+}
+
+const SPANS: readonly HistorySpan[] = ["5m", "1h", "24h", "30d"];
+
+export function readHistory(raw: Raw): HistorySearch {
+  const span = SPANS.find((one) => one === raw.span);
+  return without({ span, view: raw.view === "tables" ? "tables" : undefined, ...readAt(raw) });
 }

@@ -5,5 +5,5 @@ export { useJob, type JobView } from "./job.ts";
 export { useJobRow, useJobs } from "./jobs.ts";
 export { useApi, useQueries, type AskOptions } from "./query.ts";
 export { countsOf, useStats } from "./stats.ts";
-export { useQueues, useWorkers } from "./tables.ts";
+export { useQueues, useQueuesAt, useWorkers, useWorkersAt, type ReadTable } from "./tables.ts";
 export { useAge, useConnection, useNotices, useReadable, useWorld, WorldProvider } from "./world.tsx";

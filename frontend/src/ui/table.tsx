@@ -1,0 +1,81 @@
+// A short table that is drawn whole: queues, workers, numbers of a chart. For thousands of rows there is grid.tsx. On
+// phones pages draw `Cards` instead, so that nothing scrolls sideways.
+
+import type { ReactNode } from "react";
+
+interface TableProps {
+  readonly label: string;
+  /** `Th` elements. */
+  readonly head: ReactNode;
+  /** `tr` elements. */
+  readonly children: ReactNode;
+}
+
+export function Table({ label, head, children }: TableProps) {
+  return (
+    <table aria-label={label} className="w-full border-separate border-spacing-0 text-sm">
+      <thead>
+        <tr>{head}</tr>
+      </thead>
+      <tbody>{children}</tbody>
+    </table>
+  );
+}
+
+interface CellProps {
+  readonly children?: ReactNode;
+  readonly right?: boolean;
+  readonly className?: string;
+}
+
+const SIDES = "px-1.5 first:pl-3 last:pr-3 sm:first:pl-4 sm:last:pr-4";
+
+export function Th({ children, right = false, className = "" }: CellProps) {
+  return (
+    <th
+      scope="col"
+      className={`sticky top-0 z-10 h-8 border-b border-line bg-sunken text-xs font-semibold whitespace-nowrap text-muted ${SIDES} ${right ? "text-right" : "text-left"} ${className}`}
+    >
+      {children}
+    </th>
+  );
+}
+
+export function Td({ children, right = false, className = "" }: CellProps) {
+  return <td className={`h-9 min-w-0 border-b border-line py-1 align-middle ${SIDES} ${right ? "text-right" : ""} ${className}`}>{children}</td>;
+}
+
+/** What names the row. */
+export function RowHead({ children, className = "" }: CellProps) {
+  return (
+    <th scope="row" className={`h-9 min-w-0 border-b border-line py-1 text-left align-middle font-medium ${SIDES} ${className}`}>
+      {children}
+    </th>
+  );
+}
+
+/** The same rows on a phone. */
+export function Cards({ label, children }: { label: string; children: ReactNode }) {
+  return (
+    <ul aria-label={label} className="grid">
+      {children}
+    </ul>
+  );
+}
+
+export function Card({ children, ...rest }: { children: ReactNode; [data: `data-${string}`]: string | undefined }) {
+  return (
+    <li {...rest} className="grid gap-1.5 border-b border-line px-3 py-2.5 text-sm">
+      {children}
+    </li>
+  );
+}
+
+/** What a page of such tables scrolls in. */
+export function TableArea({ children, busy = false }: { children: ReactNode; busy?: boolean }) {
+  return (
+    <div className="min-h-0 flex-1 overflow-x-hidden overflow-y-auto bg-surface" aria-busy={busy}>
+      {children}
+    </div>
+  );
+}
