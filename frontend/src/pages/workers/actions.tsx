@@ -27,7 +27,7 @@ export function Actions({ row, disabled }: { row: WorkerRow; disabled: boolean }
         Terminate
       </Button>
       <Confirm open={asked === "quiet"} title={`Quiet ${row.name}?`} action="Quiet" busy={quiet.busy} onClose={close} onConfirm={() => void quiet.run(row.session).then(done)}>
-        <p>It ends what it has, gets no more jobs, and goes. It cannot be made to take jobs again.</p>
+        <p>It ends what it has and gets no more jobs. To take jobs again it has to join anew.</p>
         <Holds jobs={row.jobs.length} />
       </Confirm>
       <Confirm
