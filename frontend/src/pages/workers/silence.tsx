@@ -12,7 +12,7 @@ export function useIsLate(beats: Beats | undefined, session: string): boolean {
 
 export function LateMark() {
   return (
-    <span title="It has not been heard of for longer than two beats. If it stays away, its jobs are handed out again." className="inline-flex items-center gap-1 text-xs text-bad">
+    <span title="It has not been heard of for more than 25 seconds. If it stays away, its jobs are handed out again." className="inline-flex items-center gap-1 text-xs text-bad">
       <Icon name="warning" size={12} />
       Late
     </span>
