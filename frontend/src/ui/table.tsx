@@ -28,7 +28,7 @@ interface CellProps {
   readonly className?: string;
 }
 
-const SIDES = "px-1.5 first:pl-3 last:pr-3 sm:first:pl-4 sm:last:pr-4";
+const SIDES = "px-2 first:pl-3 last:pr-3 sm:first:pl-4 sm:last:pr-4";
 
 export function Th({ children, right = false, className = "" }: CellProps) {
   return (

@@ -73,7 +73,7 @@ export const QueueCard = memo(function QueueCard({ row, most, at }: Props) {
 
 function QueueLink({ name }: { name: string }) {
   return (
-    <Link to="/jobs" search={{ queue: name, state: ["active"] }} title={`Active jobs of ${name}`} className="block truncate underline-offset-2 hover:underline">
+    <Link to="/jobs" search={{ queue: name, state: ["active"] }} title={`Active jobs of ${name}`} className="block rounded underline-offset-2 hover:underline max-sm:break-all sm:truncate">
       {name}
     </Link>
   );
