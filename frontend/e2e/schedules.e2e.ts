@@ -113,7 +113,7 @@ test.each([
   expect(await violations(page)).toEqual([]);
   expect(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth)).toBe(true);
   await page.getByRole("button", { name: "Edit weekly-report-of-everything-that-happened-and-more" }).click();
-  await form(page).getByLabel("Job").waitFor();
+  await form(page).getByRole("textbox", { name: /^Job/ }).waitFor();
   await picture(page, `schedule-form-${size}-${theme}`);
   expect(await violations(page)).toEqual([]);
   expect(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth)).toBe(true);

@@ -10,6 +10,7 @@ export function DataTable({ data }: { data: ChartData }) {
     <div tabIndex={0} role="group" aria-label={`${data.title}, as a table`} className="max-h-72 overflow-auto rounded-md border border-line">
       <Table
         label={data.title}
+        dense
         head={
           <>
             <Th>From</Th>

@@ -20,17 +20,17 @@ export function Legend({ data, at }: { data: ChartData; at: number | null }) {
 }
 
 const SHAPES: Readonly<Record<Mark, string>> = {
-  circle: "M16.2 6a3.2 3.2 0 1 1-6.4 0a3.2 3.2 0 0 1 6.4 0Z",
-  square: "M10 3h6v6h-6z",
-  triangle: "M13 2.2l3.5 6.4h-7z",
-  diamond: "M13 1.9l4.1 4.1L13 10.1 8.9 6z",
+  circle: "M23.2 6a3.2 3.2 0 1 1-6.4 0a3.2 3.2 0 0 1 6.4 0Z",
+  square: "M17 3h6v6h-6z",
+  triangle: "M20 2.2l3.5 6.4h-7z",
+  diamond: "M20 1.9l4.1 4.1L20 10.1 15.9 6z",
 };
 
 function Swatch({ look }: { look: Look }) {
   const colour = `var(--${look.colour})`;
   return (
-    <svg aria-hidden="true" width="26" height="12" viewBox="0 0 26 12" className="shrink-0">
-      <path d="M1 6h24" fill="none" style={{ stroke: colour }} strokeWidth="1.5" strokeDasharray={look.dash.join(" ")} />
+    <svg aria-hidden="true" width="40" height="12" viewBox="0 0 40 12" className="shrink-0">
+      <path d="M1 6h38" fill="none" style={{ stroke: colour }} strokeWidth="1.5" strokeDasharray={look.dash.join(" ")} />
       <path d={SHAPES[look.mark]} style={{ fill: colour }} />
     </svg>
   );

@@ -22,7 +22,9 @@ export function coloursOf(element: HTMLElement): Colours {
 export function wordsOfValue(value: number | null | undefined, unit: Unit): string {
   if (value === null || value === undefined) return "–";
   if (unit === "count") return short(value);
-  return value > 0 && value < 1 ? `${value < 0.1 ? Math.round(value * 10_000) / 10 : Math.round(value * 1000)} ms` : spanWords(value);
+  if (value === 0) return "0";
+  if (value < 1) return `${value < 0.1 ? Math.round(value * 10_000) / 10 : Math.round(value * 1000)} ms`;
+  return spanWords(value).replace(".0 s", " s");
 }
 
 const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
@@ -54,7 +56,7 @@ function seriesOf(line: Line, colours: Colours, ratio: number): uPlot.Series {
   const paths: uPlot.Series.Points.PathBuilder = (plot, index) => {
     const fill = new Path2D();
     const values = [...(plot.data[index] ?? [])];
-    for (const at of marksOf(values)) {
+    for (const at of marksOf(values.map((value) => (value === 0 ? null : value)))) {
       const x = plot.valToPos(plot.data[0][at] ?? 0, "x", true);
       drawMark(fill, mark, x, plot.valToPos(values[at] ?? 0, "y", true), MARK_PX * ratio);
     }

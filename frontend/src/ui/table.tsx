@@ -5,15 +5,19 @@ import type { ReactNode } from "react";
 
 interface TableProps {
   readonly label: string;
+  /** Numbers that one looks through, and nothing to press. */
+  readonly dense?: boolean;
   /** `Th` elements. */
   readonly head: ReactNode;
   /** `tr` elements. */
   readonly children: ReactNode;
 }
 
-export function Table({ label, head, children }: TableProps) {
+const DENSE = "[&_tbody_th]:h-7 [&_tbody_th]:py-0.5 [&_tbody_td]:h-7 [&_tbody_td]:py-0.5 [&_tbody_tr:last-child>*]:border-b-0";
+
+export function Table({ label, dense = false, head, children }: TableProps) {
   return (
-    <table aria-label={label} className="w-full border-separate border-spacing-0 text-sm">
+    <table aria-label={label} className={`w-full border-separate border-spacing-0 text-sm ${dense ? DENSE : ""}`}>
       <thead>
         <tr>{head}</tr>
       </thead>

@@ -29,7 +29,7 @@ export function Days() {
         Finished jobs by day <span className="font-normal text-muted">· 30 days, which begin at midnight UTC</span>
       </h2>
       <div className="overflow-hidden rounded-md border border-line bg-surface">
-        <Table label="Finished jobs by day" head={<Head />}>
+        <Table label="Finished jobs by day" dense head={<Head />}>
           {days.map((day) => (
             <Day key={day.from} day={day} today={day.from === today} />
           ))}

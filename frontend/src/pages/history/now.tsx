@@ -29,17 +29,17 @@ export function Now() {
       <h2 id="now" className="sr-only">
         Now
       </h2>
-      <ul aria-label="Jobs by state" className="grid grid-cols-[repeat(auto-fill,minmax(7.5rem,1fr))] gap-2">
+      <ul aria-label="Jobs by state" className="grid grid-cols-2 gap-2 sm:grid-cols-4">
         {STATES.map((state) => {
           const count = stats?.jobs[state];
           return (
             <li key={state} data-count={state}>
-              <Link to="/jobs" search={{ state: [state] }} className="grid h-full content-center gap-0.5 rounded-md border border-line bg-surface px-3 py-2 hover:bg-hover">
+              <Link to="/jobs" search={{ state: [state] }} className="flex h-full items-center justify-between gap-x-2 rounded-md border border-line bg-surface px-3 py-1.5 hover:bg-hover sm:grid sm:content-center sm:gap-0.5">
                 <span className={`inline-flex items-center gap-1.5 text-xs ${STATE_COLOURS[state]}`}>
                   <Icon name={state} size={12} />
                   {state}
                 </span>
-                <span title={count === undefined ? undefined : String(count)} className={`text-lg font-semibold ${count === 0 ? "text-muted" : ""}`}>
+                <span title={count === undefined ? undefined : String(count)} className={`text-base font-semibold sm:text-lg ${count === 0 ? "text-muted" : ""}`}>
                   {count === undefined ? "…" : short(count)}
                 </span>
               </Link>
@@ -50,6 +50,7 @@ export function Now() {
       <div className="overflow-hidden rounded-md border border-line bg-surface">
         <Table
           label="Rates"
+          dense
           head={
             <>
               <Th>Jobs</Th>
@@ -60,11 +61,11 @@ export function Now() {
         >
           {RATES.map(([key, words]) => (
             <tr key={key} data-rate={key}>
-              <RowHead className="h-6 py-0.5 font-normal">{words}</RowHead>
-              <Td right className="h-6 py-0.5">
+              <RowHead className="font-normal">{words}</RowHead>
+              <Td right>
                 {stats === undefined ? "…" : rateWords(stats.rates[key].per_second_1m)}
               </Td>
-              <Td right className="h-6 py-0.5">
+              <Td right>
                 {stats === undefined ? "…" : rateWords(stats.rates[key].per_second_5m)}
               </Td>
             </tr>

@@ -1,5 +1,6 @@
 // Asks before a schedule is deleted.
 
+import { flushSync } from "react-dom";
 import { deleteSchedule } from "../../api/index.ts";
 import type { ScheduleRow } from "../../api/types.gen.ts";
 import { useAction } from "../../hooks/index.ts";
@@ -9,8 +10,8 @@ export function Remove({ row, onDone, onClose }: { row: ScheduleRow; onDone: () 
   const remove = useAction(deleteSchedule, `${row.name} was not deleted`);
   const confirm = async (): Promise<void> => {
     if (!(await remove.run(row.name))) return;
-    onDone();
-    // The row that asked goes, and the focus must not be lost with it.
+    // The row that asked goes, and the focus must not be lost with it: the dialog, closed, gives it back to that row.
+    flushSync(onDone);
     document.getElementById("main")?.focus();
   };
   return (

@@ -81,7 +81,7 @@ function Job({ row }: { row: ScheduleRow }) {
 function Next({ row }: { row: ScheduleRow }) {
   if (row.next_at === null) return <span className="text-muted">never again</span>;
   return (
-    <span>
+    <span className="shrink-0 whitespace-nowrap">
       <Ago at={row.next_at} />
       <span className="block text-xs text-muted max-sm:hidden">
         <Time at={row.next_at} />

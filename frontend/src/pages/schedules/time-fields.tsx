@@ -24,7 +24,7 @@ export function TimeFields({ draft, faults, change, named }: FieldsProps & { nam
       <Field label="Name" required={!named} {...(faults.name === undefined ? {} : { errors: faults.name })}>
         {(control) => <input {...control} value={draft.name} disabled={named} autoComplete="off" onChange={(event) => change({ name: event.target.value })} className={CONTROL} />}
       </Field>
-      <div className="grid gap-3 sm:grid-cols-2">
+      <div className="grid items-start gap-3 sm:grid-cols-2">
         <Field label="Cron" required hint={cronWords(draft.cron) ?? "Minute, hour, day, month, weekday; or @daily"} {...(faults.cron === undefined ? {} : { errors: faults.cron })}>
           {(control) => (
             <input {...control} value={draft.cron} placeholder="30 2 * * MON-FRI" autoComplete="off" onChange={(event) => change({ cron: event.target.value })} className={`${CONTROL} font-mono`} />

@@ -54,8 +54,16 @@ export const WorkerCard = memo(function WorkerCard({ row, beats, at }: Props) {
         </span>
         <StateWords state={row.state} late={late} />
       </div>
-      <Takes row={row} />
-      <Runs jobs={row.jobs} />
+      <dl className="grid grid-cols-[auto_minmax(0,1fr)] gap-x-3 gap-y-1">
+        <dt className="text-muted">Takes</dt>
+        <dd>
+          <Takes row={row} />
+        </dd>
+        <dt className="text-muted">Runs</dt>
+        <dd>
+          <Runs jobs={row.jobs} />
+        </dd>
+      </dl>
       <div className="flex flex-wrap items-center justify-between gap-2 text-xs text-muted">
         <span>
           {at === undefined ? (
@@ -94,7 +102,7 @@ function StateWords({ state, late }: { state: WorkerState; late: boolean }) {
   const { icon, words, colour, title } = STATES[state];
   return (
     <span className="grid justify-items-start gap-0.5 max-sm:justify-items-end">
-      <span title={title} className={`inline-flex items-center gap-1.5 ${colour}`}>
+      <span title={title} className={`inline-flex items-center gap-1.5 whitespace-nowrap ${colour}`}>
         <Icon name={icon} />
         {words}
       </span>
