@@ -62,6 +62,20 @@ test("the numbers lead to the jobs of the queue", async () => {
   await page.waitForURL("**/jobs?queue=linked&state=active");
 });
 
+test("queues are walked by keys", async () => {
+  for (const queue of ["k1", "k2"]) await submit(play.daybook, { kind: "resize", queue });
+  const page = await play.tab();
+  await page.goto("/queues");
+  await line(page, "k2").waitFor();
+  const focused = (): Promise<string | undefined> => page.evaluate(() => document.activeElement?.closest<HTMLElement>("[data-queue]")?.dataset.queue);
+  await page.keyboard.press("j");
+  const first = await focused();
+  await page.keyboard.press("j");
+  expect(await focused()).not.toBe(first);
+  await page.keyboard.press("k");
+  expect(await focused()).toBe(first);
+});
+
 test("queues of the past are read-only", async () => {
   await submit(play.daybook, { kind: "resize", queue: "past" });
   const { seq } = await call<QueueList>(play.daybook, "GET", "/api/queues");

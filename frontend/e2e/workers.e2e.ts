@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import type { WorkerList } from "../src/api/types.gen.ts";
 import { picture, pill, stage, violations } from "./support/stage.ts";
 import { call, submit, Worker } from "./support/worker.ts";
+import { Daybook } from "./support/daybook.ts";
 
 // A lease that leaves the time to see a worker late before it is gone.
 const play = stage({ config: 'lease_s = 60\n' });
@@ -110,4 +111,25 @@ test.each([
   await worker.leave();
   await other.leave();
   await call(play.daybook, "DELETE", `/api/workers/${picky.session}`);
+});
+
+test("child processes run, and those that are not there are told of", async () => {
+  const config = '[kinds.echo.run]\nmode = "command"\ncommand = ["sleep", "0"]\n\n[kinds.broken.run]\nmode = "session"\ncommand = ["./is-not-there"]\n';
+  const other = new Daybook({ config });
+  await other.start();
+  try {
+    await play.front.to(other.port);
+    const page = await play.tab();
+    await page.goto("/workers");
+    const echo = page.locator("[data-worker]", { hasText: "echo" });
+    await echo.getByText("child process").waitFor();
+    await page.getByRole("heading", { name: "Child processes that are to be started again" }).waitFor();
+    await page.getByText(/was not started/).waitFor();
+    await picture(page, "workers-restarting");
+    expect(await violations(page)).toEqual([]);
+  } finally {
+    await play.clearTabs();
+    await play.front.to(play.daybook.port);
+    await other.remove();
+  }
 });

@@ -1,7 +1,7 @@
 // A short table that is drawn whole: queues, workers, numbers of a chart. For thousands of rows there is grid.tsx. On
 // phones pages draw `Cards` instead, so that nothing scrolls sideways.
 
-import type { ReactNode } from "react";
+import type { ReactNode, Ref } from "react";
 
 interface TableProps {
   readonly label: string;
@@ -76,10 +76,20 @@ export function Card({ children, ...rest }: { children: ReactNode; [data: `data-
 }
 
 /** What a page of such tables scrolls in. */
-export function TableArea({ children, busy = false }: { children: ReactNode; busy?: boolean }) {
+export function TableArea({ children, busy = false, area }: { children: ReactNode; busy?: boolean; area?: Ref<HTMLDivElement> }) {
   return (
-    <div className="min-h-0 flex-1 overflow-x-hidden overflow-y-auto bg-surface" aria-busy={busy}>
+    <div ref={area} className="min-h-0 flex-1 overflow-x-hidden overflow-y-auto bg-surface" aria-busy={busy}>
       {children}
     </div>
   );
+}
+
+const REACHED = "a[href], button:not(:disabled), summary";
+
+/** Moves the focus by so many rows, to the first thing of a row that takes it; into the first row from elsewhere. */
+export function moveRow(area: HTMLElement | null, step: number): void {
+  const rows = [...(area?.querySelectorAll<HTMLElement>("tbody tr, ul > li") ?? [])].filter((row) => row.querySelector(REACHED) !== null);
+  const from = rows.findIndex((row) => row.contains(document.activeElement));
+  const to = from < 0 ? 0 : Math.min(rows.length - 1, Math.max(0, from + step));
+  rows[to]?.querySelector<HTMLElement>(REACHED)?.focus();
 }

@@ -47,7 +47,7 @@ export function HistoryPage() {
         <Now />
         {query.isError ? <Failure error={query.error} onRetry={() => void query.refetch()} /> : null}
         {query.isPending ? <Loading label="Loading the history" /> : null}
-        {query.data === undefined || query.isError ? null : (
+        {query.data === undefined ? null : (
           <>
             <Caveats body={query.data} />
             <Charts body={query.data} tables={view === "tables"} />

@@ -1,10 +1,12 @@
 // Where jobs wait: how many in which state, for how long, and what holds them back. Live, or as of an event.
 
 import { useSearch } from "@tanstack/react-router";
+import { useRef } from "react";
 import { Page } from "../../app/page.tsx";
+import { useShortcut } from "../../app/shortcuts.ts";
 import { useQueuesAt } from "../../hooks/index.ts";
 import { Empty, Loading, ProblemBox, useNarrow } from "../../ui/index.ts";
-import { Cards, Table, TableArea, Th } from "../../ui/table.tsx";
+import { Cards, moveRow, Table, TableArea, Th } from "../../ui/table.tsx";
 import { depthOf } from "./depth.ts";
 import { QueueCard, QueueLine } from "./row.tsx";
 
@@ -12,12 +14,15 @@ export function QueuesPage() {
   const { at } = useSearch({ from: "__root__" });
   const { rows, phase, problem, reload } = useQueuesAt(at);
   const narrow = useNarrow();
+  const area = useRef<HTMLDivElement>(null);
+  useShortcut("j", "Next queue", "Queues", () => moveRow(area.current, 1));
+  useShortcut("k", "Previous queue", "Queues", () => moveRow(area.current, -1));
   const most = Math.max(1, ...rows.map(({ depth }) => depthOf(depth)));
   const Row = narrow ? QueueCard : QueueLine;
   const drawn = rows.map((row) => <Row key={row.name} row={row} most={most} at={at} />);
   return (
     <Page title="Queues" scroll={false}>
-      <TableArea busy={phase === "loading"}>
+      <TableArea area={area} busy={phase === "loading"}>
         {phase === "failed" ? <ProblemBox error={problem} {...(reload === undefined ? {} : { onRetry: reload })} /> : null}
         {phase === "loading" && rows.length === 0 ? <Loading /> : null}
         {phase === "ready" && rows.length === 0 ? <Nothing at={at} /> : null}

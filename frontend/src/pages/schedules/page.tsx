@@ -1,14 +1,14 @@
 // What makes jobs again and again: when, what came of it last, and a form for those that are not the configuration's.
 
 import { useSearch } from "@tanstack/react-router";
-import { useCallback, useEffect, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 import { Page } from "../../app/page.tsx";
 import { useShortcut } from "../../app/shortcuts.ts";
 import { listSchedules } from "../../api/index.ts";
 import type { ScheduleRow } from "../../api/types.gen.ts";
 import { useApi } from "../../hooks/index.ts";
 import { Button, Empty, Icon, Loading, ProblemBox, useNarrow } from "../../ui/index.ts";
-import { Cards, Table, TableArea, Th } from "../../ui/table.tsx";
+import { Cards, moveRow, Table, TableArea, Th } from "../../ui/table.tsx";
 import { Remove } from "./remove.tsx";
 import { ScheduleForm } from "./schedule-form.tsx";
 import { ScheduleCard, ScheduleLine } from "./row.tsx";
@@ -27,6 +27,9 @@ export function SchedulesPage() {
   const query = useApi(["schedules"], (api, options) => listSchedules(api, { limit: LIMIT }, options), { everyMs: REFRESH_MS, keep: true });
   const [open, setOpen] = useState<Open>(null);
   const narrow = useNarrow();
+  const area = useRef<HTMLDivElement>(null);
+  useShortcut("j", "Next schedule", "Schedules", () => moveRow(area.current, 1));
+  useShortcut("k", "Previous schedule", "Schedules", () => moveRow(area.current, -1));
   const { refetch } = query;
   const rows = query.data?.schedules ?? [];
   useNextTime(rows, () => void refetch());
@@ -47,7 +50,7 @@ export function SchedulesPage() {
   );
   return (
     <Page title="Schedules" actions={create} scroll={false}>
-      <TableArea busy={query.isPending}>
+      <TableArea area={area} busy={query.isPending}>
         {at === undefined ? null : <OfNow />}
         {query.isError ? <ProblemBox error={query.error} onRetry={() => void refetch()} /> : null}
         {query.isPending ? <Loading /> : null}

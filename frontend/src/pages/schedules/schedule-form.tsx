@@ -70,7 +70,7 @@ export function ScheduleForm({ row, onDone, onClose }: Props) {
       }
     >
       <form id={FORM_ID} ref={form} noValidate onSubmit={(event) => void send(event)} className="grid gap-3">
-        <div role="alert">
+        <div role="alert" className="grid gap-2 empty:hidden">
           {faults.other?.map((fault) => (
             <p key={fault} className="rounded-md border border-line px-3 py-2 text-sm break-words text-bad">
               {fault}

@@ -2,10 +2,12 @@
 // although they should be. Live, or as of an event.
 
 import { useSearch } from "@tanstack/react-router";
+import { useRef } from "react";
 import { Page } from "../../app/page.tsx";
+import { useShortcut } from "../../app/shortcuts.ts";
 import { useApi, useWorkersAt } from "../../hooks/index.ts";
 import { Empty, Loading, ProblemBox, useNarrow } from "../../ui/index.ts";
-import { Cards, Table, TableArea, Th } from "../../ui/table.tsx";
+import { Cards, moveRow, Table, TableArea, Th } from "../../ui/table.tsx";
 import { readBeats } from "./beats.ts";
 import { Restarting } from "./restarting.tsx";
 import { WorkerCard, WorkerLine } from "./row.tsx";
@@ -17,12 +19,15 @@ export function WorkersPage() {
   const { rows, phase, problem, reload } = useWorkersAt(at);
   const { data: beats } = useApi(["beats"], readBeats, { everyMs: BEATS_MS, enabled: at === undefined, keep: true });
   const narrow = useNarrow();
+  const area = useRef<HTMLDivElement>(null);
+  useShortcut("j", "Next worker", "Workers", () => moveRow(area.current, 1));
+  useShortcut("k", "Previous worker", "Workers", () => moveRow(area.current, -1));
   const Row = narrow ? WorkerCard : WorkerLine;
   const inOrder = rows.toSorted((a, b) => (a.joined_at < b.joined_at ? -1 : 1));
   const drawn = inOrder.map((row) => <Row key={row.session} row={row} beats={at === undefined ? beats : undefined} at={at} />);
   return (
     <Page title="Workers" scroll={false}>
-      <TableArea busy={phase === "loading"}>
+      <TableArea area={area} busy={phase === "loading"}>
         {phase === "failed" ? <ProblemBox error={problem} {...(reload === undefined ? {} : { onRetry: reload })} /> : null}
         {phase === "loading" && rows.length === 0 ? <Loading /> : null}
         {rows.length === 0 ? null : narrow ? (
