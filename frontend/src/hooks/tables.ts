@@ -29,16 +29,16 @@ const asError = (problem: string | null): unknown => (problem === null ? null : 
 
 /** With `at` as they were then, and nothing live. */
 export function useQueuesAt(at: number | undefined): ReadTable<QueueRow> {
-  const live = useQueues();
-  const past = useApi(["queues", at ?? null], (api, options) => listQueues(api, { at, limit: PAST_LIMIT }, options), { enabled: at !== undefined, keep: true });
+  const live = useReadable(useWorld().queues);
+  const past = useApi(["queues-of", at ?? null], (api, options) => listQueues(api, { at, limit: PAST_LIMIT }, options), { enabled: at !== undefined, keep: true });
   if (at === undefined) return { ...live, problem: asError(live.problem), reload: undefined };
   return { rows: past.data?.queues ?? [], phase: phaseOf(past), problem: past.error, reload: () => void past.refetch() };
 }
 
 /** The same for workers. */
 export function useWorkersAt(at: number | undefined): ReadTable<WorkerRow> {
-  const live = useWorkers();
-  const past = useApi(["workers", at ?? null], (api, options) => listWorkers(api, { at, limit: PAST_LIMIT }, options), { enabled: at !== undefined, keep: true });
+  const live = useReadable(useWorld().workers);
+  const past = useApi(["workers-of", at ?? null], (api, options) => listWorkers(api, { at, limit: PAST_LIMIT }, options), { enabled: at !== undefined, keep: true });
   if (at === undefined) return { ...live, problem: asError(live.problem), reload: undefined };
   return { rows: past.data?.workers ?? [], phase: phaseOf(past), problem: past.error, reload: () => void past.refetch() };
 }
