@@ -82,6 +82,10 @@ export class Worker {
   readonly #daybook: Daybook;
   readonly #session: string;
 
+  get session(): string {
+    return this.#session;
+  }
+
   private constructor(daybook: Daybook, session: string) {
     this.#daybook = daybook;
     this.#session = session;
@@ -103,5 +107,15 @@ export class Worker {
     const handed = answer?.jobs[0];
     if (handed === undefined) throw new Error("no job came");
     return new Lease(this.#daybook, handed);
+  }
+
+  /** Says that it is there; its leases are not named. */
+  beat(): Promise<unknown> {
+    return call(this.#daybook, "POST", "/api/heartbeat", { session: this.#session, leases: [] });
+  }
+
+  /** Goes in order. */
+  leave(): Promise<unknown> {
+    return call(this.#daybook, "DELETE", `/api/workers/${this.#session}`);
   }
 }

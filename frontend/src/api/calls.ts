@@ -2,6 +2,7 @@
 // from types.gen.ts (`npm run types`).
 
 import type { Api, Options } from "./client.ts";
+import type { HistoryBody, HistorySpan } from "./history.ts";
 import type {
   ActionAnswer,
   ActionRequest,
@@ -140,3 +141,6 @@ export const getHealth = (api: Api, options: Options = {}): Promise<{ readonly s
 
 export const getTimeline = (api: Api, buckets: number, options: Options = {}): Promise<TimelineBody> =>
   api.get("/api/timeline", { ...options, query: { buckets } });
+
+export const getHistory = (api: Api, span: HistorySpan, options: Options = {}): Promise<HistoryBody> =>
+  api.get("/api/history", { ...options, query: { span } });

@@ -2,7 +2,7 @@
 
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect, retainSearchParams } from "@tanstack/react-router";
 import { Empty, Loading, ProblemBox } from "../ui/index.ts";
-import { parseSearch, readAt, readJob, readJobs, stringifySearch, type AtSearch } from "./search.ts";
+import { parseSearch, readAt, readHistory, readJob, readJobs, stringifySearch, type AtSearch } from "./search.ts";
 import { Shell } from "./shell.tsx";
 
 const root = createRootRoute({
@@ -61,6 +61,7 @@ const schedules = createRoute({
 const history = createRoute({
   getParentRoute: () => root,
   path: "/history",
+  validateSearch: readHistory,
   component: lazyRouteComponent(() => import("../pages/history/page.tsx"), "HistoryPage"),
 });
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parseSearch, readJobs, stringifySearch } from "./search.ts";
+import { parseSearch, readHistory, readJobs, stringifySearch } from "./search.ts";
 
 test("filters go into the address and come out of it as they were", () => {
   const search = { state: ["failed", "running"] as const, kind: "img.resize", q: "a b&c", at: 42 };
@@ -23,4 +23,9 @@ test("what cannot be understood is passed over", () => {
 
 test("a text of digits stays a text", () => {
   expect(readJobs(parseSearch("?q=123&kind=7"))).toEqual({ q: "123", kind: "7" });
+});
+
+test("a span of the history that there is, or the one that is usual", () => {
+  expect(readHistory(parseSearch("?span=24h&view=tables&at=7"))).toEqual({ span: "24h", view: "tables", at: 7 });
+  expect(readHistory(parseSearch("?span=2y&view=cake"))).toEqual({});
 });

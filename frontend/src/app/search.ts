@@ -1,6 +1,7 @@
 // What the address says: filters and the moment looked at, typed. Values that are the default are not in it, and what
 // cannot be understood is passed over: an address is typed by hand, and kept for years.
 
+import type { HistorySpan } from "../api/history.ts";
 import { isState } from "../api/states.ts";
 import type { ItemState, StateName } from "../api/types.gen.ts";
 
@@ -9,6 +10,12 @@ export interface AtSearch {
   readonly at?: number | undefined;
   /** The second moment, when two are compared. */
   readonly to?: number | undefined;
+}
+
+export interface HistorySearch extends AtSearch {
+  readonly span?: HistorySpan | undefined;
+  /** The numbers instead of the charts. */
+  readonly view?: "tables" | undefined;
 }
 
 export interface JobsSearch extends AtSearch {
@@ -88,4 +95,11 @@ const ITEM_STATES: readonly ItemState[] = ["pending", "completed", "failed", "sk
 export function readJob(raw: Raw): JobSearch {
   const tab = JOB_TABS.find((one) => one === textOf(raw.tab));
   return without({ tab: tab === "overview" ? undefined : tab, items: ITEM_STATES.find((one) => one === textOf(raw.items)), ...readAt(raw) });
+}
+
+const SPANS: readonly HistorySpan[] = ["5m", "1h", "24h", "30d"];
+
+export function readHistory(raw: Raw): HistorySearch {
+  const span = SPANS.find((one) => one === raw.span);
+  return without({ span, view: raw.view === "tables" ? "tables" : undefined, ...readAt(raw) });
 }

@@ -7,7 +7,7 @@ type Look = "plain" | "main" | "danger" | "quiet";
 
 const LOOKS: Readonly<Record<Look, string>> = {
   plain: "border border-line bg-surface hover:bg-hover",
-  main: "border border-transparent bg-accent text-on-accent hover:opacity-90",
+  main: "border border-transparent bg-accent text-on-accent hover:bg-[color-mix(in_srgb,var(--accent),var(--ink)_15%)]",
   danger: "border border-line bg-surface text-bad hover:bg-hover",
   quiet: "border border-transparent text-muted hover:bg-hover hover:text-ink",
 };

@@ -1,6 +1,6 @@
 // A modal dialog: the browser's own, which traps the focus, gives it back, and closes on Esc.
 
-import { useEffect, useId, useRef, type ReactNode } from "react";
+import { useEffect, useId, useLayoutEffect, useRef, type ReactNode } from "react";
 import { IconButton } from "./button.tsx";
 
 interface Props {
@@ -23,6 +23,11 @@ export function Dialog({ open, title, onClose, children, foot }: Props) {
     // The browser would begin at the first button, which closes it.
     node.querySelector<HTMLElement>("[data-first]")?.focus();
   }, [open]);
+  // One that is taken away while it is open gives the focus back only when it was closed before.
+  useLayoutEffect(() => {
+    const node = dialog.current;
+    return () => node?.close();
+  }, []);
   return (
     <dialog
       ref={dialog}

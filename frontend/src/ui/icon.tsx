@@ -31,6 +31,13 @@ const PATHS = {
   down: "M4 6l4 4 4-4",
   forward: "M3 8h10M9 4l4 4-4 4",
   travel: "M2.6 6A5.8 5.8 0 1 1 2.2 8.6M2.2 2.8V6h3.2M8 5v3.2l2.2 1.4",
+  resume: "M5 3.2v9.6L12.5 8z",
+  drain: "M2.5 3.5h11L9.5 8.5v4l-3 1v-5z",
+  quiet: "M6 5.5v5M10 5.5v5M14 8A6 6 0 1 1 2 8a6 6 0 0 1 12 0Z",
+  stop: "M6 6h4v4H6zM14 8A6 6 0 1 1 2 8a6 6 0 0 1 12 0Z",
+  edit: "M3 13l.6-2.8 7-7 2.2 2.2-7 7zM9.2 4.6l2.2 2.2",
+  remove: "M3 4.5h10M6.5 4.5V3h3v1.5M4.5 4.5l.6 8.5h5.8l.6-8.5",
+  locked: "M5 7V5.2a3 3 0 0 1 6 0V7M3.5 7h9v6h-9zM8 9.3v1.4",
   back: "M13 8H3M7 4L3 8l4 4",
 } as const;
 

@@ -1,4 +1,5 @@
-// What pages take from here. `grid.tsx` is not among it: it comes with the pages that have a table, and not before.
+// What pages take from here. `grid.tsx`, `table.tsx` and `confirm.tsx` are not among it: they come with the pages that have
+// them, and not before.
 
 export { Chip, StateBadge, STATE_COLOURS } from "./badge.tsx";
 export { Button, buttonClass, IconButton } from "./button.tsx";
