@@ -20,9 +20,11 @@ export function JobTable({ view, list, handle }: { view: ListView; list: JobList
   const narrow = useNarrow();
   const onEnd = useCallback(() => void list.more(), [list]);
   const onAtTop = useCallback((atTop: boolean) => (atTop ? list.release() : list.hold()), [list]);
+  const onRange = useCallback((first: number, last: number) => list.look(first, last), [list]);
   return (
     <Grid
       label="Jobs"
+      onRange={onRange}
       ids={view.ids}
       row={narrow ? JobCard : JobLine}
       rowHeight={narrow ? CARD_PX : ROW_PX}
