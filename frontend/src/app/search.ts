@@ -66,3 +66,13 @@ export function readJobs(raw: Raw): JobsSearch {
     ...readAt(raw),
   });
 }
+
+/** The form to submit: of a kind, or filled with what a job had. */
+export interface SubmitSearch extends AtSearch {
+  readonly kind?: string | undefined;
+  readonly from?: string | undefined;
+}
+
+export function readSubmit(raw: Raw): SubmitSearch {
+  return without({ kind: textOf(raw.kind), from: textOf(raw.from), ...readAt(raw) });
+}

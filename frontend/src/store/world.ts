@@ -57,9 +57,9 @@ export class World {
     sync.listen((event) => this.#hear(event));
   }
 
-  /** A list of a page's own. It does nothing before it is opened. */
-  list(filter: JobFilter): JobList {
-    return new JobList(this.#parts, filter);
+  /** A list of a page's own. It does nothing before it is opened. `kept`: rows in memory, other than usual. */
+  list(filter: JobFilter, kept?: number): JobList {
+    return new JobList(this.#parts, filter, undefined, kept);
   }
 
   /** Returns what closes it. */

@@ -91,7 +91,7 @@ function NameFilter({ label, value, names, onChange }: NameProps) {
   }
   const options = [...new Set(names)].sort();
   return (
-    <>
+    <span className="w-28 min-w-20 max-sm:flex-1">
       <input
         ref={input}
         list={id}
@@ -114,14 +114,14 @@ function NameFilter({ label, value, names, onChange }: NameProps) {
         onBlur={() => {
           if (options.includes(text.trim())) set(text.trim());
         }}
-        className={`${CONTROL} w-28 max-sm:w-auto max-sm:flex-1`}
+        className={CONTROL}
       />
       <datalist id={id}>
         {options.map((one) => (
           <option key={one} value={one} />
         ))}
       </datalist>
-    </>
+    </span>
   );
 }
 

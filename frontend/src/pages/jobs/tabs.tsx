@@ -61,7 +61,7 @@ export function StateTabs({ search, counts, onChange }: Props) {
           >
             {state === null ? null : <Icon name={state} size={14} className={STATE_COLOURS[state]} />}
             {tab}
-            {count === null ? null : <span className={`text-xs ${count === 0 ? "opacity-0" : "text-muted"}`}>{short(count)}</span>}
+            {count === null ? null : <span className="text-xs text-muted">{short(count)}</span>}
           </button>
         );
       })}
