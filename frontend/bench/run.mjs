@@ -24,9 +24,19 @@ const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] }
 try {
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
   page.on("pageerror", (error) => console.error(String(error)));
+  const idle = await page.evaluate(async () => {
+    const gaps = [];
+    for (let n = 0, before = await new Promise(requestAnimationFrame); n < 120; n++) {
+      const now = await new Promise(requestAnimationFrame);
+      gaps.push(now - before);
+      before = now;
+    }
+    return gaps.sort((a, b) => a - b)[Math.floor(gaps.length * 0.95)];
+  });
+  console.log(`an empty page here: p95 ${idle.toFixed(1)} ms${idle > 20 ? ": this machine is busy with other things, and what follows says little" : ""}`);
   await page.goto(`http://127.0.0.1:${server.address().port}/`);
   const found = await page.evaluate(() => globalThis.bench());
-  const { usedJSHeapSize } = await page.evaluate(() => performance.memory);
+  const usedJSHeapSize = await page.evaluate(() => performance.memory.usedJSHeapSize);
   console.log(`${found.rows} rows held, ${found.changes} changes in ${found.seconds.toFixed(1)} s, heap ${(usedJSHeapSize / 1e6).toFixed(0)} MB`);
   for (const name of ["still", "scrolling", "far"]) {
     const { frames, p50, p95, p99, most } = found[name];

@@ -8,11 +8,11 @@ const of = (schema: unknown, root: object = {}): Field => {
   return whole.fields[0]?.[1] as Field;
 };
 
-test("object: a field for each property, in their order", () => {
+test("object: a field for each property, those first that must be filled in", () => {
   const field = fieldOf({ type: "object", properties: { b: { type: "string" }, a: { type: "integer" } }, required: ["a"] }) as ObjectField;
   expect(field.fields.map(([name, one]) => [name, one.type, one.required])).toEqual([
-    ["b", "text", false],
     ["a", "number", true],
+    ["b", "text", false],
   ]);
 });
 test("nested object", () => expect(of({ type: "object", properties: { x: { type: "boolean" } } })).toMatchObject({ type: "object", fields: [["x", { type: "boolean" }]] }));

@@ -194,7 +194,9 @@ function object(schema: Schema, common: Common, place: Place): ObjectField | Jso
     name,
     build(isSchema(one) ? one : {}, { root: place.root, name, required: required.includes(name), depth: place.depth + 1 }),
   ]);
-  return { ...common, type: "object", fields };
+  // The server hands schemas out with their names sorted; what must be filled in comes first.
+  const needed = (one: Field): number => (one.required && one.initial === undefined ? 0 : 1);
+  return { ...common, type: "object", fields: fields.toSorted(([, a], [, b]) => needed(a) - needed(b)) };
 }
 
 function string(schema: Schema, common: Common): Field {

@@ -86,7 +86,8 @@ export function gridRow({ id, index, top, height, active, actions }: GridRowProp
     "aria-rowindex": index + 2,
     "data-row": id,
     tabIndex: active ? 0 : -1,
-    style: { position: "absolute", top: 0, left: 0, right: 0, height, transform: `translateY(${top}px)` },
+    // Contained: what changes in one row lays out no other.
+    style: { position: "absolute", top: 0, left: 0, right: 0, height, contain: "strict", transform: `translateY(${top}px)` },
     onFocus: () => actions.focused(id),
     onClick: (event) => {
       if ((event.target as Element).closest("a, button, input, label") === null) actions.open(id);

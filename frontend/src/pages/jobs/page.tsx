@@ -68,6 +68,11 @@ export function JobsPage() {
   useShortcut("Escape", "Select none", "Jobs", () => selection.clear());
   useShortcut("c", "Cancel what is selected", "Jobs", () => begin("cancel"));
   useShortcut("r", "Retry what is selected", "Jobs", () => begin("retry"));
+  // All that were here left; older ones were not read yet.
+  const unread = view.phase === "ready" && view.ids.length === 0 && !view.complete;
+  useEffect(() => {
+    if (unread && !view.loadingMore && view.problem === null) void list.more();
+  }, [list, unread, view]);
   const done = useCallback(() => selection.clear(), [selection]);
   const showFresh = (): void => {
     if (search.q === undefined) list.release();
@@ -83,9 +88,9 @@ export function JobsPage() {
           {view.problem === null ? null : <ProblemBox error={view.problem} onRetry={() => list.refresh()} />}
           {view.ids.length > 0 ? (
             <JobTable view={view} list={list} selection={past ? null : selection} handle={grid} />
-          ) : view.phase === "loading" ? (
+          ) : view.phase === "loading" || (unread && view.problem === null) ? (
             <Loading />
-          ) : view.phase === "ready" ? (
+          ) : view.phase === "ready" && !unread ? (
             <Nothing search={search} onClear={() => change(NO_FILTER)} />
           ) : null}
           <SelectionBar selection={selection} complete={view.complete} loaded={view.ids.length} matching={countOfStates(search.state, counts)} onAct={begin} />
