@@ -94,7 +94,7 @@ test("kind, queue and tag are chips in the address", async () => {
   await page.goto("/jobs");
   await page.getByRole("combobox", { name: "Kind" }).pressSequentially("chips");
   await page.keyboard.press("Enter");
-  await page.waitForURL("**/jobs?kind=chips");
+  await page.waitForURL((url) => url.searchParams.get("kind") === "chips");
   await page.getByRole("textbox", { name: "Tag" }).or(page.getByRole("combobox", { name: "Tag" })).pressSequentially("blue");
   await page.keyboard.press("Enter");
   await page.getByText("Looked for: kind chips, tag blue.").waitFor();
@@ -102,6 +102,6 @@ test("kind, queue and tag are chips in the address", async () => {
   await seeState(page, job.id, "queued");
   await page.getByRole("button", { name: /^Failed/i }).click();
   await page.getByRole("button", { name: /^Queued/i }).click({ modifiers: ["Control"] });
-  await page.waitForURL("**/jobs?*state=failed&state=queued");
+  await page.waitForURL((url) => url.searchParams.getAll("state").join() === "failed,queued");
   await seeState(page, job.id, "queued");
 });
