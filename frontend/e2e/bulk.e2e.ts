@@ -91,6 +91,7 @@ test("new jobs wait behind a bar while one reads further down, and rows keep the
 test("kind, queue and tag are chips in the address", async () => {
   const job = await submit(play.daybook, { kind: "chips", queue: "slow", tags: ["red"] });
   const page = await play.tab();
+  page.setDefaultTimeout(3000);
   await page.goto("/jobs");
   await page.getByRole("combobox", { name: "Kind" }).pressSequentially("chips");
   await page.keyboard.press("Enter");

@@ -1,6 +1,6 @@
 // What narrows the list beside the state: a text, kind, queue and tag. What is set is a chip that takes itself away.
 
-import { useEffect, useId, useRef, useState } from "react";
+import { useEffect, useId, useRef, useState, type Ref } from "react";
 import { listKinds, listQueues, type Api, type Options } from "../../api/index.ts";
 import type { JobsSearch } from "../../app/search.ts";
 import { useShortcut } from "../../app/shortcuts.ts";
@@ -11,6 +11,7 @@ import { Button, CONTROL, Icon } from "../../ui/index.ts";
 /** After this rest what was typed goes into the address. */
 const REST_MS = 250;
 const NAMES_MAX = 500;
+const SAME_KEY_MS = 300;
 
 const kindsOf = (api: Api, options: Options): Promise<string[]> =>
   listKinds(api, { limit: NAMES_MAX }, options).then(({ kinds }) => kinds.map(({ name }) => name));
@@ -63,6 +64,7 @@ function NameFilter({ label, value, names, onChange }: NameProps) {
   const input = useRef<HTMLInputElement>(null);
   const chip = useRef<HTMLButtonElement>(null);
   const moved = useRef(false);
+  const setAt = useRef(-SAME_KEY_MS);
   // The focus stays at this place, whichever of the two stands there.
   useEffect(() => {
     if (moved.current) (value === undefined ? input : chip).current?.focus();
@@ -71,23 +73,14 @@ function NameFilter({ label, value, names, onChange }: NameProps) {
   const set = (next: string | undefined): void => {
     if (next === "") return;
     moved.current = document.activeElement === input.current || document.activeElement === chip.current;
+    setAt.current = performance.now();
     setText("");
     onChange(next);
   };
   if (value !== undefined) {
-    return (
-      <button
-        ref={chip}
-        type="button"
-        aria-label={`Remove the filter: ${label.toLowerCase()} ${value}`}
-        onClick={() => set(undefined)}
-        className="inline-flex h-8 max-w-60 items-center gap-1.5 rounded-md border border-line bg-chosen px-2 text-sm"
-      >
-        <span className="text-muted">{label}</span>
-        <span className="truncate font-medium">{value}</span>
-        <Icon name="close" size={12} />
-      </button>
-    );
+    // The Enter that picked from the browser's list may come once more, on the chip that has the focus by then.
+    const remove = (byKey: boolean): void => (byKey && performance.now() - setAt.current < SAME_KEY_MS ? undefined : set(undefined));
+    return <FilterChip ref={chip} label={label} value={value} onRemove={remove} />;
   }
   const options = [...new Set(names)].sort();
   return (
@@ -122,6 +115,29 @@ function NameFilter({ label, value, names, onChange }: NameProps) {
         ))}
       </datalist>
     </span>
+  );
+}
+
+interface ChipProps {
+  readonly ref: Ref<HTMLButtonElement>;
+  readonly label: string;
+  readonly value: string;
+  readonly onRemove: (byKey: boolean) => void;
+}
+
+function FilterChip({ ref, label, value, onRemove }: ChipProps) {
+  return (
+    <button
+      ref={ref}
+      type="button"
+      aria-label={`Remove the filter: ${label.toLowerCase()} ${value}`}
+      onClick={(event) => onRemove(event.detail === 0)}
+      className="inline-flex h-8 max-w-60 items-center gap-1.5 rounded-md border border-line bg-chosen px-2 text-sm"
+    >
+      <span className="text-muted">{label}</span>
+      <span className="truncate font-medium">{value}</span>
+      <Icon name="close" size={12} />
+    </button>
   );
 }
 
