@@ -2,7 +2,7 @@
 
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect, retainSearchParams } from "@tanstack/react-router";
 import { Empty, Loading, ProblemBox } from "../ui/index.ts";
-import { parseSearch, readAt, readHistory, readJob, readJobs, stringifySearch, type AtSearch } from "./search.ts";
+import { parseSearch, readAt, readHistory, readJob, readJobs, readSubmit, stringifySearch, type AtSearch } from "./search.ts";
 import { Shell } from "./shell.tsx";
 
 const root = createRootRoute({
@@ -37,6 +37,7 @@ const job = createRoute({
 const submit = createRoute({
   getParentRoute: () => root,
   path: "/submit",
+  validateSearch: readSubmit,
   component: lazyRouteComponent(() => import("../pages/submit/page.tsx"), "SubmitPage"),
 });
 

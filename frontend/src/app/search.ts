@@ -103,3 +103,13 @@ export function readHistory(raw: Raw): HistorySearch {
   const span = SPANS.find((one) => one === raw.span);
   return without({ span, view: raw.view === "tables" ? "tables" : undefined, ...readAt(raw) });
 }
+
+/** The form to submit: of a kind, or filled with what a job had. */
+export interface SubmitSearch extends AtSearch {
+  readonly kind?: string | undefined;
+  readonly from?: string | undefined;
+}
+
+export function readSubmit(raw: Raw): SubmitSearch {
+  return without({ kind: textOf(raw.kind), from: textOf(raw.from), ...readAt(raw) });
+}

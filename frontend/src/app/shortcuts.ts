@@ -85,8 +85,8 @@ export function startShortcuts(): void {
 }
 
 /** A key of a component's own, as long as it is drawn. `run` may change at every render. */
-export function useShortcut(keys: string, label: string, group: string, run: () => void): void {
+export function useShortcut(keys: string, label: string, group: string, run: () => void, on = true): void {
   const latest = useRef(run);
   latest.current = run;
-  useEffect(() => shortcuts.register({ keys, label, group, run: () => latest.current() }), [keys, label, group]);
+  useEffect(() => (on ? shortcuts.register({ keys, label, group, run: () => latest.current() }) : undefined), [keys, label, group, on]);
 }

@@ -7,6 +7,7 @@ export { browserAround, type Around } from "./around.ts";
 export { LIST_ROWS_MAX, LIVE_ROWS, PAGE_ROWS, type ListView } from "./list-parts.ts";
 export { JobList } from "./list.ts";
 export { Notices, type Notice, type NoticeMore, type Tone } from "./notices.ts";
+export { Ids } from "./order.ts";
 export { RowStore } from "./rows.ts";
 export { Signal, type Readable } from "./signal.ts";
 export { Table, type TableView } from "./tables.ts";

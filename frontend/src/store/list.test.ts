@@ -13,7 +13,7 @@ interface Asked {
   readonly answer: (page: Page) => Promise<void>;
 }
 
-function make(filter: JobFilter = {}, limit = 3) {
+function make(filter: JobFilter = {}, limit = 3, kept = 20_000) {
   const frames = new ManualFrames();
   const rows = new RowStore(new Frame(frames));
   const server = new FakeServer();
@@ -27,11 +27,11 @@ function make(filter: JobFilter = {}, limit = 3) {
       };
       pages.push({ filter: asked, cursor, answer });
     });
-  const list = new JobList({ subscribe: server.subscribe, rows, frame: new Frame(frames), page }, filter, limit);
+  const list = new JobList({ subscribe: server.subscribe, rows, frame: new Frame(frames), page }, filter, limit, kept);
   list.open();
   const shown = (): string[] => {
     frames.turn();
-    return list.view.get().ids.map((id) => String(Number(id.slice(-12))));
+    return [...list.view.get().ids].map((id) => String(Number(id.slice(-12))));
   };
   const view = () => {
     frames.turn();
@@ -149,4 +149,55 @@ test("what the server refuses is shown", () => {
   const { server, view } = make();
   server.say({ type: "error", id: "a", code: "invalid_filter", detail: "no such state" });
   expect(view().phase).toBe("failed");
+});
+
+test("pages far from where one looks are given away, keep their places, and are read again", async () => {
+  const { server, shown, view, list, pages, rows } = make({}, 3, 4);
+  server.snapshot(rowsOf(9999, 9998, 9997));
+  const numbers = (page: number): number[] => Array.from({ length: 500 }, (_, at) => 9996 - page * 500 - at);
+  for (let page = 0; page < 4; page++) {
+    void list.more();
+    await pages.at(-1)?.answer(found(numbers(page), `after ${page}`));
+    const end = view().ids.length;
+    list.look(end - 10, end);
+  }
+  // The newest and the last page stay, and the page beside it.
+  expect(view().ids.length).toBe(2003);
+  expect(rows.size).toBe(1503);
+  expect(view().ids.at(700)).toBeUndefined();
+  expect(view().ids.at(0)).toBe(idOf(9999));
+  expect(view().ids.at(2002)).toBe(idOf(7997));
+  expect(view().ids.indexOf(idOf(7997))).toBe(2002);
+
+  list.look(700, 720);
+  expect(pages.at(-1)?.cursor).toBe("after 0");
+  // One of them left meanwhile, and one changed.
+  server.changes(20_000, [rowOf(9300, { seq: 20_000, state: "running" })], [idOf(9301)]);
+  await pages.at(-1)?.answer(found([...numbers(1), 8996], "after 1"));
+  expect(view().ids.length).toBe(2002);
+  expect(view().ids.at(700)).toBe(idOf(9298));
+  expect(rows.get(idOf(9300))?.state).toBe("running");
+  expect(shown().filter((id, at, all) => all.indexOf(id) !== at)).toEqual([]);
+});
+
+test("what is held back is bounded, and too much of it makes the list begin anew", () => {
+  const { server, list, view, shown } = make();
+  server.snapshot(rowsOf(3, 2, 1));
+  list.hold();
+  for (let n = 10; n < 2000; n += 10) server.changes(n + 10, Array.from({ length: 10 }, (_, at) => rowOf(n + at)));
+  expect(view()).toMatchObject({ fresh: 1990 });
+  expect(shown()).toEqual(["3", "2", "1"]);
+  list.release();
+  expect(view().phase).toBe("loading");
+  server.snapshot(rowsOf(1999, 1998, 1997));
+  expect(shown()).toEqual(["1999", "1998", "1997"]);
+});
+
+test("the newest are bounded while one looks at the top", () => {
+  const { server, view, rows } = make();
+  server.snapshot(rowsOf(3, 2, 1));
+  for (let n = 10; n < 6000; n += 10) server.changes(n + 10, Array.from({ length: 10 }, (_, at) => rowOf(n + at)));
+  expect(view().ids.length).toBeLessThan(5001);
+  expect(view().complete).toBe(false);
+  expect(rows.size).toBe(view().ids.length);
 });

@@ -1,23 +1,15 @@
 // One list of jobs, newest first: a live window of the newest that match, and pages below it as one scrolls down. Rows
 // are in the row store; here are the ids. One subscription keeps all of it fresh: its changes come for every match.
-// With a text (`q`), which no subscription knows, or in the past (`at`), all comes by pages.
+// With a text (`q`), which no subscription knows, or in the past (`at`), all comes by pages. However far one scrolls,
+// only some thousands of rows are kept: pages far away are given away (`refill.ts`).
 
 import type { JobFilter } from "../api/calls.ts";
 import type { JobRow, ProgressRow } from "../api/types.gen.ts";
 import type { SubscriptionEvent, SubscriptionHandle } from "../sync/index.ts";
-import {
-  EMPTY,
-  LEFT_MAX,
-  LIST_ROWS_MAX,
-  LIVE_ROWS,
-  liveFilter,
-  PAGE_ROWS,
-  PAGES_AT_ONCE,
-  type ListParts,
-  type ListView,
-  type Page,
-} from "./list-parts.ts";
+import { EMPTY, HEAD_ROWS, HEAD_ROWS_MAX, HELD_BACK_MAX, KEPT_ROWS, Left, LIST_ROWS_MAX, LIVE_ROWS } from "./list-parts.ts";
+import { liveFilter, PAGE_ROWS, PAGES_AT_ONCE, sameView, type ListParts, type ListView, type Page } from "./list-parts.ts";
 import { Order } from "./order.ts";
+import { Refill } from "./refill.ts";
 import { Signal, type Readable } from "./signal.ts";
 
 export class JobList {
@@ -26,9 +18,11 @@ export class JobList {
   readonly #limit: number;
   #filter: JobFilter;
   #order = new Order();
-  readonly #left = new Map<string, number>();
+  readonly #left = new Left();
   /** With `q`: newer jobs that may match. */
   readonly #unseen = new Set<string>();
+  /** Held back, and too many to be kept. */
+  #uncounted = 0;
   /** Changes of rows that are not here, kept while a page is read: it may be older than they are. */
   readonly #meanwhile = new Map<string, JobRow>();
   #handle: SubscriptionHandle | null = null;
@@ -40,11 +34,19 @@ export class JobList {
   #phase: ListView["phase"] = "loading";
   #problem: unknown = null;
   #reading: AbortController | null = null;
+  readonly #refill: Refill;
 
-  constructor(parts: ListParts, filter: JobFilter, limit: number = LIVE_ROWS) {
+  constructor(parts: ListParts, filter: JobFilter, limit: number = LIVE_ROWS, kept: number = KEPT_ROWS) {
     this.#parts = parts;
     this.#filter = filter;
     this.#limit = limit;
+    this.#refill = new Refill(kept, {
+      order: () => this.#order,
+      page: (cursor, signal) => parts.page(this.#filter, cursor, PAGE_ROWS, signal),
+      add: (row) => this.#add(row),
+      drop: (id) => parts.rows.release(id),
+      changed: () => this.#mark(),
+    });
   }
 
   get view(): Readable<ListView> {
@@ -57,8 +59,7 @@ export class JobList {
   }
 
   open(): void {
-    if (this.#handle !== null || this.#reading !== null) return;
-    this.#ask();
+    if (this.#handle === null && this.#reading === null) this.#ask();
   }
 
   /** Lets go of all rows. It may be opened again. */
@@ -75,7 +76,8 @@ export class JobList {
     this.#filter = filter;
     this.#phase = "loading";
     this.#ceiling = null;
-    this.#stopReading();
+    this.#reading?.abort();
+    this.#reading = null;
     if (this.#handle !== null && filter.at === undefined) {
       this.#handle.update(liveFilter(filter, this.#paged ? 1 : this.#limit));
       if (this.#paged) void this.#read(null);
@@ -96,7 +98,15 @@ export class JobList {
   release(): void {
     if (this.#ceiling === null) return;
     this.#ceiling = null;
+    if (this.#uncounted > 0) this.refresh();
+    this.#trim();
     this.#mark();
+  }
+
+  /** These are looked at, of those that the view has: what was given away there is read again. */
+  look(first: number, last: number): void {
+    const held = this.#heldBack;
+    this.#refill.look(first + held, last + held);
   }
 
   /** Reads the list again from its beginning. */
@@ -106,7 +116,7 @@ export class JobList {
 
   /** Reads the next page below the last row. */
   async more(): Promise<void> {
-    if (this.#phase !== "ready" || this.#reading !== null || this.#floor === "" || this.#full) return;
+    if (this.#phase !== "ready" || this.#reading !== null || this.#floor === "" || this.#order.size >= LIST_ROWS_MAX) return;
     await this.#read(this.#cursor);
   }
 
@@ -115,19 +125,17 @@ export class JobList {
     this.#empty();
     this.#phase = "loading";
     this.#mark();
-    // A moment of the old log is not asked for in the new one: whoever looks at it is led back to now.
-    if (this.#paged && this.#filter.at === undefined) void this.#read(null);
+    if (this.#paged && this.#filter.at === undefined) void this.#read(null); // No moment of the old log is asked for.
   }
 
-  get #full(): boolean {
-    return this.#order.size >= LIST_ROWS_MAX * 0.9;
+  get #heldBack(): number {
+    return this.#ceiling === null ? 0 : this.#order.above(this.#ceiling);
   }
 
   #ask(): void {
-    const { subscribe } = this.#parts;
     if (this.#filter.at === undefined) {
       const filter = liveFilter(this.#filter, this.#paged ? 1 : this.#limit);
-      this.#handle = subscribe({ topic: "jobs", filter }, (event) => this.#hear(event));
+      this.#handle = this.#parts.subscribe({ topic: "jobs", filter }, (event) => this.#hear(event));
     }
     if (this.#paged) void this.#read(null);
   }
@@ -162,11 +170,9 @@ export class JobList {
   }
 
   #add(row: JobRow): void {
-    const left = this.#left.get(row.id);
-    if (left !== undefined && row.seq <= left) return;
-    this.#left.delete(row.id);
+    if (this.#left.forbids(row)) return;
     if (this.#order.add(row.id)) this.#parts.rows.hold(row);
-    else this.#parts.rows.put(row);
+    else if (this.#order.has(row.id)) this.#parts.rows.put(row);
     const newer = this.#meanwhile.get(row.id);
     if (newer !== undefined) this.#parts.rows.put(newer);
   }
@@ -176,10 +182,12 @@ export class JobList {
       this.#parts.rows.put(row);
       return;
     }
-    if (this.#reading !== null) this.#meanwhile.set(row.id, row);
+    if (this.#reading !== null || this.#refill.busy) this.#meanwhile.set(row.id, row);
+    const newest = row.id > (this.#order.first ?? "");
     if (this.#paged) {
-      if (row.id > (this.#order.first ?? "")) this.#unseen.add(row.id);
-    } else if (row.id >= this.#floor) this.#add(row);
+      if (newest && this.#unseen.size < HELD_BACK_MAX) this.#unseen.add(row.id);
+    } else if (newest && this.#ceiling !== null && this.#heldBack >= HELD_BACK_MAX) this.#uncounted += 1;
+    else if (row.id >= this.#floor) this.#add(row);
   }
 
   #leave(id: string, seq: number): void {
@@ -188,9 +196,7 @@ export class JobList {
     if (this.#order.has(id) && row !== undefined && row.seq > seq) return;
     this.#unseen.delete(id);
     this.#meanwhile.delete(id);
-    this.#left.delete(id);
-    this.#left.set(id, seq);
-    if (this.#left.size > LEFT_MAX) this.#left.delete(this.#left.keys().next().value ?? "");
+    this.#left.note(id, seq);
     if (this.#order.remove(id)) this.#parts.rows.release(id);
   }
 
@@ -210,15 +216,16 @@ export class JobList {
   async #read(from: string | null): Promise<void> {
     const reading = new AbortController();
     this.#reading = reading;
-    this.#meanwhile.clear();
+    if (!this.#refill.busy) this.#meanwhile.clear();
     this.#mark();
     let cursor = from;
     try {
       for (let pages = 0; pages < PAGES_AT_ONCE; pages++) {
         const page = await this.#parts.page(this.#filter, cursor, PAGE_ROWS, reading.signal);
         if (this.#reading !== reading) return;
+        const took = this.#take(page, cursor);
         cursor = page.next_cursor;
-        if (this.#take(page)) break;
+        if (took) break;
       }
     } catch (error) {
       if (this.#reading !== reading) return;
@@ -230,13 +237,15 @@ export class JobList {
   }
 
   /** Whether it brought what was not there. */
-  #take(page: Page): boolean {
+  #take(page: Page, cursor: string | null): boolean {
     if (this.#phase !== "ready") {
       this.#empty(false);
       this.#phase = "ready";
     }
     const before = this.#order.size;
+    if (cursor !== null) this.#order.begin(this.#floor, cursor);
     for (const row of page.jobs) this.#add(row);
+    this.#refill.tidy();
     this.#problem = null;
     this.#cursor = page.next_cursor;
     const last = page.jobs.at(-1)?.id;
@@ -247,20 +256,22 @@ export class JobList {
   }
 
   #trim(): void {
-    if (this.#order.size <= LIST_ROWS_MAX) return;
-    for (const id of this.#order.cut(LIST_ROWS_MAX * 0.95)) this.#parts.rows.release(id);
-    this.#floor = this.#order.last ?? "";
-  }
-
-  #stopReading(): void {
+    if (this.#ceiling !== null || this.#order.head <= HEAD_ROWS_MAX || this.#paged) return;
     this.#reading?.abort();
     this.#reading = null;
+    for (const id of this.#order.cut(HEAD_ROWS)) this.#parts.rows.release(id);
+    this.#floor = this.#order.last ?? "";
+    this.#cursor = null;
   }
 
+
   #empty(stop = true): void {
-    if (stop) this.#stopReading();
-    for (const id of this.#order.list()) this.#parts.rows.release(id);
+    if (stop) this.#reading?.abort();
+    if (stop) this.#reading = null;
+    this.#refill.stop();
+    for (const id of this.#order.ids()) this.#parts.rows.release(id);
     this.#order = new Order();
+    this.#uncounted = 0;
     this.#left.clear();
     this.#unseen.clear();
     this.#ceiling = null;
@@ -273,15 +284,17 @@ export class JobList {
   }
 
   readonly #flush = (): void => {
-    const held = this.#ceiling === null ? 0 : this.#order.above(this.#ceiling);
-    this.#view.set({
-      ids: this.#order.list(held),
-      fresh: held + this.#unseen.size,
+    const held = this.#heldBack;
+    const view: ListView = {
+      ids: this.#order.ids(held),
+      fresh: held + this.#unseen.size + this.#uncounted,
       phase: this.#phase,
       complete: this.#phase === "ready" && this.#floor === "",
       loadingMore: this.#reading !== null,
-      full: this.#full,
+      full: this.#order.size >= LIST_ROWS_MAX,
       problem: this.#problem,
-    });
+    };
+    // Most frames change rows alone, which are not here.
+    if (!sameView(view, this.#view.get())) this.#view.set(view);
   };
 }

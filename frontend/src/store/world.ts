@@ -98,10 +98,11 @@ export class World {
     return epoch === null || this.sync.epoch === null || epoch === this.sync.epoch;
   }
 
-  /** A list of a page's own, of the present or of the past for all its life. It does nothing before it is opened. */
-  list(filter: JobFilter): JobList {
+  /** A list of a page's own, of the present or of the past for all its life. It does nothing before it is opened.
+   *  `kept`: rows in memory, other than usual. */
+  list(filter: JobFilter, kept?: number): JobList {
     const rows = filter.at === undefined ? this.rows : this.pastRows;
-    return new JobList({ ...this.#parts, rows }, filter);
+    return new JobList({ ...this.#parts, rows }, filter, undefined, kept);
   }
 
   /** Returns what closes it. */

@@ -17,12 +17,15 @@ interface Props {
   readonly hint?: string | undefined;
   readonly errors?: readonly string[];
   readonly required?: boolean;
+  /** Of the control, for links to it; made up when left out. */
+  readonly id?: string;
   /** Spread what it is given onto the control. */
   readonly children: (control: ControlProps) => ReactNode;
 }
 
-export function Field({ label, hint, errors = [], required = false, children }: Props) {
-  const id = useId();
+export function Field({ label, hint, errors = [], required = false, id: given, children }: Props) {
+  const own = useId();
+  const id = given ?? own;
   const described = [hint === undefined ? null : `${id}-hint`, errors.length === 0 ? null : `${id}-errors`].filter((one) => one !== null);
   return (
     <div className="grid gap-1">

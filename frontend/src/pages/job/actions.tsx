@@ -4,7 +4,6 @@ import { Link, useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 import { isTerminal } from "../../api/index.ts";
 import type { JobBody, JobRow } from "../../api/types.gen.ts";
-import type { AtSearch } from "../../app/search.ts";
 import { useShortcut } from "../../app/shortcuts.ts";
 import { usePast, useWorld } from "../../hooks/index.ts";
 import { Button, buttonClass, copyText, Menu, type MenuItem } from "../../ui/index.ts";
@@ -47,7 +46,7 @@ export function Actions({ row, job, past }: { row: JobRow; job: JobBody | undefi
   const { reason } = usePast();
   const navigate = useNavigate();
   const can = allowedFor(row, past);
-  const again: AtSearch & { from: string } = { from: row.id };
+  const again = { from: row.id };
   const copy = async (): Promise<void> => {
     if (job === undefined) return;
     const done = await copyText(curlOf(job, location.origin));

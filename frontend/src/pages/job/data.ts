@@ -102,7 +102,7 @@ export function useFreshTree(rows: readonly JobRow[], live: boolean, onNew: () =
     const ends = parents.split(" ").flatMap((parent) => {
       const list = world.list({ parent_id: parent });
       const end = list.view.listen(() => {
-        if (list.view.get().ids.some((id) => !ids.has(id))) onNew();
+        if ([...list.view.get().ids].some((id) => !ids.has(id))) onNew();
       });
       return [end, world.open(list), world.follow(parent)];
     });
