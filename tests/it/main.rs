@@ -8,6 +8,7 @@ mod jobs;
 mod live;
 mod live_churn;
 mod live_edges;
+mod page;
 mod purge;
 mod queues;
 mod remote;
