@@ -90,8 +90,8 @@ pub fn plan(wish: Wish, built: Option<PathBuf>, look: impl FnOnce() -> Found) ->
     match obstacle(&look()) {
         None => Ok(Plan::Build),
         Some(absence) if wish == Wish::Require => Err(format!(
-            "DAYBOOK_UI=require, and the dashboard cannot be built: {absence}\nhint: {NODE_OLDEST} or newer of Node.js, \
-             with npm, is needed; DAYBOOK_UI=skip builds without the dashboard"
+            "DAYBOOK_UI=require, and the dashboard cannot be built: {absence}\nhint: Node.js {NODE_OLDEST} or newer with \
+             npm is needed; DAYBOOK_UI=skip builds without the dashboard"
         )),
         Some(absence) => Ok(Plan::LeaveOut(absence)),
     }

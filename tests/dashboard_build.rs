@@ -107,6 +107,15 @@ fn the_reason_stands_in_a_page_and_so_it_has_no_markup() {
     }
 }
 
+#[test]
+fn the_same_oldest_node_is_named_everywhere() {
+    let oldest = decide::NODE_OLDEST.to_string();
+    for path in ["src/api/assets/notice.rs", "frontend/package.json", "README.md", "tests/run"] {
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("is there");
+        assert!(text.contains(&oldest), "{path} says {oldest}");
+    }
+}
+
 /// A packed crate builds its dashboard, and holds nothing that npm has installed.
 #[test]
 fn the_package_lists_all_that_the_dashboard_is_built_from_and_not_its_folder() {
