@@ -89,8 +89,9 @@ const ROOMS: [(&str, &[&str]); 23] = [
 ];
 
 /// A name from outside, and the beginnings of the paths below `src/` where it may stand.
-const CONFINED: [(&str, &[&str]); 25] = [
+const CONFINED: [(&str, &[&str]); 26] = [
     ("croner", &["schedules/"]),
+    ("rust_embed", &["api/assets/embedded.rs"]),
     ("sled", &["storage/"]),
     ("warp", &["api/"]),
     ("hyper", &["api/"]),

@@ -16,6 +16,7 @@ use warp::http::header::{
 use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 
+use crate::api::assets::Assets;
 use crate::api::context::{ApiContext, Identity};
 use crate::api::error::ApiError;
 use crate::api::query::Query;
@@ -36,12 +37,17 @@ const ALLOWED_HEADERS: HeaderValue =
 const PREFLIGHT_MAX_AGE_S: HeaderValue = HeaderValue::from_static("600");
 /// The label of requests that no route answers.
 const NO_ROUTE: &str = "none";
+/// The label of requests for the dashboard's files.
+const ASSETS: &str = "/assets";
+/// How files can be asked for.
+const ASSET_METHODS: &str = "GET, HEAD";
 
 /// The door of the server.
 pub struct Door {
     identity: Identity,
     gate: Gate,
     table: Table,
+    assets: Assets,
     epoch: HeaderValue,
     /// How much of the log was replayed, in thousandths.
     replayed: AtomicU32,
@@ -69,9 +75,9 @@ impl Arrived {
 
 impl Door {
     /// Makes a door that says `starting` until it is opened.
-    pub fn new(identity: Identity, gate: Gate, table: Table) -> Door {
+    pub fn new(identity: Identity, gate: Gate, table: Table, assets: Assets) -> Door {
         let epoch = HeaderValue::from_str(&identity.epoch.to_string()).expect("a UUID can be a header");
-        Door { identity, gate, table, epoch, replayed: AtomicU32::new(0), context: OnceLock::new() }
+        Door { identity, gate, table, assets, epoch, replayed: AtomicU32::new(0), context: OnceLock::new() }
     }
 
     /// Says how much of the log was replayed: 0 to 1.
@@ -180,7 +186,22 @@ impl Door {
             Match::OtherMethods(allow) if preflight => (NO_ROUTE, Ok(preflight_answer(&allow))),
             Match::OtherMethods(allow) => (NO_ROUTE, Err(ApiError::method_not_allowed(arrived.method.as_str(), allow))),
             Match::Unreadable => (NO_ROUTE, Err(unreadable_path(&arrived.path))),
-            Match::Nothing => (NO_ROUTE, Err(ApiError::new("not_found", format!("there is no {}", arrived.path)))),
+            Match::Nothing => self.answer_from_assets(&arrived),
+        }
+    }
+
+    /// What no route answers may be a file of the dashboard, or a page of which only the dashboard knows.
+    fn answer_from_assets(&self, arrived: &Arrived) -> (&'static str, Result<Response, ApiError>) {
+        let Arrived { method, path, headers, .. } = arrived;
+        let reads = method == Method::GET || method == Method::HEAD;
+        match self.assets.file(path) {
+            Some(file) if reads => (ASSETS, Ok(file.answer(headers))),
+            Some(_) if method == Method::OPTIONS => (ASSETS, Ok(preflight_answer(ASSET_METHODS))),
+            Some(_) => (ASSETS, Err(ApiError::method_not_allowed(method.as_str(), ASSET_METHODS.to_owned()))),
+            None => match self.assets.page_for(path, headers).filter(|_| reads) {
+                Some(page) => (ASSETS, Ok(page.answer(headers))),
+                None => (NO_ROUTE, Err(nothing_at(path))),
+            },
         }
     }
 
@@ -191,7 +212,10 @@ impl Door {
         arrived: Arrived,
         verdict: Verdict,
     ) -> Result<Response, ApiError> {
-        let query = Query::parse(&arrived.query, route.parameters)?;
+        let query = match &route.handler {
+            Handler::Page => Query::default(),
+            Handler::Always(_) | Handler::Ready(_) => Query::parse(&arrived.query, route.parameters)?,
+        };
         let request = Request {
             upgrade: arrived.upgrade,
             is_foreign: verdict == Verdict::Foreign,
@@ -199,6 +223,10 @@ impl Door {
         };
         let handler = match &route.handler {
             Handler::Always(handler) => return Ok(handler(self, &request)),
+            Handler::Page => {
+                let page = self.assets.page(&arrived.path).ok_or_else(|| nothing_at(&arrived.path))?;
+                return Ok(page.answer(&request.headers));
+            }
             Handler::Ready(handler) => handler,
         };
         let progress = self.progress();
@@ -216,6 +244,10 @@ fn single(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
     Some(value.to_str().ok().filter(|_| values.next().is_none()).unwrap_or("unreadable or given twice"))
+}
+
+fn nothing_at(path: &str) -> ApiError {
+    ApiError::new("not_found", format!("there is no {path}"))
 }
 
 fn unreadable_path(path: &str) -> ApiError {

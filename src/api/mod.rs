@@ -4,6 +4,7 @@
 //! means in `kinds`, what a list shows in `views`. [`door::Door`] is the way of every request, [`route`] the table of
 //! routes, [`error`] the table of errors; the areas have their routes beside their handlers.
 
+pub mod assets;
 pub mod asyncapi;
 pub mod backups;
 pub mod batches;
@@ -51,14 +52,20 @@ mod worker_requests;
 pub mod worker_socket;
 pub mod workers;
 
+use crate::api::assets::Assets;
 use crate::api::context::Identity;
 use crate::api::door::Door;
 use crate::api::route::{Route, Table};
 use crate::auth::Gate;
 
-/// The door to all routes. It says `starting` until it is opened.
+/// The door to all routes and to the dashboard of this binary. It says `starting` until it is opened.
 pub fn door(identity: Identity, gate: Gate) -> Door {
-    Door::new(identity, gate, Table::new(routes()))
+    door_with(identity, gate, assets::embedded())
+}
+
+/// The same with another dashboard.
+fn door_with(identity: Identity, gate: Gate, assets: Assets) -> Door {
+    Door::new(identity, gate, Table::new(routes()), assets)
 }
 
 /// All routes; what is asked most stands first, because the first that fits answers.

@@ -286,7 +286,7 @@ fn merge(into: &mut Value, from: &Value) {
 fn error_codes(route: &Route) -> BTreeMap<u16, Vec<&'static str>> {
     let common = match route.handler {
         Handler::Ready(_) => COMMON_ERRORS,
-        Handler::Always(_) => ALWAYS_ERRORS,
+        Handler::Always(_) | Handler::Page => ALWAYS_ERRORS,
     };
     let mut by_status: BTreeMap<u16, Vec<&'static str>> = BTreeMap::new();
     for code in route.errors.iter().chain(common) {

@@ -30,6 +30,8 @@ pub enum Handler {
     Ready(Box<dyn Fn(Arc<ApiContext>, Request) -> Answer + Send + Sync>),
     /// At any time, also while the server starts.
     Always(fn(&Door, &Request) -> Response),
+    /// The dashboard, at any time. Its query is its own.
+    Page,
 }
 
 /// Makes the schema of a type.
@@ -102,6 +104,11 @@ impl Route {
     /// A route that is answered at any time, also while the server starts.
     pub fn always(path: &'static str, handler: fn(&Door, &Request) -> Response) -> Route {
         Route::with(Method::GET, path, Handler::Always(handler))
+    }
+
+    /// A page of the dashboard.
+    pub fn page(path: &'static str) -> Route {
+        Route::with(Method::GET, path, Handler::Page)
     }
 
     fn with(method: Method, path: &'static str, handler: Handler) -> Route {

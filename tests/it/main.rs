@@ -10,6 +10,7 @@ mod live;
 mod live_churn;
 mod live_edges;
 mod lives;
+mod page;
 mod purge;
 mod queues;
 mod remote;

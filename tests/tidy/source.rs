@@ -224,7 +224,7 @@ fn test_modules(code: &str) -> Vec<String> {
 
 pub fn read_tree(root: &Path) -> Vec<Source> {
     let mut sources = Vec::new();
-    for place in ["src", "tests", "benches", "examples", "schemas", "build.rs", "Cargo.toml", "daybook.toml"] {
+    for place in ["src", "tests", "benches", "examples", "schemas", "build", "build.rs", "Cargo.toml", "daybook.toml"] {
         read_into(root, place, &mut sources);
     }
     for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"] {

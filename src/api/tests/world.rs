@@ -14,9 +14,10 @@ use tokio::sync::watch;
 use tower_service::Service;
 use warp::http::{Request as HttpRequest, Response as HttpResponse};
 
+use crate::api::assets::Assets;
 use crate::api::context::{ApiContext, Identity};
-use crate::api::door;
 use crate::api::door::Door;
+use crate::api::door_with;
 use crate::api::past::Pasts;
 use crate::auth::Gate;
 use crate::clock::{ManualClock, SystemClock};
@@ -149,7 +150,8 @@ impl World {
             catalog,
             limits,
         };
-        let door = Arc::new(door(identity, Gate::new(LISTEN.parse().expect("an address"), Vec::new())));
+        let gate = Gate::new(LISTEN.parse().expect("an address"), Vec::new());
+        let door = Arc::new(door_with(identity, gate, Assets::absent("a test left it out")));
         door.open(Arc::new(context));
         World { door, handle, store, lines, live, _engine: engine }
     }
