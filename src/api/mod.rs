@@ -19,6 +19,7 @@ pub mod files;
 pub mod filter;
 mod gauges;
 mod headers;
+pub mod history;
 pub mod jobs;
 pub mod kinds;
 mod lease;
@@ -70,6 +71,7 @@ fn routes() -> Vec<Route> {
         ("events", export::routes()),
         ("events", live_socket::routes()),
         ("events", timeline::routes()),
+        ("events", history::routes()),
         ("logs", logs::routes()),
         ("files", files::routes()),
         ("queues", queues::routes()),
