@@ -87,12 +87,9 @@ fn of_what_npm_says_the_end_is_shown() {
 
 #[test]
 fn the_reason_stands_in_a_page_and_so_it_has_no_markup() {
-    for absence in [
-        Absence::Skipped,
-        Absence::NoNode,
-        Absence::OldNode(Version { major: 18, minor: 4 }),
-        Absence::NoNpm,
-    ] {
+    for absence in
+        [Absence::Skipped, Absence::NoNode, Absence::OldNode(Version { major: 18, minor: 4 }), Absence::NoNpm]
+    {
         let reason = absence.to_string();
         assert!(!reason.is_empty() && !reason.contains(['<', '>', '&', '\n']), "{reason}");
     }

@@ -1,6 +1,6 @@
 import type { Page, Route } from "playwright-core";
 import { expect, test } from "vitest";
-import type { HistoryBody, HistoryBucket, HistorySpan } from "../src/api/history.ts";
+import type { HistoryBody, HistoryBucket, HistorySpan } from "../src/api/types.gen.ts";
 import { picture, pill, stage, violations } from "./support/stage.ts";
 import { submit } from "./support/worker.ts";
 

@@ -70,6 +70,7 @@ fn answers_about_the_server() -> Vec<(&'static str, Value)> {
         ("Health", health),
         ("SessionStatus", json!({"valid": true, "epoch": EPOCH, "kind": "worker"})),
         ("StatsBody", stats(started_at)),
+        ("HistoryBody", history()),
         ("QueueRow", queue()),
         ("QueueList", list("queues", queue())),
         ("WorkerList", worker_list()),
@@ -156,6 +157,17 @@ fn stats(started_at: &str) -> Value {
         "queues": [{"queue": "images", "jobs": counts}], "workers": 1,
         "rates": {"submitted": rate, "started": rate, "completed": rate, "failed": rate},
         "started_at": started_at, "seq": 42, "epoch": EPOCH
+    })
+}
+
+fn history() -> Value {
+    let bucket = json!({
+        "from": "2026-11-22T06:00:00.000Z", "submitted": 31, "started": 30, "completed": 27, "failed": 1, "cancelled": 1,
+        "attempts_failed": 2, "lost": 0, "wait_s": {"p50": 0.004, "p95": 0.21, "p99": 1.4},
+        "run_s": {"p50": 2.5, "p95": 8.1, "p99": 12.3}
+    });
+    json!({
+        "span": "1h", "width_s": 60, "buckets": [bucket], "complete": true, "earliest": 1, "seq": 42, "epoch": EPOCH
     })
 }
 

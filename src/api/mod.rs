@@ -21,6 +21,7 @@ pub mod files;
 pub mod filter;
 mod gauges;
 mod headers;
+pub mod history;
 pub mod jobs;
 pub mod kinds;
 mod lease;
@@ -80,6 +81,7 @@ fn routes() -> Vec<Route> {
         ("system", backups::routes()),
         ("events", live_socket::routes()),
         ("events", timeline::routes()),
+        ("events", history::routes()),
         ("logs", logs::routes()),
         ("files", files::routes()),
         ("queues", queues::routes()),

@@ -230,7 +230,7 @@ impl Recalling {
         let stopped = stop.clone();
         let thread = std::thread::Builder::new().name("recall".into()).spawn(move || {
             if let Err(error) = recall::recall(&*log, &views, &stopped) {
-                tracing::warn!(%error, "the timeline shows nothing from before this start");
+                tracing::warn!(%error, "the timeline and the history show nothing from before this start");
             }
         })?;
         Ok(Recalling { stop, thread })

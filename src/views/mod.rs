@@ -12,8 +12,10 @@ mod finished;
 pub mod flusher;
 #[cfg(test)]
 mod forgetting;
+pub mod history;
 mod index;
 mod pending;
+pub mod performance;
 mod present;
 pub mod query;
 mod rates;
@@ -45,10 +47,12 @@ use crate::log::LogReader;
 use crate::log::redact::{Purged, Redacting};
 use crate::views::block::Slot;
 use crate::views::counts::Beat;
+use crate::views::history::{Earlier, History, Since};
 use crate::views::index::Index;
+use crate::views::performance::{HistoryBucket, Span};
 use crate::views::query::{JobPage, JobQuery, LIMIT_MAX};
 use crate::views::row::JobRow;
-use crate::views::timeline::{Histogram, Timeline};
+use crate::views::timeline::Histogram;
 use crate::views::walk::{Found, Place, Walk};
 
 pub use crate::views::finished::{FinishedStore, Head, MemoryFinished, ViewError, finish_ordinal};
@@ -71,13 +75,6 @@ pub struct Views {
     /// Held while finished jobs are stored: one at a time.
     storing: Mutex<()>,
     due: (Mutex<bool>, Condvar),
-}
-
-/// What happened when, as far as it is known.
-struct History {
-    timeline: Timeline,
-    /// Everything up to here has still to be read from the log; none once that was done.
-    missing_until: Option<Seq>,
 }
 
 /// What a recovered state tells the views. Jobs and stubs may come in any order; that of submission is the fastest.
@@ -123,7 +120,7 @@ impl Views {
             limits: RwLock::default(),
             overlay: Mutex::default(),
             beats: Mutex::default(),
-            history: Mutex::new(History { timeline: Timeline::default(), missing_until }),
+            history: Mutex::new(History::new(missing_until)),
             schedules_changed: watch::Sender::new(Seq::ZERO),
             storing: Mutex::default(),
             due: Default::default(),
@@ -137,13 +134,11 @@ impl Views {
     /// memory without a bound: the engine must halt.
     pub fn apply(&self, page: &Page) -> Result<(), ViewError> {
         self.hide_payloads(page);
+        self.note_history(page);
         let mut index = self.index.write();
         index.apply(page);
         let (is_full, is_due) = (index.pending.is_full(), index.pending.is_due());
         drop(index);
-        let mut history = self.history.lock();
-        page.records.iter().for_each(|record| history.timeline.note(record.seq, record.at, &record.event));
-        drop(history);
         self.tell_of_schedules(page);
         self.forget_overlays(page);
         if is_full {
@@ -188,21 +183,25 @@ impl Views {
     /// start what happened before is read again from the log.
     pub fn histogram(&self, count: usize) -> (Histogram, bool) {
         let mut history = self.history.lock();
-        history.timeline.forget_before(self.log.earliest());
-        (history.timeline.histogram(count), history.missing_until.is_none())
+        history.forget_before(self.log.earliest());
+        (history.histogram(count), history.missing_until().is_none())
     }
 
-    /// Up to where the log has still to be read for the histogram.
+    /// What was done in a span that ends `now`, and how long it took; and whether that is all of it, as above.
+    pub fn performance(&self, span: Span, now: Timestamp) -> (Vec<HistoryBucket>, bool) {
+        let mut history = self.history.lock();
+        history.forget_before(self.log.earliest());
+        (history.buckets(span, now), history.missing_until().is_none())
+    }
+
+    /// Up to where the log has still to be read for what happened before the start.
     pub fn history_missing_until(&self) -> Option<Seq> {
-        self.history.lock().missing_until
+        self.history.lock().missing_until()
     }
 
     /// Takes in what happened before the server started.
-    pub fn recall(&self, earlier: Timeline) {
-        let mut history = self.history.lock();
-        if history.missing_until.take().is_some() {
-            history.timeline.put_before(earlier);
-        }
+    pub fn recall(&self, earlier: Earlier) {
+        self.history.lock().recall(earlier);
     }
 
     /// One job, as of its last durable event, without the live overlay.
@@ -291,6 +290,16 @@ impl Views {
     /// job is later than the end.
     pub fn last_seq(&self, job: &Job) -> Seq {
         self.index.read().late.get(&job.id).map_or(job.seq, |&late| late.max(job.seq))
+    }
+
+    /// The index still shows the jobs as they were before the page.
+    fn note_history(&self, page: &Page) {
+        let index = self.index.read();
+        let before = |job| match index.slot(job) {
+            Slot::Active(job) => Since::of(job),
+            Slot::Finished(_) | Slot::Empty => None,
+        };
+        self.history.lock().show(&page.records, before);
     }
 
     /// What is told of purged jobs is hidden before anybody is answered; of forgotten ones there is nothing to hide.

@@ -24,7 +24,7 @@ const QUEUES: [&str; 3] = ["default", "images", "slow"];
 const TAGS: [&str; 3] = ["red", "blue", "rare"];
 
 #[derive(Debug, Clone)]
-enum Step {
+pub(super) enum Step {
     Submit { kind: usize, queue: usize, tags: u8, parent: Option<usize>, state: u8 },
     Start { job: usize, session: u128 },
     Finish { job: usize, state: usize },
@@ -36,7 +36,7 @@ enum Step {
     Flush,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(super) fn step() -> impl Strategy<Value = Step> {
     let job = 0..10_000_usize;
     prop_oneof![
         6 => (0..3_usize, 0..3_usize, 0..8_u8, proptest::option::weighted(0.3, job.clone()), 0..3_u8)
@@ -62,7 +62,7 @@ fn pick(world: &World, number: usize, fits: impl Fn(&Job) -> bool) -> Option<Job
     (world.knows(job.id) && fits(job)).then_some(job.id)
 }
 
-fn take(world: &mut World, step: &Step) {
+pub(super) fn take(world: &mut World, step: &Step) {
     let is_waiting = |job: &Job| !job.is_terminal() && job.run().is_none();
     match step {
         Step::Submit { kind, queue, tags: bits, parent, state } => {

@@ -5,6 +5,7 @@ mod batches;
 mod churn;
 mod clients;
 mod edges;
+mod history;
 mod jobs;
 mod live;
 mod live_churn;

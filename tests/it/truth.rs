@@ -87,6 +87,8 @@ fn ask_about_the_server(server: &crate::support::TestServer) {
         "/api/kinds/typed",
         "/api/stats",
         "/api/timeline",
+        "/api/history",
+        "/api/history?span=30d",
         "/api/openapi.json",
         "/api/events",
         "/api/asyncapi.json",

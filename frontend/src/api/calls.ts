@@ -2,13 +2,14 @@
 // from types.gen.ts (`npm run types`).
 
 import type { Api, Options } from "./client.ts";
-import type { HistoryBody, HistorySpan } from "./history.ts";
 import type {
   ActionAnswer,
   ActionRequest,
   AmendRequest,
   EventList,
   EventPage,
+  HistoryBody,
+  HistorySpan,
   ItemList,
   ItemState,
   JobBody,

@@ -381,6 +381,51 @@ export type HeartbeatRequest = {
   session: SessionId;
 };
 
+/** What was done in a span that ends now. */
+export type HistoryBody = {
+  /** In order and without a hole; the last is the one that is now, and still fills. */
+  buckets: readonly (HistoryBucket)[];
+  /** Whether that is all of it. For a moment after a start what happened before it is still being read. */
+  complete: boolean;
+  /** The first event that is in the log. What happened before is not counted. */
+  earliest: Seq;
+  /** The run of the server that answers. */
+  epoch: Epoch;
+  /** The answer shows everything up to the event with this number, if not more. */
+  seq: Seq;
+  /** How far back the answer goes. */
+  span: HistorySpan;
+  /** The length of a bucket. Buckets begin at its multiples since 1970 UTC. */
+  width_s: number;
+};
+
+/** A part of a span. */
+export type HistoryBucket = {
+  /** Attempts that failed, also the last of a job that failed; but not that of a job that was asked to stop. */
+  attempts_failed: number;
+  /** Jobs that were cancelled. */
+  cancelled: number;
+  /** Jobs that completed. One that was retried by hand ends again, and is counted again. */
+  completed: number;
+  /** Jobs that failed for good. */
+  failed: number;
+  /** When it begins. */
+  from: Timestamp;
+  /** Runs that ended because a worker or the server went away. */
+  lost: number;
+  /** How long the runs that ended here had taken, however they ended, in seconds; `null` if none ended. */
+  run_s: Percentiles | null;
+  /** Runs that began. */
+  started: number;
+  /** Jobs that were submitted. */
+  submitted: number;
+  /** How long the runs that began here had waited in their queue, in seconds; `null` if none began. */
+  wait_s: Percentiles | null;
+};
+
+/** How far back one looks. */
+export type HistorySpan = "5m" | "1h" | "24h" | "30d";
+
 /** How many items are in each state. */
 export type ItemCounts = {
   /** Those that are done. */
@@ -757,6 +802,16 @@ export type PauseRow = {
   at: Timestamp;
   /** Who wanted it so. */
   by: Actor;
+};
+
+/** Of 100 times, how long 50, 95 and 99 took at most; within 2 % or half a millisecond. */
+export type Percentiles = {
+  /** The median. */
+  p50: number;
+  /** Of 20 times, 19 were no longer. */
+  p95: number;
+  /** Of 100 times, 99 were no longer. */
+  p99: number;
 };
 
 /** Where the latest preview picture is. */

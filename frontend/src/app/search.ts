@@ -1,9 +1,8 @@
 // What the address says: filters and the moment looked at, typed. Values that are the default are not in it, and what
 // cannot be understood is passed over: an address is typed by hand, and kept for years.
 
-import type { HistorySpan } from "../api/history.ts";
 import { isState } from "../api/states.ts";
-import type { ItemState, StateName } from "../api/types.gen.ts";
+import type { HistorySpan, ItemState, StateName } from "../api/types.gen.ts";
 
 /** On every page: the seq of the event after which things are shown. */
 export interface AtSearch {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { HistoryBody, HistoryBucket } from "../api/history.ts";
+import type { HistoryBody, HistoryBucket } from "../api/types.gen.ts";
 import { chartsOf, isEmpty, marksOf } from "./series.ts";
 
 const bucket = (fields: Partial<HistoryBucket>): HistoryBucket => ({

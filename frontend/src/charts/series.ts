@@ -1,7 +1,7 @@
 // What a chart shows, as data: its lines with their words and marks, and the numbers of a table. Pure; the drawing is in
 // chart.tsx and plot.ts.
 
-import type { HistoryBody, HistoryBucket, HistorySpan } from "../api/history.ts";
+import type { HistoryBody, HistoryBucket, HistorySpan } from "../api/types.gen.ts";
 
 export type Mark = "circle" | "square" | "triangle" | "diamond";
 

@@ -1,7 +1,7 @@
 // The charts of a span, or their numbers as tables. The drawing is a chunk of its own: tables do not need it.
 
 import { lazy, Suspense, useMemo } from "react";
-import type { HistoryBody } from "../../api/history.ts";
+import type { HistoryBody } from "../../api/types.gen.ts";
 import { DataTable } from "../../charts/data-table.tsx";
 import { chartsOf, isEmpty } from "../../charts/series.ts";
 

@@ -2,8 +2,7 @@
 
 import { Link } from "@tanstack/react-router";
 import { getHistory } from "../../api/index.ts";
-import type { HistoryBucket } from "../../api/history.ts";
-import type { StateName } from "../../api/types.gen.ts";
+import type { HistoryBucket, StateName } from "../../api/types.gen.ts";
 import { wordsOfValue } from "../../charts/plot.ts";
 import { useApi } from "../../hooks/index.ts";
 import { short, STATE_COLOURS } from "../../ui/index.ts";

@@ -4,7 +4,7 @@ import { getRouteApi, useNavigate } from "@tanstack/react-router";
 import { Page } from "../../app/page.tsx";
 import type { HistorySearch } from "../../app/search.ts";
 import { ApiProblem, getHistory } from "../../api/index.ts";
-import type { HistoryBody, HistorySpan } from "../../api/history.ts";
+import type { HistoryBody, HistorySpan } from "../../api/types.gen.ts";
 import { useApi } from "../../hooks/index.ts";
 import { Empty, Icon, Loading, ProblemBox } from "../../ui/index.ts";
 import { Charts } from "./charts.tsx";
