@@ -91,8 +91,8 @@ test("in the past all is as it was, nothing is live, and nothing can be done", a
   });
   const { seq } = await call<{ seq: number }>(play.daybook, "GET", `/api/jobs/${id}`);
   await page.goto(`/jobs/${id}?at=${seq}`);
-  await page.getByRole("button", { name: "Cancel" }).waitFor();
-  expect(await page.getByRole("button", { name: "Cancel" }).isDisabled()).toBe(true);
+  await page.locator("main").getByRole("button", { name: "Cancel", exact: true }).waitFor();
+  expect(await page.locator("main").getByRole("button", { name: "Cancel", exact: true }).isDisabled()).toBe(true);
   await call(play.daybook, "POST", `/api/jobs/${id}/cancel`, {});
   await page.getByRole("button", { name: "More actions" }).click();
   for (const name of ["Change …", "Submit again …", "Purge …"]) expect(await page.getByRole("menuitem", { name }).isDisabled(), name).toBe(true);

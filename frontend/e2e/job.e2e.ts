@@ -26,11 +26,11 @@ test("progress, stage, counts and the preview follow live, and the result is the
   const page = await play.tab();
   await page.goto(`/jobs/${id}`);
   await stateOf(page, "running");
-  await page.getByText("six by nine").waitFor();
+  await page.locator("main").getByText("six by nine").waitFor();
   await lease.tell({ percent: 25, stage: "drawing", message: "the first lines", done: 1, total: 4, preview: `data:image/png;base64,${DOT}` });
   const bar = page.getByRole("progressbar", { name: "Progress of the job" });
-  await page.getByText("1 of 4").waitFor();
-  await page.getByText("the first lines").waitFor();
+  await page.locator("main").getByText("1 of 4").waitFor();
+  await page.locator("main").getByText("the first lines").waitFor();
   expect(await bar.getAttribute("aria-valuenow")).toBe("25");
   const preview = page.getByRole("img", { name: "Preview at drawing, 25 %" });
   await preview.waitFor();
@@ -182,10 +182,10 @@ test("a running job shows that it is being cancelled until its worker lets go", 
   const { id, lease } = await begun();
   const page = await play.tab();
   await page.goto(`/jobs/${id}`);
-  await page.getByRole("button", { name: "Cancel" }).click();
+  await page.locator("main").getByRole("button", { name: "Cancel", exact: true }).click();
   await page.getByRole("button", { name: "Cancel the job" }).click();
-  await page.getByRole("button", { name: "Cancelling" }).waitFor();
-  expect(await page.getByRole("button", { name: "Cancelling" }).isDisabled()).toBe(true);
+  await page.locator("main").getByRole("button", { name: "Cancelling" }).waitFor();
+  expect(await page.locator("main").getByRole("button", { name: "Cancelling" }).isDisabled()).toBe(true);
   await lease.fail("stopped", false);
   await stateOf(page, "cancelled");
 });

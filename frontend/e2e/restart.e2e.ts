@@ -139,7 +139,7 @@ test("after a reset nothing of the old log is shown, kept or asked for: from a l
   for (const tab of tabs) await tab.getByRole("alert").filter({ hasText: "The server began a new log" }).waitFor();
   const fresh = await submit(play.daybook, { kind: "new" });
   await seeState(list, fresh.id, "queued");
-  await job.getByText("There is no such job").waitFor();
+  await job.getByText("This job is gone with the old log").waitFor();
   await past.waitForURL((url) => url.search === "");
   await seeState(past, fresh.id, "queued");
   for (const tab of tabs) {
