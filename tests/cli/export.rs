@@ -84,7 +84,7 @@ fn a_log_that_was_exported_and_imported_is_the_same_log() {
         let text = std::fs::read_to_string(dir.join(name)).unwrap();
         let read = text.lines().map(|line| serde_json::from_str(line).unwrap());
         let without = |mut line: Value| {
-            for name in ["id", "source"] {
+            for name in ["id", "source", "daybookhash"] {
                 line[name].take();
             }
             line["data"].as_object_mut().unwrap().remove("lineage");
@@ -225,11 +225,18 @@ fn what_is_no_export_is_refused_with_the_line_and_the_next_step() {
         (with(4, &newer), "written by a newer daybook"),
         (with(4, "{}"), "line 5: it is no CloudEvent"),
         (with(lines.len() - 1, &changed), "it was changed since it was written"),
+        (with(4, &lines[4].replacen("daybookprevious", "daybookpreviously", 1)), "line 5: it was changed"),
+        (
+            with(3, &lines[3].replacen("application/json", "application/jason", 1)),
+            "line 4: it was changed since it was written",
+        ),
+        (whole.clone() + &whole, "something stands behind it"),
         (whole.clone() + "more\n", "behind it"),
     ] {
         std::fs::write(dir.join("log.jsonl"), text).unwrap();
         let said = run(dir, "replay --from log.jsonl");
         assert!(said.code == Some(1) && said.err.contains(words), "{words}: {said:?}");
+        assert!(said.err.contains("daybook export"), "the next step: {said:?}");
     }
     let said = run(dir, "replay --from nothing.jsonl");
     assert!(said.code == Some(1) && said.err.contains("nothing.jsonl cannot be read"), "{said:?}");
