@@ -80,6 +80,14 @@ struct History {
     missing_until: Option<Seq>,
 }
 
+impl History {
+    /// What is no longer in the log is not missing either; a stretch that is cut through is, until it is counted again.
+    fn forget_before(&mut self, earliest: Seq) {
+        let cut = self.timeline.forget_before(earliest);
+        self.missing_until = cut.or(self.missing_until).filter(|until| *until >= earliest);
+    }
+}
+
 /// What a recovered state tells the views. Jobs and stubs may come in any order; that of submission is the fastest.
 pub struct Parts<'a> {
     pub seq: Seq,
@@ -184,23 +192,28 @@ impl Views {
         self.index.read().seq
     }
 
-    /// How many events of each type happened when, in at most `count` equal parts; and whether that is all of it: after a
-    /// start what happened before is read again from the log.
-    pub fn histogram(&self, count: usize) -> (Histogram, bool) {
+    /// How many events of each type happened when, in at most `count` equal parts; the first event that is in the log;
+    /// and whether that is all of it: after a start, and when events were dropped, what is missing is read from the log.
+    pub fn histogram(&self, count: usize) -> (Histogram, Seq, bool) {
         let mut history = self.history.lock();
-        history.timeline.forget_before(self.log.earliest());
-        (history.timeline.histogram(count), history.missing_until.is_none())
+        let earliest = self.log.earliest();
+        history.forget_before(earliest);
+        (history.timeline.histogram(count), earliest, history.missing_until.is_none())
     }
 
     /// Up to where the log has still to be read for the histogram.
     pub fn history_missing_until(&self) -> Option<Seq> {
-        self.history.lock().missing_until
+        let mut history = self.history.lock();
+        history.forget_before(self.log.earliest());
+        history.missing_until
     }
 
-    /// Takes in what happened before the server started.
-    pub fn recall(&self, earlier: Timeline) {
+    /// Takes in what the log has up to `until`, if just that is what is missing. Events may have been dropped meanwhile:
+    /// whether something is missing now has to be asked again.
+    pub fn recall(&self, until: Seq, earlier: Timeline) {
         let mut history = self.history.lock();
-        if history.missing_until.take().is_some() {
+        if history.missing_until == Some(until) {
+            history.missing_until = None;
             history.timeline.put_before(earlier);
         }
     }
