@@ -16,7 +16,7 @@ use crate::log::{LogReader, ReadError};
 pub use crate::storage::check::Findings;
 use crate::storage::check::{self, Books, Damage};
 use crate::storage::imported::{self, HalfDone};
-use crate::storage::open::NEXT_STEP;
+use crate::storage::open::{NEXT_STEP, refuse_backups};
 use crate::storage::views::SledFinished;
 use crate::storage::{self, DirectoryLock, OfflineLog, OpenError, SnapshotFiles, disk};
 use crate::views::FinishedStore;
@@ -55,6 +55,7 @@ pub fn check(data: &Path) -> Result<Report, CheckError> {
         imported::refuse_half_done(data)?;
         return Err(CheckError::NoLog(data.to_path_buf()));
     }
+    refuse_backups(data)?;
     let _lock = DirectoryLock::take_to_read(data)?;
     let copy = copy_of_views(data)?;
     let mut findings = check::check_stores(data);

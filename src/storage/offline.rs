@@ -20,7 +20,7 @@ use crate::log::chain::{ChainEnd, Page};
 use crate::log::{LogReader, ReadError};
 use crate::storage::base::BaseFiles;
 use crate::storage::head::{self, Head, HeadError};
-use crate::storage::open::{DirectoryLock, NEXT_STEP, OpenError, base_of, explain};
+use crate::storage::open::{DirectoryLock, NEXT_STEP, OpenError, base_of, explain, refuse_backups};
 use crate::storage::payloads::Payloads;
 use crate::storage::recovery::segments_in;
 use crate::storage::scan::{FoundPages, Place, find_pages, read_page};
@@ -61,6 +61,7 @@ impl OfflineLog {
 
     /// The same, for whoever holds the directory's lock, or found none to take.
     pub fn open_locked(data: &Path) -> Result<OfflineLog, OpenError> {
+        refuse_backups(data)?;
         let log_dir = data.join("log");
         let head = head_of(&log_dir)?;
         let firsts = segments_in(&log_dir).map_err(OpenError::io("list the segments in", &log_dir))?;

@@ -235,6 +235,14 @@ fn a_directory_of_anything_else_is_refused_with_the_next_step() {
     lock.lock().unwrap();
     let said = run(dir, &format!("backup --to backups --server http://{}", server.address()));
     assert!(said.code == Some(1) && said.err.contains("wait until it has ended"), "{said:?}");
+    drop(lock);
+    let before = files_below(&dir.join("backups"));
+    for command in ["serve", "verify", "replay", "replay --verify", "export"] {
+        let said = run(dir, &format!("{command} --data backups"));
+        assert_eq!(said.code, Some(1), "{command}: {said:?}");
+        assert!(said.err.contains("`daybook restore --from` it into a new"), "{command}: {said:?}");
+    }
+    assert_eq!(files_below(&dir.join("backups")), before);
     assert!(other.stop().success() && server.stop().success());
 }
 

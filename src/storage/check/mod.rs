@@ -172,7 +172,7 @@ impl Damage {
             OpenError::BaseDamaged { detail, .. } => return Some(Damage::of_base(detail.clone())),
             OpenError::Locked(_) | OpenError::Io { .. } | OpenError::NotWritable { .. } => return None,
             OpenError::NotSynced | OpenError::StorageFull { .. } | OpenError::NoRoomToCheck { .. } => return None,
-            OpenError::Newer { .. } => return None,
+            OpenError::Newer { .. } | OpenError::Backups(_) => return None,
         };
         Some(Damage { file: Path::new("log").join(name), place: None, detail, next_step: RESTORE })
     }
