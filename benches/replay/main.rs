@@ -3,7 +3,7 @@
 //! Writes whole lives of jobs (submitted, started, completed; 200 bytes of args) through the real log, opens it again
 //! and replays it: `decode` takes pages that are in memory apart and does nothing else, `read` lets the log do that
 //! from its files, `fold` applies the records too, `recover` is what a start does, views included. Run it with
-//! `cargo bench --bench replay`. Trust the ratios: the absolute numbers are the machine's.
+//! `cargo bench --bench replay`, or `-- fold EVENTS` for another number than 900,000. Trust the ratios: the absolute numbers are the machine's.
 //!
 //! `cargo bench --bench replay -- past` measures past moments instead (see `past.rs`); `past EVENTS BETWEEN` takes another
 //! number of events than 5,000,000, and, if it is said, another distance between keyframes.
@@ -46,23 +46,24 @@ const TARGET: f64 = 0.35;
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => measure_fold(),
+        [] => measure_fold(EVENTS),
+        ["fold", events] => measure_fold(events.parse().expect("a number of events")),
         ["past"] => past::measure(past::EVENTS, EVENTS_BETWEEN),
         ["past", events] => past::measure(events.parse().expect("a number of events"), EVENTS_BETWEEN),
         ["past", events, between] => {
             let between = between.parse().expect("a number of events between keyframes");
             past::measure(events.parse().expect("a number of events"), between);
         }
-        _ => panic!("past, past EVENTS, past EVENTS BETWEEN, or nothing"),
+        _ => panic!("fold EVENTS, past, past EVENTS, past EVENTS BETWEEN, or nothing"),
     }
 }
 
-fn measure_fold() {
+fn measure_fold(events: usize) {
     let place = tempfile::Builder::new().prefix("daybook-bench-").tempdir_in(target_dir()).expect("a directory");
     let data = place.path().join("data");
-    let pages = write_log(&data);
+    let pages = write_log(&data, events);
     let bytes: usize = pages.iter().map(Vec::len).sum();
-    println!("{EVENTS} events in {} pages, {} bytes an event; {ROUNDS} rounds", pages.len(), bytes / EVENTS);
+    println!("{events} events in {} pages, {} bytes an event; {ROUNDS} rounds", pages.len(), bytes / events);
     let opened = open(&data, &Options::default()).expect("the log opens");
     let log: Arc<dyn LogReader> = opened.log.reader();
     type Work<'a> = Box<dyn Fn() -> u64 + 'a>;
@@ -121,11 +122,11 @@ fn recovered(log: &Arc<dyn LogReader>) -> u64 {
 }
 
 /// Writes the events and gives the same pages as they would stand in memory.
-fn write_log(data: &Path) -> Vec<Vec<u8>> {
+fn write_log(data: &Path, events: usize) -> Vec<Vec<u8>> {
     let mut log = open(data, &Options::default()).expect("the log opens").log;
     let mut end = ChainEnd::start(Uuid::nil());
     let (mut core, mut pages) = (Core::new(), Vec::new());
-    while core.made < EVENTS {
+    while core.made < events {
         while core.waiting.len() < BATCH {
             core.live();
         }

@@ -1,6 +1,6 @@
 //! What a backup copies from a running server: a list of the files that may be copied, and the files themselves. Events
 //! that are in no finished part of the log are read from the export. Nothing is changed, and nothing else can be read; while
-//! it is read, retention drops nothing of the log.
+//! it is read, retention drops nothing of the log, until the reader says that it has all.
 
 use std::io;
 use std::sync::Arc;
@@ -55,9 +55,15 @@ pub fn routes() -> Vec<Route> {
             .named("list_backup_files", "Lists what a backup of this server copies")
             .explained(
                 "Used by `daybook backup`. Everything up to `seq` is in the base, the parts and the export together, secrets of \
-                 jobs too. Nothing of the log is dropped until two minutes after the last such request, and at most for an hour.",
+                 jobs too. Nothing of the log is dropped until `DELETE /api/backup`, or two minutes after the last such request, and at \
+                 most for an hour.",
             )
             .answers::<BackupList>(200, "The files."),
+        Route::new(Method::DELETE, "/api/backup", end)
+            .named("end_backup", "Says that a backup has all that it copies, or is given up")
+            .explained("What retention has to drop of the log is dropped again. The same again changes nothing.")
+            .answer(204, "Nothing is held.", Content::Nothing)
+            .fails(&["forbidden_origin"]),
         Route::new(Method::GET, "/api/backup/file", file)
             .named("get_backup_file", "Reads a file that a backup copies")
             .explained("One of the list, as it is now: log lines may have been added since. Others are not found.")
@@ -101,6 +107,11 @@ fn listed(ctx: &ApiContext) -> Result<Listed, ApiError> {
             return Ok(Listed { earliest, seq, base, parts, files: ctx.data.of_jobs().map_err(failed)? });
         }
     }
+}
+
+async fn end(ctx: Arc<ApiContext>, _: Request) -> Result<Response, ApiError> {
+    ctx.hold.end();
+    Ok(reply::as_of(ctx.seq(), reply::nothing()))
 }
 
 async fn file(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {

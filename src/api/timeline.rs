@@ -29,7 +29,8 @@ struct TimelineBody {
     /// In order and without a hole, from the first event that is in the log to the last.
     #[schemars(length(max = BUCKETS_MAX))]
     buckets: Vec<Bucket>,
-    /// Whether that is all of it. For a moment after a start what happened before it is still being read.
+    /// Whether that is all of it. For a moment after a start what happened before it is still being read, and for a
+    /// moment after the oldest events were dropped what is left beside them: until then it is left out.
     complete: bool,
     /// The first event that is in the log.
     earliest: Seq,
@@ -56,8 +57,8 @@ pub fn routes() -> Vec<Route> {
 
 async fn timeline(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiError> {
     let count = request.query.integer("buckets", 1..=BUCKETS_MAX as u64)?.unwrap_or(BUCKETS_DEFAULT);
-    let (seq, earliest) = (ctx.seq(), ctx.handle.log().earliest());
-    let (histogram, complete) = ctx.handle.views().histogram(count as usize);
+    let seq = ctx.seq();
+    let (histogram, earliest, complete) = ctx.handle.views().histogram(count as usize);
     let body = TimelineBody {
         width_s: histogram.width_ms / 1000,
         buckets: histogram.buckets,

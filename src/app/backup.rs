@@ -64,6 +64,9 @@ pub trait BackupServer {
 
     /// The events behind one, up to another; none if they are gone.
     fn events(&self, after: Seq, until: Seq) -> Result<Option<LineSource>, Self::Error>;
+
+    /// Nothing more is copied: it may drop what is due. If it does not hear that, it finds out by itself after a while.
+    fn release(&self);
 }
 
 /// Why nothing was backed up.
@@ -133,16 +136,18 @@ pub fn back_up<S: BackupServer>(
     })?;
     let mut copy = Copying { server, to, done: Done::default() };
     let mut attempt = 1;
-    let (name, manifest) = loop {
+    let copied = loop {
         match copy.all(attempt == ATTEMPTS_MAX, watch) {
             Err(BackupError::Gone(_) | BackupError::Source(SourceError::BrokenOff { .. }))
                 if attempt < ATTEMPTS_MAX =>
             {
                 attempt += 1;
             }
-            done => break done?,
+            done => break done,
         }
     };
+    server.release();
+    let (name, manifest) = copied?;
     manifest.write(to, &name).map_err(io_error("write the manifest in", to))?;
     let removed = keep.map_or(Ok(0), |keep| manifest::prune(to, keep))?;
     let Done { parts, events, files, bytes, gone } = copy.done;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -86,6 +86,7 @@ impl Chores {
                 purges: Default::default(),
             },
             Duration::from_millis(config.retention.every.0),
+            recalling.thread.thread().clone(),
         );
         let trims = trims.map_err(ServeError::step("start the thread that drops segments"))?;
         let mut tasks = JoinSet::new();
@@ -218,7 +219,7 @@ impl Keyframes {
     }
 }
 
-/// The thread that reads, once, what happened before the start.
+/// The thread that reads what the timeline lacks: after the start, and whenever it is woken.
 struct Recalling {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<()>,
@@ -229,8 +230,11 @@ impl Recalling {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let thread = std::thread::Builder::new().name("recall".into()).spawn(move || {
-            if let Err(error) = recall::recall(&*log, &views, &stopped) {
-                tracing::warn!(%error, "the timeline and the history show nothing from before this start");
+            while !stopped.load(Ordering::Relaxed) {
+                if let Err(error) = recall::recall(&*log, &views, &stopped) {
+                    tracing::warn!(%error, "the timeline and the history lack what happened first");
+                }
+                std::thread::park();
             }
         })?;
         Ok(Recalling { stop, thread })
@@ -238,6 +242,7 @@ impl Recalling {
 
     fn stop(self) {
         self.stop.store(true, Ordering::Relaxed);
+        self.thread.thread().unpark();
         self.thread.join().expect("the thread that reads the log's past does not panic");
     }
 }
@@ -249,13 +254,18 @@ struct Trims {
 }
 
 impl Trims {
-    fn start(trimmer: Trimmer, every: Duration) -> std::io::Result<Trims> {
+    /// Wakes `recalling` when something was dropped: it counts anew what is left beside that.
+    fn start(trimmer: Trimmer, every: Duration, recalling: Thread) -> std::io::Result<Trims> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let thread = std::thread::Builder::new().name("trimmer".into()).spawn(move || {
             let is_stopping = || stopped.load(Ordering::Acquire);
             while !is_stopping() {
-                match trimmer.look(&is_stopping) {
+                let looked = trimmer.look(&is_stopping);
+                if !matches!(looked, Ok(None)) {
+                    recalling.unpark();
+                }
+                match looked {
                     Err(error) if !is_stopping() => {
                         let error = storage::open::explain(&error);
                         tracing::warn!(error, "no segments were dropped; it is tried again");

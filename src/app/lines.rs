@@ -82,7 +82,7 @@ impl LineSource {
         let mut source =
             LineSource { name, input, cut, lines: 0, bytes: 0, begun, base, carried, last, read, ended: None };
         let Some(text) = source.next_text()? else { return Err(source.cut_off()) };
-        let refused = |detail: String| source.refused(format!("{detail}; {FOREIGN}"));
+        let refused = |detail: String| source.foreign(detail);
         match Line::read(&text).map_err(|error| refused(error.to_string()))? {
             (Line::Begun(begun), lineage) if begun.lineage == lineage && begun.earliest > Seq::ZERO => {
                 source.begun = begun;
@@ -128,7 +128,11 @@ impl LineSource {
                 self.read = (record.seq, record.at, record.continues);
                 Ok(Some(*record))
             }
-            Line::Ended(ended) if ended.last == self.read.0 && !self.read.2 => {
+            // A server may be asked for a part that ends within a group; a file never does.
+            Line::Ended(ended) if ended.last == self.read.0 && (!self.read.2 || self.cut == CUT_STREAM) => {
+                if self.input.fill_buf().is_ok_and(|more| !more.is_empty()) {
+                    return Err(self.refused("it is the last line of an export, and something stands behind it".into()));
+                }
                 self.bytes = taken;
                 self.ended = Some(ended);
                 Ok(None)
@@ -160,11 +164,9 @@ impl LineSource {
         while let Some((expected, number)) = base.expected() {
             let Line::BasePart(piece) = self.next_line()? else {
                 let missing = format!("piece {number} of the {} before its events is missing", expected.as_str());
-                return Err(self.refused(format!("{missing}; {ANEW}")));
+                return Err(self.refused(missing));
             };
-            base.take(&piece)
-                .map_err(SourceError::Scratch)?
-                .map_err(|detail| self.refused(format!("{detail}; {ANEW}")))?;
+            base.take(&piece).map_err(SourceError::Scratch)?.map_err(|detail| self.refused(detail))?;
         }
         self.base = Some(base);
         Ok(())
@@ -182,10 +184,7 @@ impl LineSource {
                 self.carried = (left - 1, record.seq);
                 Ok(Some(*record))
             }
-            _ => {
-                Err(self
-                    .refused(format!("{left} carried events are missing before event {}; {ANEW}", self.read.0.next())))
-            }
+            _ => Err(self.refused(format!("{left} carried events are missing before event {}", self.read.0.next()))),
         }
     }
 
@@ -216,11 +215,18 @@ impl LineSource {
         }
         self.lines += 1;
         self.bytes += bytes.len() as u64;
-        String::from_utf8(bytes).map(Some).map_err(|_| self.refused(format!("it is no text; {FOREIGN}")))
+        String::from_utf8(bytes).map(Some).map_err(|_| self.foreign("it is no text".into()))
     }
 
+    /// The line is not the one that has to be there.
     fn refused(&self, detail: String) -> SourceError {
-        SourceError::Line { name: self.name.clone(), line: self.lines.max(1), detail }
+        let next_step = if self.cut == CUT_STREAM { CUT_STREAM } else { ANEW };
+        SourceError::Line { name: self.name.clone(), line: self.lines.max(1), detail: format!("{detail}; {next_step}") }
+    }
+
+    /// It is none of our lines.
+    fn foreign(&self, detail: String) -> SourceError {
+        SourceError::Line { name: self.name.clone(), line: self.lines.max(1), detail: format!("{detail}; {FOREIGN}") }
     }
 
     fn cut_off(&self) -> SourceError {
@@ -233,7 +239,7 @@ impl LineSource {
         loop {
             match self.next_record() {
                 Ok(Some(_)) => {}
-                Ok(None) => return self.refused(format!("something stands behind it; {FOREIGN}")),
+                Ok(None) => return self.refused("its last line is not where a file ends".into()),
                 Err(error) => return error,
             }
         }
@@ -255,7 +261,7 @@ impl EventSource for LineSource {
         let state =
             base.folded().map_err(|error| self.refused(format!("the state of the base cannot be read: {error}")))?;
         if state.seq().next() != earliest {
-            return Err(self.refused(format!("the state of the base is of event {}; {ANEW}", state.seq())));
+            return Err(self.refused(format!("the state of the base is of event {}", state.seq())));
         }
         self.read.1 = state.at();
         Ok(state)

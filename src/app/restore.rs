@@ -33,8 +33,8 @@ pub enum RestoreError {
     NoBackup(PathBuf),
     #[error("there is no backup {name} in {}; there are {there}", dir.display())]
     UnknownBackup { name: String, dir: PathBuf, there: String },
-    #[error("no backup goes up to event {wanted}; the newest goes up to {last}")]
-    NotThatFar { wanted: Seq, last: Seq },
+    #[error("no backup goes up to event {wanted}; {name} goes furthest, up to {last}")]
+    NotThatFar { wanted: Seq, name: String, last: Seq },
     #[error("no backup was taken at {wanted} or later; the newest was taken at {at}, and goes up to event {last}")]
     NotThatLate { wanted: Timestamp, at: Timestamp, last: Seq },
     #[error(
@@ -42,8 +42,8 @@ pub enum RestoreError {
     )]
     TooEarly { earliest: Seq },
     #[error(
-        "the backup cannot go back to event {seq}: retention had dropped what jobs carried that were known then \
-         ({detail}); name a later moment"
+        "the backup cannot go back to event {seq}: what jobs carried that were known then was dropped by retention or \
+         purged since ({detail}); name a later moment"
     )]
     Incomplete { seq: Seq, detail: String },
     #[error("{} is there already and is not empty; name another directory with --data", .0.display())]
@@ -80,7 +80,7 @@ pub struct Restored {
     pub left_out: u64,
 }
 
-/// Restores a backup: the newest one that has the moment, or the one that is named.
+/// Restores a backup: the newest one that has the event, the oldest one that has the time, or the one that is named.
 pub fn restore(from: &Path, data: &Path, until: Option<Moment>, name: Option<&str>) -> Result<Restored, RestoreError> {
     if disk::names_in(data).map_or(true, |names| !names.is_empty()) {
         return Err(RestoreError::IsThere(data.to_path_buf()));
@@ -136,7 +136,9 @@ fn new_name(data: &Path) -> PathBuf {
     data.with_file_name(format!("{name}.restoring"))
 }
 
-/// The backups that go up to a moment, the newest first.
+/// The backups that go up to a moment, the best first: of an event the newest, and of a time the oldest, which was taken
+/// right after it and has what the server knew then. A newer one may be of a server that was restored in between, and
+/// never knew it.
 fn candidates(from: &Path, until: Option<Moment>, name: Option<&str>) -> Result<Vec<(String, Manifest)>, RestoreError> {
     let mut all = names(from)?;
     if all.is_empty() {
@@ -156,23 +158,40 @@ fn candidates(from: &Path, until: Option<Moment>, name: Option<&str>) -> Result<
         return Ok(vec![(name, manifest)]);
     }
     let all: Vec<(Manifest, String)> = all.into_iter().map(read).collect::<Result<_, ManifestError>>()?;
-    let (at, last) = all.last().map(|(newest, _)| (newest.at, newest.last)).expect("there is at least one backup");
     let earliest = all.iter().map(|(manifest, _)| manifest.earliest).min().unwrap_or(Seq(1));
     let goes_up_to = |manifest: &Manifest| match until {
         Some(Moment::Event(seq)) => manifest.last >= seq,
         Some(Moment::Time(time)) => manifest.at >= time,
         None => true,
     };
+    if !all.iter().any(|(manifest, _)| goes_up_to(manifest)) {
+        return Err(not_reached(until, all));
+    }
     let mut fitting: Vec<(String, Manifest)> =
-        all.into_iter().rev().map(|(manifest, name)| (name, manifest)).filter(|it| goes_up_to(&it.1)).collect();
+        all.into_iter().map(|(manifest, name)| (name, manifest)).filter(|it| goes_up_to(&it.1)).collect();
     match until {
-        Some(Moment::Event(wanted)) if fitting.is_empty() => Err(RestoreError::NotThatFar { wanted, last }),
-        Some(Moment::Time(wanted)) if fitting.is_empty() => Err(RestoreError::NotThatLate { wanted, at, last }),
         Some(Moment::Event(wanted)) => {
+            fitting.reverse();
             fitting.retain(|(_, manifest)| manifest.earliest <= wanted.next());
             if fitting.is_empty() { Err(RestoreError::TooEarly { earliest }) } else { Ok(fitting) }
         }
         _ => Ok(fitting),
+    }
+}
+
+/// The moment lies behind all of them: says how far they go.
+fn not_reached(until: Option<Moment>, all: Vec<(Manifest, String)>) -> RestoreError {
+    let there = "there is at least one backup";
+    match until {
+        Some(Moment::Time(wanted)) => {
+            let (newest, _) = all.into_iter().max_by_key(|(manifest, _)| manifest.at).expect(there);
+            RestoreError::NotThatLate { wanted, at: newest.at, last: newest.last }
+        }
+        other => {
+            let (furthest, name) = all.into_iter().max_by_key(|(manifest, _)| manifest.last).expect(there);
+            let wanted = if let Some(Moment::Event(seq)) = other { seq } else { furthest.last };
+            RestoreError::NotThatFar { wanted, name, last: furthest.last }
+        }
     }
 }
 
@@ -205,8 +224,12 @@ fn put_log(from: &Path, manifest: &Manifest, until: Option<Moment>, new: &Path) 
     append(from, manifest, &rest, Appender::to(&mut *log, until))?;
     let verdict = verify(&*log.reader(), None, Vec::new())?;
     log.close()?;
-    match verdict.differences.first() {
-        Some(lacking) => Err(RestoreError::Incomplete { seq: verdict.seq, detail: lacking.to_string() }),
+    // Events behind the parts are copied without what was purged by then. At the end of a backup that is as it was: the
+    // purge came while it was copied, and nobody can go to a later moment of it.
+    let hollow = verdict.hollow.filter(|_| verdict.seq < manifest.last);
+    let hollow = hollow.map(|job| format!("job {job} was purged before the backup was taken"));
+    match verdict.differences.first().map(ToString::to_string).or(hollow) {
+        Some(detail) => Err(RestoreError::Incomplete { seq: verdict.seq, detail }),
         None => Ok(verdict),
     }
 }

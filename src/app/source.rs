@@ -18,6 +18,7 @@ use crate::log::codec_state::SnapshotError;
 use crate::log::redact::Purged;
 use crate::log::snapshot::{Found, SnapshotStore};
 use crate::log::{LogReader, ReadError};
+use crate::storage::imported::{self, HalfDone};
 use crate::storage::open::explain;
 use crate::storage::{KeyframeFiles, OfflineLog, OpenError, SnapshotFiles};
 
@@ -83,6 +84,8 @@ pub enum SourceError {
     #[error("there is no log in {}; name the data directory of a server with --data", .0.display())]
     NoLog(PathBuf),
     #[error(transparent)]
+    HalfDone(#[from] HalfDone),
+    #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -128,6 +131,7 @@ pub struct DataSource {
 impl DataSource {
     /// Opens the log in a data directory. No server may use it meanwhile.
     pub fn open(data: &Path) -> Result<DataSource, SourceError> {
+        imported::refuse_half_done(data)?;
         if !data.join("log").is_dir() {
             return Err(SourceError::NoLog(data.to_path_buf()));
         }

@@ -15,7 +15,8 @@ use crate::log::snapshot::{DamagedSnapshot, SnapshotError, SnapshotStore};
 use crate::log::{LogReader, ReadError};
 pub use crate::storage::check::Findings;
 use crate::storage::check::{self, Books, Damage};
-use crate::storage::open::NEXT_STEP;
+use crate::storage::imported::{self, HalfDone};
+use crate::storage::open::{NEXT_STEP, refuse_backups};
 use crate::storage::views::SledFinished;
 use crate::storage::{self, DirectoryLock, OfflineLog, OpenError, SnapshotFiles, disk};
 use crate::views::FinishedStore;
@@ -38,6 +39,8 @@ pub enum CheckError {
     #[error("could not copy {} to check the copy; it needs as much free disk as they take", path.display())]
     Copy { path: PathBuf, source: io::Error },
     #[error(transparent)]
+    HalfDone(#[from] HalfDone),
+    #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
     Snapshots(#[from] SnapshotError),
@@ -47,14 +50,25 @@ pub enum CheckError {
 
 /// Checks the data directory of a server that is not running. Needs free disk for a copy of the stored views.
 pub fn check(data: &Path) -> Result<Report, CheckError> {
+    let is_half_done = imported::refuse_half_done(data).is_err();
     if !data.join("log").is_dir() {
+        imported::refuse_half_done(data)?;
         return Err(CheckError::NoLog(data.to_path_buf()));
     }
+    refuse_backups(data)?;
     let _lock = DirectoryLock::take_to_read(data)?;
     let copy = copy_of_views(data)?;
     let mut findings = check::check_stores(data);
-    let verdict = fold_if_whole(data, copy.path(), &mut findings)?;
+    let verdict = match fold_if_whole(data, copy.path(), &mut findings) {
+        // It is told of already, and a log that is half there need not open.
+        Err(_) if is_half_done => None,
+        verdict => verdict?,
+    };
     findings.extend(check::check_jobs(data, verdict.as_ref().map(|verdict| verdict as &dyn Books)));
+    if is_half_done {
+        findings.leave_to_import();
+        return Ok(Report { verdict, findings });
+    }
     findings.measure(data);
     if let Some(WholePart { lineage, last, .. }) = findings.whole {
         let store = SledFinished::open_as_is(&copy.path().join("views"), lineage).ok().flatten();
@@ -76,6 +90,7 @@ impl Books for Verdict {
 /// Folds the log of a server that is not running as it lies there, and holds the stored views and the snapshots against
 /// it. Needs free disk for a copy of the views; the files themselves are not looked at.
 pub fn compare(data: &Path) -> Result<Report, CheckError> {
+    imported::refuse_half_done(data)?;
     if !data.join("log").is_dir() {
         return Err(CheckError::NoLog(data.to_path_buf()));
     }

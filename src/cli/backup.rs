@@ -63,6 +63,11 @@ impl BackupServer for Server<'_> {
             Err(trouble) => Err(trouble.into()),
         }
     }
+
+    /// An older server does not know how, and one that is gone holds nothing.
+    fn release(&self) {
+        self.0.delete("/api/backup").map(drop).unwrap_or_default();
+    }
 }
 
 fn failed(error: BackupError<Stop>) -> Stop {

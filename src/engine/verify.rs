@@ -3,11 +3,12 @@
 //! Reads only, and folds the log once. Memory grows with what is kept and not with what happened: of an ending that does
 //! not count in the end, a bit is kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use roaring::RoaringTreemap;
 
+use crate::domain::event::{Event, Record};
 use crate::domain::evolve::evolve;
 use crate::domain::id::{JobId, Seq};
 use crate::domain::job::{FileInfo, Job};
@@ -34,6 +35,9 @@ pub struct Verdict {
     pub state: State,
     /// The files that jobs stored, by job; no job without files.
     pub files: BTreeMap<JobId, Vec<FileInfo>>,
+    /// A job that is not purged, and whose args the log shows as those of a purged one: it was read after a purge that is
+    /// not part of it.
+    pub hollow: Option<JobId>,
 }
 
 /// What is not as the fold has it.
@@ -73,8 +77,15 @@ pub fn verify(
     let begin = Seq(log.earliest().0 - 1);
     snapshots.retain(|state| state.seq() >= begin);
     snapshots.sort_by_key(|state| std::cmp::Reverse(state.seq()));
-    let mut look =
-        Look { log, store, snapshots, differences: Vec::new(), files: BTreeMap::new(), endings: Endings::default() };
+    let mut look = Look {
+        log,
+        store,
+        snapshots,
+        differences: Vec::new(),
+        files: BTreeMap::new(),
+        hollow: BTreeSet::new(),
+        endings: Endings::default(),
+    };
     fold::finished_before(log, |job| {
         look.take_ended(&job);
         Ok::<_, ReadError>(())
@@ -87,6 +98,7 @@ pub fn verify(
             break;
         }
         for record in &records {
+            look.take_submitted(record);
             if let Some(job) = evolve(&mut folded, record).filter(|job| job.is_terminal()) {
                 look.take_ended(&job);
             }
@@ -133,6 +145,8 @@ struct Look<'a> {
     snapshots: Vec<State>,
     differences: Vec<Difference>,
     files: BTreeMap<JobId, Vec<FileInfo>>,
+    /// Jobs that were submitted with args that are none.
+    hollow: BTreeSet<JobId>,
     endings: Endings,
 }
 
@@ -144,6 +158,15 @@ impl Look<'_> {
                 let detail = first_difference(folded, &state);
                 self.differences.push(Difference::Snapshot { at: state.seq(), detail });
             }
+        }
+    }
+
+    /// Args are always an object; only those of a purged job are shown as `null`.
+    fn take_submitted(&mut self, record: &Record) {
+        if let Event::JobSubmitted(data) = &record.event
+            && data.args.as_str() == "null"
+        {
+            self.hollow.insert(data.job);
         }
     }
 
@@ -206,9 +229,10 @@ impl Look<'_> {
         differences.extend(views.map(|detail| Difference::Views { detail }));
         differences.extend(base.or(missing).map(|detail| Difference::Base { detail }));
         // A job that was dropped or purged has no files any more.
-        let keeps_files = |slot: &Slot| !matches!(slot, Slot::Finished(stub) if stub.purged().is_some());
+        let is_whole = |slot: &Slot| !matches!(slot, Slot::Finished(stub) if stub.purged().is_some());
         let mut files = self.files;
-        files.retain(|id, _| folded.slot(*id).is_some_and(keeps_files));
+        files.retain(|id, _| folded.slot(*id).is_some_and(is_whole));
+        let hollow = self.hollow.into_iter().find(|id| folded.slot(*id).is_some_and(is_whole));
         folded.jobs().for_each(|job| note_files(&mut files, job));
         Verdict {
             seq: folded.seq(),
@@ -217,6 +241,7 @@ impl Look<'_> {
             finished,
             differences,
             files,
+            hollow,
             state: folded,
         }
     }

@@ -39,6 +39,9 @@ const BEGUN: &str = "daybook.export.begun";
 const ENDED: &str = "daybook.export.ended";
 const BASE_PART: &str = "daybook.base.part";
 const PREFIX: &str = "daybook.";
+/// What stands around the hash of a line.
+const HASH_BEGIN: &str = ",\"daybookhash\":\"";
+const HASH_END: &str = "\"}";
 
 /// One line, as it is written.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -94,6 +97,11 @@ pub struct CloudEvent {
     /// What belongs to the type: the `data` of the published event, and under `kept` what only an import needs.
     #[schemars(with = "serde_json::Map<String, Value>")]
     data: LineData,
+    /// The hash of the line without this: half of its BLAKE3, in hexadecimal digits. It is the last of all, and shows whether
+    /// anything was changed since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", extend("pattern" = "^[0-9a-f]{32}$"))]
+    daybookhash: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -252,6 +260,8 @@ pub enum LineError {
     Data { event_type: String, source: serde_json::Error },
     #[error("{name} is not as Daybook writes it")]
     Attribute { name: &'static str },
+    #[error("it was changed since it was written: its hash says so")]
+    Changed,
 }
 
 impl CloudEvent {
@@ -311,15 +321,31 @@ impl CloudEvent {
             daybookcontinues: None,
             daybookcarried: None,
             data,
+            daybookhash: None,
         }
     }
 
-    /// The line, with its end.
+    /// The line, with its hash and its end.
     pub fn line(&self) -> String {
         let mut text = serde_json::to_string(self).expect("our own types can be written as JSON");
-        text.push('\n');
+        let whole = text.pop();
+        debug_assert_eq!(whole, Some('}'), "a line is an object");
+        let hash = hash_of(&text);
+        text.extend([HASH_BEGIN, &hash, HASH_END, "\n"]);
         text
     }
+}
+
+/// The hash of a line that was written so far, but for the brace that ends it.
+fn hash_of(text: &str) -> String {
+    let hash = blake3::Hasher::new().update(text.as_bytes()).update(b"}").finalize();
+    hash.to_hex()[..32].to_owned()
+}
+
+/// Whether a line is to the last byte what was written.
+fn is_as_written(text: &str) -> bool {
+    let sealed = text.trim_end_matches('\n').strip_suffix(HASH_END).and_then(|text| text.rsplit_once(HASH_BEGIN));
+    sealed.is_some_and(|(text, hash)| hash_of(text) == hash)
 }
 
 impl Kept {
@@ -371,7 +397,8 @@ impl Line {
             _ if read.daybookcarried == Some(true) => Line::Carried(Box::new(record_of(&read)?)),
             _ => Line::Event(Box::new(record_of(&read)?)),
         };
-        Ok((line, lineage))
+        // Last, because all other errors say more.
+        if is_as_written(text) { Ok((line, lineage)) } else { Err(LineError::Changed) }
     }
 }
 
@@ -501,6 +528,9 @@ mod tests {
             ("\"sequence\"", "\"sequenze\"", "sequence"),
             ("\"daybookactor\"", "\"actor\"", "daybookactor"),
             ("\"data\":{", "\"data\":{\"job\":1,\"cause\":7,\"x\":{", "no CloudEvent"),
+            ("2026", "2025", "changed"),
+            ("daybookhash", "hash", "changed"),
+            ("{", "{ ", "changed"),
         ] {
             let other = line.replacen(from, to, 1);
             assert_ne!(other, line, "{from}");

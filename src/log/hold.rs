@@ -1,5 +1,6 @@
 //! Whoever copies the oldest events of a log holds them: nothing is dropped while they are read. A hold lasts a while after
-//! the last reading and has an end, so that who only asks again and again cannot keep a log from ever being dropped.
+//! the last reading, or until somebody says that all is copied, and has an end: who only asks again and again cannot keep a log
+//! from ever being dropped.
 
 use parking_lot::Mutex;
 
@@ -27,6 +28,11 @@ impl Hold {
         let mut span = self.0.lock();
         let since = span.filter(|span| lasts(*span, now)).map_or(now, |span| span.since);
         *span = Some(Span { since, renewed: now });
+    }
+
+    /// All is copied. Whoever else still copies holds it again with what is read next.
+    pub fn end(&self) {
+        *self.0.lock() = None;
     }
 
     /// Whether what is due has to wait. Asked by who drops: when it was held for too long, the answer is no, and it is held
@@ -70,6 +76,19 @@ mod tests {
         assert!(hold.is_held(at(238)) && !hold.is_held(at(239)));
         hold.renew(at(500));
         assert!(!hold.is_held(at(499)), "the clock was set back");
+    }
+
+    #[test]
+    fn what_is_copied_is_held_no_more_and_the_next_hold_begins_anew() {
+        let hold = Hold::default();
+        hold.renew(at(0));
+        hold.end();
+        assert!(!hold.is_held(at(1)));
+        hold.renew(at(3000));
+        hold.end();
+        hold.renew(at(3100));
+        hold.renew(at(3200));
+        assert!(hold.is_held(at(3300)), "what was held before does not count");
     }
 
     #[test]

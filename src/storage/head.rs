@@ -38,6 +38,12 @@ pub struct Head {
 }
 
 impl Head {
+    /// Whether there are pages in the segment that begins with `first`, up to the last one. A log that begins with a base
+    /// may have a last event, and no page.
+    pub fn promises_pages_in(&self, first: Seq) -> bool {
+        self.segment == first && self.last_page > Seq::ZERO
+    }
+
     /// Of a log without events.
     pub fn empty(lineage: Uuid) -> Head {
         Head {

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
@@ -13,10 +13,25 @@ use crate::storage::disk;
 
 /// The note of an import that has not come to its end.
 pub const UNDER_WAY: &str = "IMPORTING";
+/// What to do about it.
+pub const NEXT_STEP: &str = "the same `daybook import` again goes on, or remove the directory";
 /// The note of one that has.
 pub const DONE: &str = "IMPORTED";
 /// The note of a restore, if something was left out.
 pub const LEFT_OUT: &str = "LEFT_OUT";
+
+/// A data directory that has only a part of what was to be imported: what is in it is not to be taken for a log.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: an import into it has not come to its end; {NEXT_STEP}", .0.display())]
+pub struct HalfDone(pub PathBuf);
+
+/// Refuses a data directory into which something is being imported; also if the note cannot be read.
+pub fn refuse_half_done(data: &Path) -> Result<(), HalfDone> {
+    match under_way(data) {
+        Ok(None) => Ok(()),
+        Ok(Some(_)) | Err(_) => Err(HalfDone(data.to_path_buf())),
+    }
+}
 
 /// Notes that the log of this lineage is being imported.
 pub fn begin(data: &Path, source: Uuid) -> io::Result<()> {

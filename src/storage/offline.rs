@@ -20,7 +20,7 @@ use crate::log::chain::{ChainEnd, Page};
 use crate::log::{LogReader, ReadError};
 use crate::storage::base::BaseFiles;
 use crate::storage::head::{self, Head, HeadError};
-use crate::storage::open::{DirectoryLock, NEXT_STEP, OpenError, base_of, explain};
+use crate::storage::open::{DirectoryLock, NEXT_STEP, OpenError, base_of, explain, refuse_backups};
 use crate::storage::payloads::Payloads;
 use crate::storage::recovery::segments_in;
 use crate::storage::scan::{FoundPages, Place, find_pages, read_page};
@@ -61,6 +61,7 @@ impl OfflineLog {
 
     /// The same, for whoever holds the directory's lock, or found none to take.
     pub fn open_locked(data: &Path) -> Result<OfflineLog, OpenError> {
+        refuse_backups(data)?;
         let log_dir = data.join("log");
         let head = head_of(&log_dir)?;
         let firsts = segments_in(&log_dir).map_err(OpenError::io("list the segments in", &log_dir))?;
@@ -263,23 +264,18 @@ impl Look<'_> {
             }
             None => self.find(first, next, &dir)?,
         };
-        if self.is_promised(first) && self.end.is_none_or(|end| end.next <= self.head.last) {
+        if self.head.promises_pages_in(first) && self.end.is_none_or(|end| end.next <= self.head.last) {
             return Err(damaged(first, format!("event {} is not in it", self.head.last)));
         }
         self.segments.extend(pages.map(|pages| Segment { first, dir, pages }));
         Ok(())
     }
 
-    /// Whether HEAD says that there are pages in the segment.
-    fn is_promised(&self, first: Seq) -> bool {
-        self.head.segment == first && self.head.last > Seq::ZERO
-    }
-
     /// Finds the pages of a segment that has no seal: the last one, or one of which a crash kept the sealer. None if the
     /// server ended before there was a page in it.
     fn find(&mut self, first: Seq, next: Option<Seq>, dir: &Path) -> Result<Option<Pages>, OpenError> {
         let path = file_of(dir);
-        let is_promised = self.is_promised(first);
+        let is_promised = self.head.promises_pages_in(first);
         let may_be_empty = !is_promised && next.is_none();
         let file = match File::open(&path) {
             Ok(file) => file,

@@ -77,6 +77,8 @@ impl std::fmt::Debug for Opened {
 pub enum OpenError {
     #[error("the data directory {} is in use; stop the other daybook, or choose another directory with --data", .0.display())]
     Locked(PathBuf),
+    #[error("{} holds backups; `daybook restore --from` it into a new directory, and name that one", .0.display())]
+    Backups(PathBuf),
     #[error("could not {step} {}", path.display())]
     Io { step: &'static str, path: PathBuf, source: io::Error },
     #[error("could not {step} {}; check who owns it and how its disk is mounted, or choose another directory with --data", path.display())]
@@ -125,7 +127,7 @@ impl OpenError {
             OpenError::SegmentMissing { .. } | OpenError::BaseDamaged { .. } => true,
             OpenError::Locked(_) | OpenError::Io { .. } | OpenError::NotWritable { .. } => false,
             OpenError::NotSynced | OpenError::StorageFull { .. } | OpenError::NoRoomToCheck { .. } => false,
-            OpenError::Newer { .. } => false,
+            OpenError::Newer { .. } | OpenError::Backups(_) => false,
         }
     }
 }
@@ -186,8 +188,20 @@ pub fn explain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// The directories in which backups lie, next to parts of a log. No data directory has them.
+const OF_BACKUPS: [&str; 2] = ["backups", "objects"];
+
+/// Refuses a directory of backups: a log that is begun or read in it is not what was backed up.
+pub fn refuse_backups(data: &Path) -> Result<(), OpenError> {
+    if OF_BACKUPS.iter().all(|name| data.join(name).is_dir()) {
+        return Err(OpenError::Backups(data.to_path_buf()));
+    }
+    Ok(())
+}
+
 /// Opens the log in a data directory, and makes one if there is none.
 pub fn open(data: &Path, options: &Options) -> Result<Opened, OpenError> {
+    refuse_backups(data)?;
     let lock = DirectoryLock::take(data)?;
     reset::finish(data)?;
     salvage::finish(data)?;

@@ -197,8 +197,8 @@ impl<'a> Recovery<'a> {
 
     /// What HEAD promises of a segment.
     fn promise(&self, first: Seq) -> Option<Promise> {
-        let Head { lineage, last_page: page, last, hash, segment, .. } = *self.head;
-        (segment == first && last > Seq::ZERO).then_some(Promise { lineage, page, last, hash })
+        let Head { lineage, last_page: page, last, hash, .. } = *self.head;
+        self.head.promises_pages_in(first).then_some(Promise { lineage, page, last, hash })
     }
 
     /// What the segment behind it promises of a segment: its pages go up to there.

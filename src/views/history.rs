@@ -15,8 +15,17 @@ pub struct History {
     told: Told,
     /// Where the jobs of a page stand by now that has only been noted in part. Empty between pages.
     moved: HashMap<Ordinal, Option<Since>>,
-    /// Everything up to here has still to be read from the log; none once that was done.
-    missing_until: Option<Seq>,
+    /// What has still to be read from the log; none once that was done.
+    missing: Option<Missing>,
+}
+
+/// What is not known, up to an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    /// All that happened before the start.
+    Start(Seq),
+    /// What is left of a stretch of the timeline of which a part was dropped. How long things took is kept.
+    Cut(Seq),
 }
 
 /// What happened before the start, while the log is read for it from its beginning.
@@ -43,7 +52,7 @@ pub enum Since {
 impl History {
     /// Nothing yet; what there is up to `missing_until` has still to be read.
     pub fn new(missing_until: Option<Seq>) -> History {
-        History { told: Told::default(), moved: HashMap::new(), missing_until }
+        History { told: Told::default(), moved: HashMap::new(), missing: missing_until.map(Missing::Start) }
     }
 
     /// Takes a durable page in. `before` says where a job stood before the page.
@@ -60,20 +69,30 @@ impl History {
 
     /// Up to where the log has still to be read.
     pub fn missing_until(&self) -> Option<Seq> {
-        self.missing_until
+        self.missing.map(Missing::until)
     }
 
-    /// Takes in what happened before the start.
-    pub fn recall(&mut self, earlier: Earlier) {
-        if self.missing_until.take().is_some() {
-            self.told.timeline.put_before(earlier.told.timeline);
+    /// Whether all is known of how long things took.
+    pub fn knows_how_long(&self) -> bool {
+        !matches!(self.missing, Some(Missing::Start(_)))
+    }
+
+    /// Takes in what the log has up to `until`, if just that is what is missing.
+    pub fn recall(&mut self, until: Seq, earlier: Earlier) {
+        if self.missing_until() != Some(until) {
+            return;
+        }
+        self.told.timeline.put_before(earlier.told.timeline);
+        if let Some(Missing::Start(_)) = self.missing.take() {
             self.told.performance.put_before(earlier.told.performance);
         }
     }
 
-    /// Forgets what is no longer in the log: events before `earliest`.
+    /// Forgets what is no longer in the log: events before `earliest`. They are not missing either; a stretch of the
+    /// timeline that is cut through is, until it is counted again.
     pub fn forget_before(&mut self, earliest: Seq) {
-        self.told.timeline.forget_before(earliest);
+        let cut = self.told.timeline.forget_before(earliest).map(Missing::Cut);
+        self.missing = cut.or(self.missing).filter(|missing| missing.until() >= earliest);
         self.told.performance.forget_before(earliest);
     }
 
@@ -85,6 +104,14 @@ impl History {
     /// What was done in a span that ends now.
     pub fn buckets(&self, span: Span, now: Timestamp) -> Vec<HistoryBucket> {
         self.told.performance.buckets(span, now)
+    }
+}
+
+impl Missing {
+    fn until(self) -> Seq {
+        match self {
+            Missing::Start(until) | Missing::Cut(until) => until,
+        }
     }
 }
 

@@ -179,29 +179,33 @@ impl Views {
         self.index.read().seq
     }
 
-    /// How many events of each type happened when, in at most `count` equal parts; and whether that is all of it: after a
-    /// start what happened before is read again from the log.
-    pub fn histogram(&self, count: usize) -> (Histogram, bool) {
+    /// How many events of each type happened when, in at most `count` equal parts; the first event that is in the log;
+    /// and whether that is all of it: after a start, and when events were dropped, what is missing is read from the log.
+    pub fn histogram(&self, count: usize) -> (Histogram, Seq, bool) {
         let mut history = self.history.lock();
-        history.forget_before(self.log.earliest());
-        (history.histogram(count), history.missing_until().is_none())
+        let earliest = self.log.earliest();
+        history.forget_before(earliest);
+        (history.histogram(count), earliest, history.missing_until().is_none())
     }
 
     /// What was done in a span that ends `now`, and how long it took; and whether that is all of it, as above.
     pub fn performance(&self, span: Span, now: Timestamp) -> (Vec<HistoryBucket>, bool) {
         let mut history = self.history.lock();
         history.forget_before(self.log.earliest());
-        (history.buckets(span, now), history.missing_until().is_none())
+        (history.buckets(span, now), history.knows_how_long())
     }
 
     /// Up to where the log has still to be read for what happened before the start.
     pub fn history_missing_until(&self) -> Option<Seq> {
-        self.history.lock().missing_until()
+        let mut history = self.history.lock();
+        history.forget_before(self.log.earliest());
+        history.missing_until()
     }
 
-    /// Takes in what happened before the server started.
-    pub fn recall(&self, earlier: Earlier) {
-        self.history.lock().recall(earlier);
+    /// Takes in what the log has up to `until`, if just that is what is missing. Events may have been dropped meanwhile:
+    /// whether something is missing now has to be asked again.
+    pub fn recall(&self, until: Seq, earlier: Earlier) {
+        self.history.lock().recall(until, earlier);
     }
 
     /// One job, as of its last durable event, without the live overlay.

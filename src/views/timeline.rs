@@ -99,15 +99,18 @@ impl Timeline {
         self.shrink();
     }
 
-    /// Forgets what is no longer in the log: events before `earliest`. A stretch that has some of them and some later ones
-    /// stays, and begins with `earliest`.
-    pub fn forget_before(&mut self, earliest: Seq) {
-        while self.cells.front().is_some_and(|cell| cell.last.0 < earliest) {
-            self.cells.pop_front();
+    /// Forgets what is no longer in the log: events before `earliest`. Of a stretch that has some of them and some later
+    /// ones nobody knows any more how many of which type are left: it goes as a whole, and its last event is given. What
+    /// is in the log up to that one has to be counted again, and put before what is here.
+    #[must_use]
+    pub fn forget_before(&mut self, earliest: Seq) -> Option<Seq> {
+        while self.cells.front().is_some_and(|cell| cell.first.0 < earliest) {
+            let last = self.cells.pop_front()?.last.0;
+            if last >= earliest {
+                return Some(last);
+            }
         }
-        if let Some(cell) = self.cells.front_mut() {
-            cell.first.0 = cell.first.0.max(earliest);
-        }
+        None
     }
 
     /// The whole in at most `count` equal parts: fewer if the cells are longer than that.
@@ -271,10 +274,26 @@ mod tests {
     #[test]
     fn what_is_no_longer_in_the_log_is_forgotten() {
         let mut timeline = timeline(1, [0, 1000, 1500, 2000]);
-        timeline.forget_before(Seq(3));
-        assert_eq!(timeline.histogram(9).buckets[0].first_seq, Some(Seq(3)));
-        timeline.forget_before(Seq(9));
+        assert_eq!(timeline.forget_before(Seq(2)), None);
+        assert_eq!(timeline.histogram(9).buckets[0].first_seq, Some(Seq(2)));
+        assert_eq!(timeline.forget_before(Seq(9)), None);
         assert!(timeline.histogram(9).buckets.is_empty());
+    }
+
+    #[test]
+    fn a_stretch_that_is_cut_through_is_counted_again_and_loses_nothing_that_happens_in_it_meanwhile() {
+        let mut cut = timeline(1, [0, 1000, 1500, 1600]);
+        assert_eq!(cut.forget_before(Seq(3)), Some(Seq(4)));
+        // The same second goes on, and then come so many that cells get longer.
+        let later: Vec<i64> = [1700].into_iter().chain((2..2 * CELLS_MAX as i64).map(|second| second * 1000)).collect();
+        for (seq, &at_ms) in (5..).zip(&later) {
+            cut.note(Seq(seq), Timestamp::from_ms(at_ms), &paused());
+        }
+        cut.put_before(timeline(3, [1500, 1600]));
+        let kept = timeline(3, [1500, 1600].into_iter().chain(later));
+        assert_eq!((cut.width_ms, &cut.cells), (kept.width_ms, &kept.cells));
+        let first = &cut.histogram(1).buckets[0];
+        assert_eq!((first.first_seq, first.first_at), (Some(Seq(3)), Some(Timestamp::from_ms(1500))));
     }
 
     #[test]

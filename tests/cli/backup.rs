@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -234,7 +235,33 @@ fn a_directory_of_anything_else_is_refused_with_the_next_step() {
     lock.lock().unwrap();
     let said = run(dir, &format!("backup --to backups --server http://{}", server.address()));
     assert!(said.code == Some(1) && said.err.contains("wait until it has ended"), "{said:?}");
+    drop(lock);
+    let before = files_below(&dir.join("backups"));
+    for command in ["serve", "verify", "replay", "replay --verify", "export"] {
+        let said = run(dir, &format!("{command} --data backups"));
+        assert_eq!(said.code, Some(1), "{command}: {said:?}");
+        assert!(said.err.contains("`daybook restore --from` it into a new"), "{command}: {said:?}");
+    }
+    assert_eq!(files_below(&dir.join("backups")), before);
     assert!(other.stop().success() && server.stop().success());
+}
+
+#[test]
+fn a_server_that_was_backed_up_drops_what_is_due_at_once() {
+    let home = home("[retention]\nlog_bytes = 1\nevery_s = 0.1\n");
+    let dir = home.path();
+    let server = start(dir, "data");
+    until_sealed(&server, 1);
+    let earliest = || server.read("/api/events?limit=1")["earliest"].as_u64().unwrap();
+    let held = earliest();
+    backup(dir, &server, "");
+    // By itself the hold would last two minutes.
+    let begun = Instant::now();
+    while earliest() == held {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the log is still held");
+        std::thread::yield_now();
+    }
+    assert!(server.stop().success());
 }
 
 #[test]

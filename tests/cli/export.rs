@@ -84,7 +84,7 @@ fn a_log_that_was_exported_and_imported_is_the_same_log() {
         let text = std::fs::read_to_string(dir.join(name)).unwrap();
         let read = text.lines().map(|line| serde_json::from_str(line).unwrap());
         let without = |mut line: Value| {
-            for name in ["id", "source"] {
+            for name in ["id", "source", "daybookhash"] {
                 line[name].take();
             }
             line["data"].as_object_mut().unwrap().remove("lineage");
@@ -225,11 +225,18 @@ fn what_is_no_export_is_refused_with_the_line_and_the_next_step() {
         (with(4, &newer), "written by a newer daybook"),
         (with(4, "{}"), "line 5: it is no CloudEvent"),
         (with(lines.len() - 1, &changed), "it was changed since it was written"),
+        (with(4, &lines[4].replacen("daybookprevious", "daybookpreviously", 1)), "line 5: it was changed"),
+        (
+            with(3, &lines[3].replacen("application/json", "application/jason", 1)),
+            "line 4: it was changed since it was written",
+        ),
+        (whole.clone() + &whole, "something stands behind it"),
         (whole.clone() + "more\n", "behind it"),
     ] {
         std::fs::write(dir.join("log.jsonl"), text).unwrap();
         let said = run(dir, "replay --from log.jsonl");
         assert!(said.code == Some(1) && said.err.contains(words), "{words}: {said:?}");
+        assert!(said.err.contains("daybook export"), "the next step: {said:?}");
     }
     let said = run(dir, "replay --from nothing.jsonl");
     assert!(said.code == Some(1) && said.err.contains("nothing.jsonl cannot be read"), "{said:?}");
@@ -238,6 +245,20 @@ fn what_is_no_export_is_refused_with_the_line_and_the_next_step() {
     let said = run(dir, "export --data data --out thesis.txt");
     assert_eq!(said.code, Some(1), "{said:?}");
     assert_eq!(std::fs::read_to_string(dir.join("thesis.txt")).unwrap(), "twelve years\n");
+}
+
+/// Whoever reads the half of a log in `copy` is told of the import.
+fn is_not_taken_for_whole(dir: &Path) {
+    let _ = std::fs::copy(dir.join("copy/IMPORTING"), dir.join("note"));
+    for command in ["replay", "replay --verify", "export --out half.jsonl", "verify", "verify --json"] {
+        let said = run(dir, &format!("{command} --data copy"));
+        assert!(said.code == Some(1) && said.err.contains("has not come to its end"), "{command}: {said:?}");
+        assert!(said.err.contains("the same `daybook import` again goes on"), "{command}: {said:?}");
+        assert!(!said.err.contains("restore") && !said.err.contains("--accept-data-loss"), "{command}: {said:?}");
+    }
+    let said = run(dir, "replay --resubmit --data copy --server http://127.0.0.1:9");
+    assert!(said.code == Some(1) && said.err.contains("has not come to its end"), "{said:?}");
+    assert!(!dir.join("half.jsonl").exists());
 }
 
 #[test]
@@ -255,8 +276,15 @@ fn an_import_that_was_broken_off_keeps_servers_out_and_goes_on() {
     assert!(said.code == Some(1) && said.err.contains("line 10"), "{said:?}");
     let refusal = Start::in_directory(dir, &dir.join("copy")).run().err().expect("it does not start");
     assert!(refusal.said.contains("has not come to its end"), "{refusal:?}");
+    is_not_taken_for_whole(dir);
     let imported = json_of(dir, "import --data copy log.jsonl --json");
     assert_eq!(imported["fold"], fold_of(dir, "data"));
+    let (code, words) = verify(&dir.join("copy"));
+    assert_eq!(code, Some(0), "{words}");
+    // Also when all of it is there but the note was not taken away.
+    std::fs::copy(dir.join("note"), dir.join("copy/IMPORTING")).unwrap();
+    is_not_taken_for_whole(dir);
+    std::fs::remove_file(dir.join("copy/IMPORTING")).unwrap();
     let files: Vec<PathBuf> = std::fs::read_dir(dir.join("copy")).unwrap().map(|it| it.unwrap().path()).collect();
     assert!(!files.iter().any(|path| path.ends_with("IMPORTING")), "{files:?}");
     let said = run(dir, "import --data copy log.jsonl");

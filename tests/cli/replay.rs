@@ -159,3 +159,18 @@ fn data_that_a_server_uses_is_not_read() {
     // What a killed server left is read as far as it was written.
     assert!(past.json("")["seq"].as_u64() > Some(past.last));
 }
+
+#[test]
+fn a_running_server_is_folded_to_any_event_also_one_within_a_step() {
+    let past = Past::new();
+    let within: Vec<u64> = vec![3, past.last / 2, past.last / 2 + 1, past.last - 1];
+    let stopped: Vec<Value> = within.iter().map(|seq| past.json(&format!("--until {seq}"))["fold"].clone()).collect();
+    let server = Start::on(&past.data()).ready();
+    for (seq, fold) in within.iter().zip(stopped) {
+        let mut command = Command::new(BINARY);
+        command.args(["replay", "--json", "--until", &seq.to_string(), "--server", &server.at("")]);
+        let said = Said::of(command.env_remove("DAYBOOK_DATA").stdin(Stdio::null()).output().expect("it runs"));
+        let told: Value = serde_json::from_str(&said.data()).expect("JSON");
+        assert_eq!((&told["seq"], &told["fold"]), (&json!(seq), &fold));
+    }
+}

@@ -201,12 +201,11 @@ fn backups_made_before_a_purge_keep_what_it_took_and_later_ones_do_not_show_it()
 
 #[test]
 fn a_moment_of_which_retention_dropped_too_much_is_restored_from_an_older_backup_or_refused() {
-    let home = home("[retention]\nlog_bytes = 1\nevery_s = 0.1\n");
+    let home = home("");
     let dir = home.path();
     let server = start(dir, "data");
     let job = server.submit("echo", json!({ "text": "kept in no base" }));
     assert_eq!(server.finished(&job)["state"], "completed");
-    // This holds what is due.
     until_sealed(&server, 1);
     let base = server.read("/api/backup")["parts"][0]["last"].as_u64().unwrap();
     fill(&server, 1);
@@ -214,6 +213,9 @@ fn a_moment_of_which_retention_dropped_too_much_is_restored_from_an_older_backup
     assert_eq!(server.post(&format!("/api/jobs/{job}/purge"), &json!({})).status, 200);
     let purged = seq_of(&server);
     assert!(server.stop().success());
+    let path = dir.join("daybook.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{config}[retention]\nlog_bytes = 1\nevery_s = 0.1\n")).unwrap();
     let server = start(dir, "data");
     assert_eq!(until_dropped(&server, base), base + 1);
     let newer = backup(dir, &server, "");
@@ -227,4 +229,72 @@ fn a_moment_of_which_retention_dropped_too_much_is_restored_from_an_older_backup
     assert_eq!(restored(dir, "early", &format!("--until {until}"))["backup"], older["backup"]);
     let later = restored(dir, "later", &format!("--until {purged}"));
     assert_eq!((&later["backup"], &later["fold"]), (&newer["backup"], &fold_at(dir, "data", &json!(purged))));
+}
+
+#[test]
+fn a_time_is_restored_from_the_first_backup_after_it_and_not_from_a_history_that_never_had_it() {
+    let home = home("");
+    let dir = home.path();
+    let server = start(dir, "data");
+    server.submit("later", json!({}));
+    let cut = seq_of(&server);
+    fill(&server, 1);
+    let first = backup(dir, &server, "");
+    assert!(server.stop().success());
+    restored(dir, "new", &format!("--until {cut}"));
+    let server = start(dir, "new");
+    let newest = backup(dir, &server, "");
+    assert!(server.stop().success());
+    assert!(newest["seq"].as_u64() < first["seq"].as_u64());
+
+    let time =
+        json_of(dir, &format!("replay --json --data data --until {}", first["seq"]))["at"].as_str().unwrap().to_owned();
+    let at_first = first["at"].as_str().unwrap();
+    for (data, moment) in [("then", time.as_str()), ("taken", at_first)] {
+        let there = restored(dir, data, &format!("--until {moment}"));
+        assert_eq!((&there["backup"], &there["seq"]), (&first["backup"], &first["seq"]), "{moment}");
+    }
+    let at_newest = restored(dir, "now", &format!("--until {}", newest["at"].as_str().unwrap()));
+    assert_eq!(at_newest["fold"], fold_at(dir, "new", &newest["seq"]));
+    let said = run(dir, "restore --from backups --data none --until 9999999");
+    let furthest = format!("{} goes furthest, up to {}", first["backup"].as_str().unwrap(), first["seq"]);
+    assert!(said.code == Some(1) && said.err.contains(&furthest), "{said:?}");
+}
+
+#[test]
+fn a_moment_before_a_purge_is_restored_from_a_backup_that_has_it_all_or_refused() {
+    let home = home("");
+    let dir = home.path();
+    let server = start(dir, "data");
+    let job = server.submit("echo", json!({ "secret": "marker" }));
+    assert_eq!(server.finished(&job)["state"], "completed");
+    let cut = seq_of(&server);
+    let until = format!("--until {cut}");
+    server.submit("later", json!({}));
+    let older = backup(dir, &server, "");
+    assert!(server.stop().success());
+
+    // Another run of the same log, so that nothing that the older backup copied is the newer one's.
+    restored(dir, "new", &until);
+    std::fs::rename(dir.join("backups"), dir.join("kept")).unwrap();
+    let server = start(dir, "new");
+    let purge = server.post(&format!("/api/jobs/{job}/purge"), &json!({}));
+    assert_eq!(purge.status, 200);
+    let newer = backup(dir, &server, "");
+    assert!(server.stop().success());
+    let said = run(dir, &format!("restore --from backups --data none {until}"));
+    assert!(said.code == Some(1) && said.err.contains(&format!("job {job} was purged before")), "{said:?}");
+    assert!(said.err.contains("name a later moment"), "{said:?}");
+    assert!(!dir.join("none").exists() && !dir.join("none.restoring").exists());
+    assert_eq!(restored(dir, "end", "")["fold"], fold_at(dir, "new", &newer["seq"]));
+
+    std::fs::rename(dir.join("backups"), dir.join("redacted")).unwrap();
+    std::fs::rename(dir.join("kept"), dir.join("backups")).unwrap();
+    let server = start(dir, "new");
+    let both = backup(dir, &server, "");
+    assert!(server.stop().success() && both["events"][1] == 0, "{both}");
+    assert_eq!(restored(dir, "early", &until)["backup"], older["backup"]);
+    let server = start(dir, "early");
+    assert_eq!(server.read(&format!("/api/jobs/{job}"))["args"], json!({ "secret": "marker" }));
+    assert!(server.stop().success());
 }

@@ -99,6 +99,46 @@ fn what_is_known_of_the_jobs_outlives_the_events_and_everything_disposable() {
     assert_eq!(shown(&server, &done), shown_before[0], "carried from one base to the next");
 }
 
+/// Waits for a whole timeline, which must have each event of the log once; gives with which event it begins.
+fn timeline_adds_up(server: &TestServer) -> u64 {
+    loop {
+        let answer = server.get("/api/timeline").ok(200);
+        let buckets = answer["buckets"].as_array().expect("buckets").iter().filter(|it| it["first_seq"].is_number());
+        let mut next = None;
+        for bucket in buckets {
+            let (first, last) = (bucket["first_seq"].as_u64().unwrap(), bucket["last_seq"].as_u64().unwrap());
+            let sum: u64 = bucket["counts"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
+            assert_eq!(sum, last - first + 1, "{answer}");
+            assert!(next.is_none_or(|next| next == first), "{answer}");
+            next = Some(last + 1);
+        }
+        if answer["complete"] == true {
+            assert!(next > answer["seq"].as_u64(), "{answer}");
+            let first = answer["buckets"][0]["first_seq"].as_u64().expect("a number");
+            assert_eq!(answer["earliest"], first, "{answer}");
+            let event = server.get("/api/events?limit=1").ok(200);
+            if event["earliest"] == first {
+                assert_eq!(event["events"][0]["at"], answer["buckets"][0]["first_at"], "{event}");
+            }
+            return first;
+        }
+    }
+}
+
+#[test]
+fn the_timeline_counts_what_is_left_also_in_a_second_of_which_a_part_was_dropped() {
+    let server = TestServer::with_config(CONFIG);
+    let mut earliest = 1;
+    for _ in 0..3 {
+        fill_until_trimmed(&server, earliest);
+        let first = timeline_adds_up(&server);
+        assert!(first > earliest);
+        earliest = first;
+    }
+    let server = server.kill_and_restart();
+    assert!(timeline_adds_up(&server) >= earliest);
+}
+
 #[test]
 fn a_log_with_few_events_is_dropped_by_age_too() {
     let server = TestServer::with_config("[retention]\nlog_age_s = 0.5\nevery_s = 0.1\n");

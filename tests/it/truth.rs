@@ -100,6 +100,8 @@ fn ask_about_the_server(server: &crate::support::TestServer) {
     let copied = server.get("/api/backup").ok(200)["files"][0]["path"].as_str().expect("a log or a file").to_owned();
     assert_eq!(server.get(&format!("/api/backup/file?path={copied}")).status, 200);
     server.get("/api/backup/file?path=log/HEAD").refused(404, "file_not_found");
+    assert_eq!(server.ask("DELETE", "/api/backup", &[], b"").status, 204);
+    server.ask("DELETE", "/api/backup", &[("origin", "http://evil.example")], b"").refused(403, "forbidden_origin");
 }
 
 #[test]

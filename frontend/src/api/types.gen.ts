@@ -1190,7 +1190,10 @@ export type StatsBody = {
 export type TimelineBody = {
   /** In order and without a hole, from the first event that is in the log to the last. */
   buckets: readonly (Bucket)[];
-  /** Whether that is all of it. For a moment after a start what happened before it is still being read. */
+  /**
+   * Whether that is all of it. For a moment after a start what happened before it is still being read, and for a
+   * moment after the oldest events were dropped what is left beside them: until then it is left out.
+   */
   complete: boolean;
   /** The first event that is in the log. */
   earliest: Seq;

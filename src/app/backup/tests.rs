@@ -10,11 +10,12 @@ struct Dropping {
     is_base: bool,
     asked: Cell<u32>,
     gone_until: u32,
+    released: Cell<u32>,
 }
 
 impl Dropping {
     fn new(path: String, is_base: bool, gone_until: u32) -> Dropping {
-        Dropping { path, is_base, asked: Cell::new(0), gone_until }
+        Dropping { path, is_base, asked: Cell::new(0), gone_until, released: Cell::new(0) }
     }
 }
 
@@ -38,6 +39,10 @@ impl BackupServer for Dropping {
     fn events(&self, _: Seq, _: Seq) -> Result<Option<LineSource>, ()> {
         unreachable!("there are none")
     }
+
+    fn release(&self) {
+        self.released.set(self.released.get() + 1);
+    }
 }
 
 #[test]
@@ -47,7 +52,7 @@ fn what_a_server_has_dropped_is_asked_for_anew() {
         [(Dropping::new("files/x/out".into(), false, 3), 4), (Dropping::new("log/base/x".into(), true, 6), 7)]
     {
         let done = back_up(&server, dir.path(), None, &mut |_, _| {}).unwrap();
-        assert_eq!((server.asked.get(), done.gone), (attempts, 0));
+        assert_eq!((server.asked.get(), done.gone, server.released.get()), (attempts, 0, 1));
     }
 }
 
@@ -57,7 +62,7 @@ fn a_server_that_always_drops_what_it_offers_has_an_end_and_no_half_backup() {
     let server = Dropping::new("log/base/x".into(), true, u32::MAX);
     let refused = back_up(&server, dir.path(), None, &mut |_, _| {}).unwrap_err();
     assert!(matches!(refused, BackupError::Gone(_)), "{refused}");
-    assert_eq!(server.asked.get(), ATTEMPTS_MAX);
+    assert_eq!((server.asked.get(), server.released.get()), (ATTEMPTS_MAX, 1), "who fails holds nothing either");
     assert!(manifest::names(dir.path()).unwrap().is_empty());
     // Files of jobs that are forgotten all the time are no reason to have no backup.
     let server = Dropping::new("files/x/out".into(), false, u32::MAX);

@@ -24,23 +24,36 @@ pub fn filter_of(text: &str) -> Result<JobFilter, String> {
 }
 
 /// Jobs that are to be submitted again.
-pub struct Chosen(BTreeSet<Ordinal>);
+pub struct Chosen {
+    jobs: BTreeSet<Ordinal>,
+    purged: usize,
+}
 
 impl Chosen {
     /// Those that fit, as they are in a state.
     pub fn of(state: &State, filter: &JobFilter) -> Chosen {
-        Chosen(state.slots().filter(|slot| fits(filter, slot)).map(|slot| slot.id().ordinal()).collect())
+        let (purged, chosen): (Vec<_>, Vec<_>) = state.slots().filter(|slot| fits(filter, slot)).partition(is_purged);
+        Chosen { jobs: chosen.into_iter().map(|slot| slot.id().ordinal()).collect(), purged: purged.len() }
+    }
+
+    /// How many more fit that were purged: of them there is nothing to submit.
+    pub fn purged(&self) -> usize {
+        self.purged
     }
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.0.len()
+        self.jobs.len()
     }
 
     /// Whether a job is one of them.
     pub fn has(&self, job: JobId) -> bool {
-        self.0.contains(&job.ordinal())
+        self.jobs.contains(&job.ordinal())
     }
+}
+
+fn is_purged(slot: &&Slot) -> bool {
+    matches!(slot, Slot::Finished(stub) if stub.purged().is_some())
 }
 
 fn fits(filter: &JobFilter, slot: &Slot) -> bool {

@@ -91,19 +91,17 @@ fn play(
     let (mut pace, begun) = (Pace::new(arguments.speed), Instant::now());
     while let Some(at) = player.peek(until).map_err(failure)?.map(|record| record.at) {
         let wait = pace.wait(at, begun.elapsed());
-        let Some(step) = player.step(until).map_err(failure)? else { break };
-        if let Some(screen) = &mut screen {
-            if wait.is_zero() {
-                screen.note(&step.record)
-            } else {
-                screen.remember(&step.record)
-            }
-            if screen.is_due() {
-                screen.show(player.state(), console);
-            }
+        if let Some(screen) = &mut screen
+            && screen.is_due(wait)
+        {
+            screen.show(player.state(), console);
         }
         // The distances between the events are what was asked for.
         std::thread::sleep(wait);
+        let Some(step) = player.step(until).map_err(failure)? else { break };
+        if let Some(screen) = &mut screen {
+            screen.note(&step.record);
+        }
     }
     drop(screen);
     let summary = player.summary().map_err(failure)?;

@@ -71,13 +71,16 @@ pub fn run(arguments: &ReplayArguments, connection: &Connection, console: &mut C
     if connection.json {
         let report = json!({
             "run": run, "chosen": chosen.count(), "submitted": tally.new.len(), "refused": tally.refused,
-            "relations_dropped": tally.unnamed,
+            "relations_dropped": tally.unnamed, "purged": chosen.purged(),
         });
         return console.data(&report.to_string());
     }
     console.data(&format!("submitted {}", tally.new.len()))?;
     for (code, count) in &tally.refused {
         console.data(&format!("refused   {count} {code}"))?;
+    }
+    if chosen.purged() > 0 {
+        console.say(&format!("{} more were purged: of them there is nothing to submit", chosen.purged()));
     }
     if tally.unnamed > 0 {
         console.say(&format!("{} times a job named one that was not submitted: that was left out", tally.unnamed));

@@ -39,7 +39,7 @@ pub fn check(look: &mut Look<'_>) -> bool {
 
 /// Whether a crash came while the last segment was made: HEAD promises nothing of it, and no page is in it.
 fn is_being_made(dir: &Path, first: Seq, head: Option<Head>) -> bool {
-    let is_promised = head.is_none_or(|head| head.segment == first && head.last > Seq::ZERO);
+    let is_promised = head.is_none_or(|head| head.promises_pages_in(first));
     let pages = File::open(file_of(dir)).and_then(|file| find_pages(&file, &mut blake3::Hasher::new()));
     let has_pages = match pages {
         Ok(found) => !found.is_empty(),

@@ -131,6 +131,11 @@ impl Findings {
         if self.damaged.len() < LISTED_MAX { self.damaged.push(damage) } else { self.unlisted += 1 }
     }
 
+    /// Whatever is wrong in a directory into which something is being imported, only that import mends it.
+    pub fn leave_to_import(&mut self) {
+        self.damaged.iter_mut().for_each(|damage| damage.next_step = imported::NEXT_STEP);
+    }
+
     /// Finds out how much of the log could be gone on with, if something of it is damaged and that can be told.
     pub fn measure(&mut self, data: &Path) {
         if self.damaged.iter().any(|damage| damage.file.starts_with("log")) {
@@ -167,7 +172,7 @@ impl Damage {
             OpenError::BaseDamaged { detail, .. } => return Some(Damage::of_base(detail.clone())),
             OpenError::Locked(_) | OpenError::Io { .. } | OpenError::NotWritable { .. } => return None,
             OpenError::NotSynced | OpenError::StorageFull { .. } | OpenError::NoRoomToCheck { .. } => return None,
-            OpenError::Newer { .. } => return None,
+            OpenError::Newer { .. } | OpenError::Backups(_) => return None,
         };
         Some(Damage { file: Path::new("log").join(name), place: None, detail, next_step: RESTORE })
     }
@@ -255,7 +260,7 @@ fn top_level(look: &mut Look<'_>, name: &str, path: &Path) {
     match name {
         "LOCK" | "ballast" | "log" | "snapshots" | "keyframes" | "views" | "logs" | "files" | "groups" | "scratch" => {}
         imported::DONE | imported::LEFT_OUT => {}
-        imported::UNDER_WAY => look.leftover(path, "an import has not come to its end; the same command again goes on"),
+        imported::UNDER_WAY => look.damaged(path, None, "an import has not come to its end", imported::NEXT_STEP),
         "RESET" => look.leftover(path, "a reset was begun here; the next start finishes it"),
         "log.rebuilt" => look.leftover(path, "a rebuilding of the log was begun here; the next start finishes it"),
         _ if name.starts_with(reset::ARCHIVE_INSIDE) => look.leftover(path, "what a reset moved aside"),

@@ -7,6 +7,7 @@ use super::*;
 use crate::log::LogReader;
 use crate::log::chain::PAGE_MAGIC;
 use crate::storage::OfflineLog;
+use crate::storage::beginning::Beginning;
 use crate::storage::open::explain;
 
 const EVENTS: u64 = 1700;
@@ -126,4 +127,20 @@ fn damage_is_told_with_its_place_and_the_next_step() {
     std::fs::write(log_dir.join("HEAD"), b"").unwrap();
     let Err(error) = OfflineLog::open(dir.path()) else { panic!("it was opened") };
     assert!(matches!(error, OpenError::HeadDamaged { .. }), "{error}");
+}
+
+#[test]
+fn a_log_that_has_a_base_and_no_event_yet_is_opened_again_and_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let beginning = Beginning::of_empty(dir.path()).unwrap().expect("there is no log");
+    beginning.finish(Seq(5), &mut &b"a state"[..], &mut &b"jobs"[..]).unwrap();
+    for _ in 0..3 {
+        let opened = open(dir.path(), &Options::default()).unwrap();
+        assert_eq!((opened.log.reader().earliest(), opened.log.last()), (Seq(5), Seq(4)));
+        opened.log.close().unwrap();
+        drop(opened.lock);
+        let log = OfflineLog::open(dir.path()).unwrap();
+        assert_eq!((log.earliest(), log.last()), (Seq(5), Seq(4)));
+        assert_eq!(crate::storage::check::check_stores(dir.path()).damaged, []);
+    }
 }

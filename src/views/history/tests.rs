@@ -42,7 +42,7 @@ fn recall(world: &World) {
     let Some(until) = world.views.history_missing_until() else { return };
     let mut earlier = Earlier::default();
     world.log.records.lock().iter().filter(|record| record.seq <= until).for_each(|record| earlier.tell(record));
-    world.views.recall(earlier);
+    world.views.recall(until, earlier);
 }
 
 /// The same step, with time that passes `times` as fast.
