@@ -8,7 +8,7 @@ export default defineConfig({
     pool: "forks",
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    // Each file has a browser and a server of its own.
-    fileParallelism: false,
+    // Each file has a browser and a server of its own, and some do nothing but wait for a minute to be full: two at a time.
+    maxWorkers: 2,
   },
 });

@@ -105,7 +105,8 @@ function Differences({ from, to }: { from: number; to: number }) {
 }
 
 const HEAD = "py-1 text-xs font-semibold text-muted";
-const NUMBER = "py-1 pl-4 text-right";
+/** As wide in each table, so that their columns stand below each other. */
+const NUMBER = "w-24 py-1 pl-4 text-right max-sm:w-16";
 
 function Change({ by }: { by: number }) {
   return <td className={NUMBER}>{by === 0 ? <span className="text-muted">same</span> : `${by > 0 ? "+" : "−"}${numberOf(Math.abs(by))}`}</td>;

@@ -152,6 +152,28 @@ fn until_the_log_was_read_it_is_said_that_something_is_missing() {
 }
 
 #[test]
+fn what_is_left_of_a_cut_stretch_is_counted_again_and_how_long_things_took_is_not() {
+    let mut world = World::new();
+    world.submit(New::default());
+    let id = world.submit(New::default());
+    world.start(id, session(1));
+    world.finish(id, StateName::Completed);
+    world.commit();
+    let records = world.log.records.lock().clone();
+    let mut history = History::new(Some(Seq(1)));
+    history.show(&records[1..], |_| None);
+    history.forget_before(Seq(3));
+    assert_eq!((history.missing_until(), history.knows_how_long()), (Some(records[records.len() - 1].seq), true));
+    let mut earlier = Earlier::default();
+    records[2..].iter().for_each(|record| earlier.tell(record));
+    history.recall(records[records.len() - 1].seq, earlier);
+    assert_eq!(history.missing_until(), None);
+    let counted: u64 = history.histogram(9).buckets.iter().flat_map(|bucket| bucket.counts.values()).sum();
+    let completed: u64 = history.buckets(Span::Month, world.now()).iter().map(|bucket| bucket.counts.completed).sum();
+    assert_eq!((counted, completed), (records.len() as u64 - 2, 1));
+}
+
+#[test]
 fn a_time_whose_begin_is_not_in_the_log_is_not_known() {
     let mut world = World::new();
     let id = world.submit(New::default());

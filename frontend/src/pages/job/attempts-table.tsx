@@ -47,7 +47,7 @@ function Row({ attempt }: { attempt: Attempt }) {
       <td className="px-3 py-1.5 whitespace-nowrap">
         <Time at={began} />
       </td>
-      <td className="min-w-40 px-3 py-1.5">
+      <td className="min-w-40 px-3 py-1.5 max-sm:min-w-28">
         <span className={`inline-flex items-center gap-1.5 ${look.colour}`}>
           <Icon name={look.icon} />
           {how ?? "running"}

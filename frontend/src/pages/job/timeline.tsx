@@ -49,8 +49,10 @@ function Events({ events }: { events: readonly PublishedEvent[] }) {
     <Block title={`Events (${events.length})`}>
       <label className="flex items-center gap-2 text-sm">
         <input type="checkbox" checked={full} onChange={(event) => setFull(event.target.checked)} className="accent-(--accent)" />
-        Progress, items, files and checkpoints as well
-        {hidden === 0 ? null : <span className="text-muted">({hidden} hidden)</span>}
+        <span>
+          Progress, items, files and checkpoints as well
+          {hidden === 0 ? null : <span className="text-muted"> ({hidden} hidden)</span>}
+        </span>
       </label>
       <ol aria-label="Events, newest first" className="overflow-hidden rounded-md border border-line bg-surface">
         {latest.map((event) => (
@@ -84,9 +86,10 @@ function One({ event, actor }: { event: PublishedEvent; actor: string }) {
           </span>
           <span className="text-right text-muted max-sm:col-start-3 max-sm:row-start-1 max-sm:text-xs">
             <span className="max-sm:hidden">
-              <Time at={event.at} />{" "}
+              <Time at={event.at} /> (
             </span>
-            (<Ago at={event.at} />)
+            <Ago at={event.at} />
+            <span className="max-sm:hidden">)</span>
           </span>
         </summary>
         {open ? (

@@ -91,7 +91,10 @@ const Line = memo(function Line(props: GridRowProps) {
         <span className={`max-w-full min-w-12 shrink truncate ${here ? "font-semibold" : "font-medium"}`}>{row.kind}</span>
         {here ? <span className="shrink-0 text-xs text-muted">this job</span> : null}
         {line.depth > DEPTH_SHOWN ? <span className="shrink-0 text-xs text-muted">level {line.depth}</span> : null}
-        <span className="min-w-0 flex-1 basis-0 truncate font-mono text-xs text-muted">{row.id}</span>
+        <span className="min-w-0 flex-1 basis-0 truncate font-mono text-xs text-muted" title={row.id}>
+          <span className="max-sm:hidden">{row.id}</span>
+          <span className="sm:hidden">{row.id.slice(-6)}</span>
+        </span>
       </Cell>
       <Cell>
         <StateBadge state={row.state} cancelling={row.cancel_requested_at !== null} />
