@@ -30,6 +30,11 @@ export function pathOf(path: string, query: Query = {}): string {
   return search.size === 0 ? path : `${path}?${search}`;
 }
 
+/** Whether a request is about one job, by its id. */
+export function namesJob(path: string): boolean {
+  return /^\/api\/jobs\/[0-9a-f]{8}-/.test(path);
+}
+
 export class Api {
   readonly #fetch: Fetch;
 

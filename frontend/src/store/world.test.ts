@@ -124,3 +124,27 @@ test("a reset leaves the past: its moment was of another log", () => {
   expect(world.at.get()).toBeNull();
   expect(world.aftermath.view.get()).toBeNull();
 });
+
+test("about a job nothing is asked while a server that was heard is not, and before it was heard nothing waits", async () => {
+  const { world, sync } = make();
+  sync.say({ type: "connection", connection: { state: "waiting", retryAt: 0, reason: "closed", restarted: false } });
+  expect(world.silent).toBe(false);
+  await world.heard();
+  sync.epoch = "one";
+  sync.say({ type: "connection", connection: LIVE });
+  const steps = ["waiting", "connecting", "catching_up"] as const;
+  const done = vi.fn();
+  sync.say({ type: "connection", connection: { state: "waiting", retryAt: 0, reason: "closed", restarted: false } });
+  const waiting = world.heard().then(done);
+  const left = new AbortController();
+  const given = expect(world.heard(left.signal)).rejects.toThrow("left");
+  left.abort(new Error("left"));
+  await given;
+  for (const state of steps) {
+    expect(done).not.toHaveBeenCalled();
+    sync.say({ type: "connection", connection: { state, restarted: true, retryAt: 0 } as Connection });
+    await Promise.resolve();
+  }
+  await waiting;
+  expect(done).toHaveBeenCalledOnce();
+});

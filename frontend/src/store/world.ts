@@ -28,6 +28,8 @@ export type Line = Pick<Sync, "subscribe" | "listen" | "connection" | "epoch" | 
 /** So long the socket may say nothing before a request asks which run of the server it is. */
 const SILENT_MS = 3_000;
 
+const SILENT: ReadonlySet<Connection["state"]> = new Set(["connecting", "waiting", "offline", "stale"]);
+
 export class World {
   readonly api: Api;
   readonly sync: Line;
@@ -53,6 +55,8 @@ export class World {
   readonly #clearers = new Set<() => void>();
   readonly #around: Around;
   /** The largest seq that the run of now has shown us. */
+  /** Whether the socket was ever live. */
+  #met = false;
   #seen = 0;
   #told: number | null = null;
 
@@ -96,6 +100,28 @@ export class World {
   get decided(): boolean {
     const { epoch } = this.age.get();
     return epoch === null || this.sync.epoch === null || epoch === this.sync.epoch;
+  }
+
+  /** Waits while a server that was heard is not: what answers next may have another log, in which one must not ask about
+   *  a job of this one. Before it was ever heard nothing waits: the socket may be blocked, and requests answered. */
+  heard(signal?: AbortSignal | null): Promise<void> {
+    if (!this.silent) return Promise.resolve();
+    return new Promise((done, fail) => {
+      const look = (): void => {
+        if (this.silent && signal?.aborted !== true) return;
+        stop();
+        signal?.removeEventListener("abort", look);
+        if (signal?.aborted === true) fail(signal.reason);
+        else done();
+      };
+      const stop = this.connection.listen(look);
+      signal?.addEventListener("abort", look);
+    });
+  }
+
+  /** The server was heard, and is not now. */
+  get silent(): boolean {
+    return this.#met && SILENT.has(this.connection.get().state);
   }
 
   /** A list of a page's own, of the present or of the past for all its life. It does nothing before it is opened.
@@ -162,6 +188,7 @@ export class World {
 
   #hear(event: SyncEvent): void {
     if (event.type === "connection") {
+      if (event.connection.state === "live") this.#met = true;
       this.connection.set(event.connection);
       this.#learnEpoch();
       if (event.connection.state === "live") this.active.nowLive();
