@@ -8,6 +8,7 @@ import { Page } from "../../app/page.tsx";
 import { idOf } from "../../form/parts.tsx";
 import { fieldOf } from "../../form/schema.ts";
 import { initial, type Draft } from "../../form/values.ts";
+import { useOpenedIn } from "../../app/entries.ts";
 import { useAge, useApi, useWorld } from "../../hooks/index.ts";
 import { CONTROL, Empty, Field, Loading, ProblemBox } from "../../ui/index.ts";
 import { formOf, PLAIN, store, stored, type Form } from "./draft.ts";
@@ -21,10 +22,10 @@ export function SubmitPage() {
   const { kind, from, at } = route.useSearch();
   const kinds = useApi(["kinds"], kindsOf, { keep: true });
   const { log } = useAge();
-  const [opened] = useState(log);
   // After a reset the job that it began with is gone, and not asked for again.
-  const source = useApi<JobBody>(["job", from, null], (api, options) => getJob(api, from ?? "", undefined, options), { enabled: from !== undefined && log === opened, keep: true });
-  const waiting = kinds.data === undefined || (from !== undefined && source.data === undefined && !source.isError && log === opened);
+  const begun = useOpenedIn() === log ? from : undefined;
+  const source = useApi<JobBody>(["job", begun, null], (api, options) => getJob(api, begun ?? "", undefined, options), { enabled: begun !== undefined, keep: true });
+  const waiting = kinds.data === undefined || (begun !== undefined && source.data === undefined && !source.isError);
   return (
     <Page title="Submit a job">
       <div className="mx-auto grid max-w-2xl gap-4">
@@ -37,7 +38,7 @@ export function SubmitPage() {
         ) : waiting ? (
           kinds.isError ? null : <Loading />
         ) : (
-          <Submit key={`${from ?? ""} ${kind ?? ""}`} kinds={kinds.data ?? []} asked={kind} job={source.data} />
+          <Submit key={`${begun ?? ""} ${kind ?? ""}`} kinds={kinds.data ?? []} asked={kind} job={begun === undefined ? undefined : source.data} />
         )}
       </div>
     </Page>
