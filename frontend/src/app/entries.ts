@@ -1,7 +1,7 @@
 // In which log each page of the browser's history was opened. After a reset one may still go back to them: then they ask
 // for nothing of the log that is no more.
 
-import { useLocation, useRouteContext, type HistoryLocation, type RouterHistory } from "@tanstack/react-router";
+import type { HistoryLocation, RouterHistory } from "@tanstack/react-router";
 
 type Entry = Pick<HistoryLocation, "pathname" | "state">;
 
@@ -34,10 +34,4 @@ export class Entries {
   #note({ state }: Entry, log: number): void {
     if (state.__TSR_key !== undefined) this.#logs.set(state.__TSR_key, log);
   }
-}
-
-/** The log in which the page that is shown was opened. */
-export function useOpenedIn(): number {
-  const { entries } = useRouteContext({ from: "__root__" });
-  return entries.openedIn(useLocation());
 }

@@ -10,6 +10,8 @@ const root = createRootRouteWithContext<{ readonly entries: Entries }>()({
   component: Shell,
   validateSearch: readAt,
   search: { middlewares: [retainSearchParams<AtSearch>(["at"])] },
+  // For pages about one job: in another log nothing is asked about it.
+  beforeLoad: ({ context, location }) => ({ openedIn: context.entries.openedIn(location) }),
   notFoundComponent: () => <Empty title="There is no such page" />,
 });
 

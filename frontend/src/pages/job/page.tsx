@@ -1,7 +1,6 @@
 // One job: where it stands, what can be done with it, and tabs for all that is known of it.
 
 import { Link, getRouteApi, useNavigate } from "@tanstack/react-router";
-import { useOpenedIn } from "../../app/entries.ts";
 import { Page } from "../../app/page.tsx";
 import type { JobSearch } from "../../app/search.ts";
 import { useJob, type JobView } from "../../hooks/index.ts";
@@ -27,7 +26,7 @@ export function JobPage() {
 
 function One({ id }: { id: string }) {
   const search = route.useSearch();
-  const view = useJob(id, search.at, useOpenedIn());
+  const view = useJob(id, search.at, route.useRouteContext().openedIn);
   const { row, job, phase, problem, reload } = view;
   if (row === undefined) {
     return (

@@ -8,7 +8,6 @@ import { Page } from "../../app/page.tsx";
 import { idOf } from "../../form/parts.tsx";
 import { fieldOf } from "../../form/schema.ts";
 import { initial, type Draft } from "../../form/values.ts";
-import { useOpenedIn } from "../../app/entries.ts";
 import { useAge, useApi, useWorld } from "../../hooks/index.ts";
 import { CONTROL, Empty, Field, Loading, ProblemBox } from "../../ui/index.ts";
 import { formOf, PLAIN, store, stored, type Form } from "./draft.ts";
@@ -23,7 +22,7 @@ export function SubmitPage() {
   const kinds = useApi(["kinds"], kindsOf, { keep: true });
   const { log } = useAge();
   // After a reset the job that it began with is gone, and not asked for again.
-  const begun = useOpenedIn() === log ? from : undefined;
+  const begun = route.useRouteContext().openedIn === log ? from : undefined;
   const source = useApi<JobBody>(["job", begun, null], (api, options) => getJob(api, begun ?? "", undefined, options), { enabled: begun !== undefined, keep: true });
   const waiting = kinds.data === undefined || (begun !== undefined && source.data === undefined && !source.isError);
   return (
