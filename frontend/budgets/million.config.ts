@@ -1,8 +1,15 @@
 import { defineConfig } from "vitest/config";
-import budgets from "./vitest.config.ts";
 
-// The list over 1,000,000 jobs; apart from the other budgets, as it fills a server first.
-//   npm run build && DAYBOOK_BIN=/path/to/daybook npm run million       (DAYBOOK_JOBS: another number of them)
+// A million jobs on a real server, and what one who looks at them feels. Some minutes; apart from the other budgets.
+//   npm run build && DAYBOOK_BIN=/path/to/daybook npm run million
 export default defineConfig({
-  test: { ...budgets.test, include: ["budgets/million.budget.ts"], exclude: [], testTimeout: 900_000, hookTimeout: 900_000 },
+  test: {
+    include: ["budgets/million.ts"],
+    globalSetup: ["budgets/machine.ts"],
+    pool: "forks",
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
+    fileParallelism: false,
+    disableConsoleIntercept: true,
+  },
 });

@@ -6,7 +6,6 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["budgets/**/*.budget.ts"],
-    exclude: ["budgets/million.budget.ts"],
     globalSetup: ["budgets/machine.ts"],
     pool: "forks",
     // Everything ends by itself.

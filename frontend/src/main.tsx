@@ -19,7 +19,7 @@ const api = new Api((input, init) => {
   return sync.fetch(input, init);
 });
 const world: World = new World(sync, api);
-const router = makeRouter();
+const router = makeRouter(() => world.age.get().log);
 
 startTheme();
 startShortcuts();
