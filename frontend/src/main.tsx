@@ -22,7 +22,7 @@ const api = new Api(async (input, init) => {
   return sync.fetch(input, init);
 });
 const world: World = new World(sync, api);
-const router = makeRouter();
+const router = makeRouter(() => world.age.get().log);
 
 startTheme();
 startShortcuts();

@@ -19,7 +19,7 @@ export interface Look {
   readonly size?: keyof typeof SIZES;
 }
 
-function browserPath(): string {
+export function browserPath(): string {
   const named = process.env.DAYBOOK_CHROMIUM;
   if (named !== undefined) return named;
   return execFileSync("which", ["chromium"], { encoding: "utf8" }).trim();

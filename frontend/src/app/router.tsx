@@ -1,14 +1,17 @@
 // All routes. Each page is a chunk of its own; `?at=` goes along from page to page.
 
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect, retainSearchParams } from "@tanstack/react-router";
+import { createBrowserHistory, createRootRouteWithContext, createRoute, createRouter, lazyRouteComponent, redirect, retainSearchParams } from "@tanstack/react-router";
 import { Empty, Loading, ProblemBox } from "../ui/index.ts";
+import { Entries } from "./entries.ts";
 import { parseSearch, readAt, readHistory, readJob, readJobs, readSubmit, stringifySearch, type AtSearch } from "./search.ts";
 import { Shell } from "./shell.tsx";
 
-const root = createRootRoute({
+const root = createRootRouteWithContext<{ readonly entries: Entries }>()({
   component: Shell,
   validateSearch: readAt,
   search: { middlewares: [retainSearchParams<AtSearch>(["at"])] },
+  // For pages about one job: in another log nothing is asked about it.
+  beforeLoad: ({ context, location }) => ({ openedIn: context.entries.openedIn(location) }),
   notFoundComponent: () => <Empty title="There is no such page" />,
 });
 
@@ -69,8 +72,18 @@ const history = createRoute({
 /** The first page comes at once or not at all; later ones show that they are on their way after a moment. */
 const PENDING_MS = 300;
 
-export function makeRouter() {
+/** `log` is the number of the log of now. */
+export function makeRouter(log: () => number) {
+  const browser = createBrowserHistory();
+  const entries = new Entries(browser, log);
+  // A moment of a log that is no more, which one goes back to.
+  browser.subscribe(({ location }) => {
+    const { at, to: _to, ...rest } = parseSearch(location.search);
+    if (at !== undefined && entries.isOld(location)) browser.replace(location.pathname + stringifySearch(rest));
+  });
   return createRouter({
+    history: browser,
+    context: { entries },
     routeTree: root.addChildren([home, jobs, job, submit, queues, workers, schedules, history]),
     parseSearch,
     stringifySearch,

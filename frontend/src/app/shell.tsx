@@ -1,8 +1,8 @@
 // What is the same on every page: the head with the ways to the pages and the pill, the strip of active jobs, notices,
 // help. The page fills what is left; it scrolls by itself, so that a long table keeps its head.
 
-import { Link, Outlet, useNavigate } from "@tanstack/react-router";
-import { lazy, Suspense, useState } from "react";
+import { Link, Outlet, useNavigate, useRouterState } from "@tanstack/react-router";
+import { lazy, Suspense, useEffect, useRef, useState } from "react";
 import { useReadable, useWorld } from "../hooks/index.ts";
 import { buttonClass, Icon, IconButton, Menu, Moment } from "../ui/index.ts";
 import { Help } from "./help.tsx";
@@ -23,6 +23,18 @@ const THEMES = [
   { value: "system", label: "As the system" },
 ] as const satisfies readonly { value: Theme; label: string }[];
 
+/** What had the focus may go with the page that it was on: then the next page has it, not nothing. */
+function useKeptFocus(): void {
+  const there = useRouterState({ select: ({ resolvedLocation }) => resolvedLocation?.href });
+  const before = useRef(there);
+  useEffect(() => {
+    // When the first page is loaded, Tab begins at the head as everywhere.
+    const moved = before.current !== undefined && before.current !== there;
+    if (moved && document.activeElement === document.body) document.getElementById("main")?.focus({ preventScroll: true });
+    before.current = there;
+  }, [there]);
+}
+
 export function Shell() {
   const [help, setHelp] = useState(false);
   const navigate = useNavigate();
@@ -31,6 +43,7 @@ export function Shell() {
   const shown = useReadable(world.at);
   const moment = useReadable(world.moment);
   const looked = useReadable(world.aftermath.looked);
+  useKeptFocus();
   useShortcut("t", "Look back in time", "Everywhere", lookBack);
   useShortcut("?", "This help", "Everywhere", () => setHelp(true));
   useShortcut("g n", "Submit a job", "Go to", () => void navigate({ to: "/submit" }));

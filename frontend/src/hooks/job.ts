@@ -20,12 +20,11 @@ export interface JobView {
   readonly reload: () => void;
 }
 
-export function useJob(id: string, at?: number): JobView {
+/** `openedIn`: the log in which its page was opened. In another one nothing is asked about it. */
+export function useJob(id: string, at: number | undefined, openedIn: number): JobView {
   const world = useWorld();
   const { log } = useAge();
-  // A page that was opened before a reset must not ask for its job in the new log.
-  const [mine] = useState({ id, log });
-  const vanished = mine.id === id && mine.log !== log;
+  const vanished = openedIn !== log;
   const [left, setLeft] = useState<string | null>(null);
   const query = useApi<JobBody>(["job", id, at ?? null], (api, options) => getJob(api, id, at, options), { enabled: !vanished && left !== id });
   const live = useJobRow(id);

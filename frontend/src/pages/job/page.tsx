@@ -26,7 +26,7 @@ export function JobPage() {
 
 function One({ id }: { id: string }) {
   const search = route.useSearch();
-  const view = useJob(id, search.at);
+  const view = useJob(id, search.at, route.useRouteContext().openedIn);
   const { row, job, phase, problem, reload } = view;
   if (row === undefined) {
     return (

@@ -130,11 +130,11 @@ function FilterChip({ ref, label, value, onRemove }: ChipProps) {
     <button
       ref={ref}
       type="button"
-      aria-label={`Remove the filter: ${label.toLowerCase()} ${value}`}
       onClick={(event) => onRemove(event.detail === 0)}
       className="inline-flex h-8 max-w-60 items-center gap-1.5 rounded-md border border-line bg-chosen px-2 text-sm"
     >
-      <span className="text-muted">{label}</span>
+      <span className="sr-only">Remove the filter: </span>
+      <span className="text-muted">{label} </span>
       <span className="truncate font-medium">{value}</span>
       <Icon name="close" size={12} />
     </button>

@@ -21,10 +21,10 @@ export function SubmitPage() {
   const { kind, from, at } = route.useSearch();
   const kinds = useApi(["kinds"], kindsOf, { keep: true });
   const { log } = useAge();
-  const [opened] = useState(log);
   // After a reset the job that it began with is gone, and not asked for again.
-  const source = useApi<JobBody>(["job", from, null], (api, options) => getJob(api, from ?? "", undefined, options), { enabled: from !== undefined && log === opened, keep: true });
-  const waiting = kinds.data === undefined || (from !== undefined && source.data === undefined && !source.isError && log === opened);
+  const begun = route.useRouteContext().openedIn === log ? from : undefined;
+  const source = useApi<JobBody>(["job", begun, null], (api, options) => getJob(api, begun ?? "", undefined, options), { enabled: begun !== undefined, keep: true });
+  const waiting = kinds.data === undefined || (begun !== undefined && source.data === undefined && !source.isError);
   return (
     <Page title="Submit a job">
       <div className="mx-auto grid max-w-2xl gap-4">
@@ -37,7 +37,7 @@ export function SubmitPage() {
         ) : waiting ? (
           kinds.isError ? null : <Loading />
         ) : (
-          <Submit key={`${from ?? ""} ${kind ?? ""}`} kinds={kinds.data ?? []} asked={kind} job={source.data} />
+          <Submit key={`${begun ?? ""} ${kind ?? ""}`} kinds={kinds.data ?? []} asked={kind} job={begun === undefined ? undefined : source.data} />
         )}
       </div>
     </Page>
