@@ -49,10 +49,12 @@ export async function addressOf(play: Stage): Promise<string> {
   return (await hasDashboard(play)) ? play.daybook.url : play.front.url;
 }
 
-/** kill -9, and a start at the same address. How long the start took, from the process to the first healthy answer. */
-export async function killAndStart(play: Stage): Promise<number> {
+/** kill -9, and a start at the same address so much later. How long the start took, from the process to the first healthy
+ *  answer. */
+export async function killAndStart(play: Stage, awayMs: number): Promise<number> {
   const { port } = play.daybook;
   await play.daybook.kill();
+  await new Promise((later) => setTimeout(later, awayMs));
   const began = performance.now();
   await play.daybook.start("--listen", `127.0.0.1:${port}`);
   const took = performance.now() - began;

@@ -16,6 +16,12 @@ export interface StripView {
   readonly ended: readonly JobBody[];
 }
 
+/** Nothing that the strip itself shows has changed: most changes are of single jobs, which their chips hear of. */
+export function sameStrip(a: StripView, b: StripView): boolean {
+  const equal = <T>(some: readonly T[], others: readonly T[]): boolean => some.length === others.length && some.every((one, at) => one === others[at]);
+  return a.more === b.more && equal(a.ids, b.ids) && equal(a.ended, b.ended);
+}
+
 export interface ActiveParts extends ListParts {
   readonly around: Around;
   readonly job: (id: string, signal: AbortSignal) => Promise<JobBody>;

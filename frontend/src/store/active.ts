@@ -5,7 +5,7 @@
 import type { JobBody } from "../api/types.gen.ts";
 import { isTerminal } from "../api/states.ts";
 import type { SubscriptionEvent, SubscriptionHandle } from "../sync/index.ts";
-import { STRIP_ROWS, type ActiveParts, type StripView } from "./active-parts.ts";
+import { sameStrip, STRIP_ROWS, type ActiveParts, type StripView } from "./active-parts.ts";
 import { Soon } from "./around.ts";
 import { bound, DISMISSED_MAX, KEPT_IDS_MAX, KEPT_NAME, mergeDismissed, readKept, writeKept, type Kept } from "./kept.ts";
 import type { ListParts } from "./list-parts.ts";
@@ -236,7 +236,8 @@ export class Active {
     else if (all.phase === "ready") this.#soon.run("count", COUNT_MS, () => void this.#count());
     for (const list of [this.#running, this.#all]) this.#topUp(list);
     const ended = [...this.#ended.values()].filter(({ id }) => !ids.includes(id)).sort((a, b) => b.seq - a.seq);
-    this.#view.set({ ids, more: Math.max(0, this.#total - ids.length), ended });
+    const view = { ids, more: Math.max(0, this.#total - ids.length), ended };
+    if (!sameStrip(view, this.#view.get())) this.#view.set(view);
     this.#save();
   };
 

@@ -1,6 +1,7 @@
 // One job on the strip: active with how far it is and a way to cancel it, or ended with what came of it.
 
 import { Link } from "@tanstack/react-router";
+import { memo } from "react";
 import { cancelJob } from "../../api/calls.ts";
 import type { Api } from "../../api/index.ts";
 import type { JobBody, JobRow } from "../../api/types.gen.ts";
@@ -14,7 +15,7 @@ const BUTTON = "inline-flex size-7 shrink-0 items-center justify-center rounded 
 
 const cancel = (api: Api, id: string): Promise<unknown> => cancelJob(api, id);
 
-export function ActiveJob({ id }: { id: string }) {
+export const ActiveJob = memo(function ActiveJob({ id }: { id: string }) {
   const row = useLiveRow(id);
   const { run, busy, blocked } = useAction(cancel, "The job was not cancelled");
   if (row === undefined) return null;
@@ -38,7 +39,7 @@ export function ActiveJob({ id }: { id: string }) {
       </button>
     </li>
   );
-}
+});
 
 function Names({ kind, row, cancelling = false }: { kind: string; row: Pick<JobRow, "state">; cancelling?: boolean }) {
   return (

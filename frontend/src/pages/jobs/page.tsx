@@ -1,7 +1,7 @@
 // All jobs, newest first and live. The address says what to show, a hook has the data, the parts beside this file draw it.
 
 import { getRouteApi, Link, useNavigate } from "@tanstack/react-router";
-import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { memo, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { Action } from "../../api/types.gen.ts";
 import { Page } from "../../app/page.tsx";
 import type { JobsSearch } from "../../app/search.ts";
@@ -18,6 +18,8 @@ import { JobTable } from "./table.tsx";
 import { countOfStates, StateTabs } from "./tabs.tsx";
 
 const route = getRouteApi("/jobs");
+/** Rows come many times a second; what stands above them is drawn anew when it changes. */
+const [Tabs, Narrowing] = [memo(StateTabs), memo(Filters)];
 
 /** A selection is of one filter and one log. */
 function useSelection(search: JobsSearch): Selection {
@@ -80,8 +82,8 @@ export function JobsPage() {
     grid.current?.top();
   };
   return (
-    <Page title="Jobs" head={<StateTabs search={search} counts={counts} onChange={change} />} scroll={false}>
-      <Filters search={search} stats={stats} onChange={change} />
+    <Page title="Jobs" head={<Tabs search={search} counts={counts} onChange={change} />} scroll={false}>
+      <Narrowing search={search} stats={stats} onChange={change} />
       <ChoosingContext value={choosing}>
         <div className="relative flex min-h-0 flex-1 flex-col" aria-busy={view.phase === "loading"}>
           <Fresh count={view.fresh} onShow={showFresh} />

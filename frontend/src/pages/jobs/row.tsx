@@ -52,6 +52,15 @@ export const JobLine = memo(function JobLine(props: GridRowProps) {
       <div role="gridcell" className="grid">
         <RowBox id={row.id} name={`${row.kind} ${tail(row.id)}`} />
       </div>
+      <LineCells row={row} />
+    </div>
+  );
+});
+
+/** Apart from the row's place: when rows come above, all below move, and nothing in them changes. */
+const LineCells = memo(function LineCells({ row }: { row: JobRow }) {
+  return (
+    <>
       <Cell>
         <StateBadge state={row.state} cancelling={row.cancel_requested_at !== null} />
       </Cell>
@@ -78,7 +87,7 @@ export const JobLine = memo(function JobLine(props: GridRowProps) {
       <Cell className="text-right text-muted">
         <Ago at={row.created_at} />
       </Cell>
-    </div>
+    </>
   );
 });
 
@@ -89,11 +98,11 @@ function Doing({ row }: { row: JobRow }) {
     const words = [progress?.stage, progress?.message].filter((one) => one != null && one !== "").join(" · ");
     return (
       <>
-        <span className="w-20 shrink-0">
-          <Progress percent={progress?.percent ?? null} label={`Progress of ${row.kind} ${tail(row.id)}`} />
-        </span>
-        <span className="w-9 shrink-0 text-right text-xs">{progress?.percent == null ? "" : `${Math.round(progress.percent)} %`}</span>
-        <span className="truncate text-muted">{words}</span>
+      <span className="w-20 shrink-0">
+        <Progress percent={progress?.percent ?? null} label={`Progress of ${row.kind} ${tail(row.id)}`} />
+      </span>
+      <span className="w-9 shrink-0 text-right text-xs">{progress?.percent == null ? "" : `${Math.round(progress.percent)} %`}</span>
+      <span className="truncate text-muted">{words}</span>
       </>
     );
   }
@@ -132,6 +141,14 @@ export const JobCard = memo(function JobCard(props: GridRowProps) {
       <div role="gridcell" className="row-span-2 grid">
         <RowBox id={row.id} name={`${row.kind} ${tail(row.id)}`} />
       </div>
+      <CardCells row={row} />
+    </div>
+  );
+});
+
+const CardCells = memo(function CardCells({ row }: { row: JobRow }) {
+  return (
+    <>
       <div role="gridcell" className="flex min-w-0 items-center justify-between gap-2">
         <span className="min-w-0 truncate">
           <span className="font-medium">{row.kind}</span> <span className="font-mono text-xs text-muted">{tail(row.id)}</span>
@@ -147,6 +164,6 @@ export const JobCard = memo(function JobCard(props: GridRowProps) {
           <Ago at={row.created_at} />
         </span>
       </div>
-    </div>
+    </>
   );
 });
