@@ -22,16 +22,17 @@ interface Props {
   readonly onChange: (form: Form) => void;
 }
 
-/** What the browser finds wrong while one types. */
+/** What the browser finds wrong while one types. Of what was typed since it looked, it says nothing: a word that comes for
+ *  a moment pushes away the button that one is about to press. */
 function useHints(schema: Record<string, unknown> | null | undefined, args: Draft): readonly Fault[] {
-  const [hints, setHints] = useState<readonly Fault[]>([]);
+  const [hints, setHints] = useState<{ readonly of: Draft; readonly faults: readonly Fault[] }>({ of: args, faults: [] });
   useEffect(() => {
     let over = false;
     const timer = setTimeout(() => {
       const found = read(args, "/args");
-      if (schema == null || found.value === undefined) return setHints(found.faults);
+      if (schema == null || found.value === undefined) return setHints({ of: args, faults: found.faults });
       void check(schema, found.value).then((faults) => {
-        if (!over) setHints([...found.faults, ...faults.map(({ pointer, message }) => ({ pointer: `/args${pointer}`, message }))]);
+        if (!over) setHints({ of: args, faults: [...found.faults, ...faults.map(({ pointer, message }) => ({ pointer: `/args${pointer}`, message }))] });
       });
     }, CHECK_MS);
     return () => {
@@ -39,7 +40,8 @@ function useHints(schema: Record<string, unknown> | null | undefined, args: Draf
       clearTimeout(timer);
     };
   }, [schema, args]);
-  return hints;
+  const same = ({ pointer }: Fault): boolean => valueAt(args, pointer.slice("/args".length)) === valueAt(hints.of, pointer.slice("/args".length));
+  return hints.faults.filter(same);
 }
 
 /** An answer's errors hold as long as what they are about was not changed. */
