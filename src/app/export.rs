@@ -8,8 +8,7 @@ use std::path::Path;
 use uuid::Uuid;
 
 use crate::app::lines::LineSource;
-use crate::app::source::{EventSource, Extent, SourceError};
-use crate::domain::evolve::evolve;
+use crate::app::source::{EventSource, Extent, SourceError, fold_next};
 use crate::domain::id::Seq;
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
@@ -64,7 +63,7 @@ impl Part {
         };
         loop {
             match lines.next_record() {
-                Ok(Some(record)) => drop(evolve(&mut state, &record)),
+                Ok(Some(record)) => fold_next(&lines, &mut state, &record)?,
                 Err(SourceError::BrokenOff { .. }) if lines.misses_carried() => {
                     return Ok(Some(Part { lineage, folded: None }));
                 }
@@ -169,7 +168,7 @@ pub fn write(
             break;
         }
         for record in records {
-            evolve(&mut state, &record);
+            fold_next(source, &mut state, &record)?;
             put(CloudEvent::of(record, lineage).line())?;
         }
         watch(state.seq());

@@ -13,6 +13,7 @@ use crate::domain::event::Record;
 use crate::domain::id::Seq;
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
+use crate::engine::foreign::{Misfit, guarded};
 use crate::feed::cloudevents::{Begun, Ended, Line};
 
 /// The longest line: a job with all that it may have, written as JSON.
@@ -27,6 +28,9 @@ const FOREIGN: &str = "name a file that `daybook export` wrote";
 const CUT_FILE: &str = "make it whole with `daybook export --out`, which goes on behind its last whole line";
 const CUT_STREAM: &str =
     "see with `daybook status` how the server is, and try again; an export with --out goes on there";
+const SERVER: &str = "stop the server and look at its data with `daybook verify`";
+const WHOLE: &str = "no daybook has written it so: write the file anew with `daybook export --out FILE --force`, from data that \
+    `daybook verify` finds whole";
 const ANEW: &str = "write the file anew with `daybook export --out FILE --force`";
 
 /// Lines that are read one after the other.
@@ -47,6 +51,8 @@ pub struct LineSource {
     last: Seq,
     /// The last event that was read: its number, its moment, and whether its group goes on.
     read: (Seq, Timestamp, bool),
+    /// The line on which it stood.
+    read_line: u64,
     ended: Option<Ended>,
 }
 
@@ -79,8 +85,20 @@ impl LineSource {
         let (lineage, earliest, last) = (Uuid::nil(), Seq(1), Seq::ZERO);
         let begun = Begun { format: 0, lineage, earliest, last, epoch: None, base: None };
         let (base, carried, read) = (None, (0, Seq::ZERO), (Seq::ZERO, Timestamp::from_ms(0), false));
-        let mut source =
-            LineSource { name, input, cut, lines: 0, bytes: 0, begun, base, carried, last, read, ended: None };
+        let mut source = LineSource {
+            name,
+            input,
+            cut,
+            lines: 0,
+            bytes: 0,
+            begun,
+            base,
+            carried,
+            last,
+            read,
+            read_line: 0,
+            ended: None,
+        };
         let Some(text) = source.next_text()? else { return Err(source.cut_off()) };
         let refused = |detail: String| source.foreign(detail);
         match Line::read(&text).map_err(|error| refused(error.to_string()))? {
@@ -126,6 +144,7 @@ impl LineSource {
             Line::Event(record) => {
                 self.check(&record)?;
                 self.read = (record.seq, record.at, record.continues);
+                self.read_line = self.lines;
                 Ok(Some(*record))
             }
             // A server may be asked for a part that ends within a group; a file never does.
@@ -218,6 +237,11 @@ impl LineSource {
         String::from_utf8(bytes).map(Some).map_err(|_| self.foreign("it is no text".into()))
     }
 
+    /// The line on which an event stands that was given: each has one of its own.
+    fn line_of(&self, seq: Seq) -> u64 {
+        self.read_line.saturating_sub(self.read.0.0.saturating_sub(seq.0))
+    }
+
     /// The line is not the one that has to be there.
     fn refused(&self, detail: String) -> SourceError {
         let next_step = if self.cut == CUT_STREAM { CUT_STREAM } else { ANEW };
@@ -258,8 +282,9 @@ impl EventSource for LineSource {
         }
         self.read_base()?;
         let Some(base) = &self.base else { return Err(SourceError::BeginningDropped { earliest }) };
-        let state =
-            base.folded().map_err(|error| self.refused(format!("the state of the base cannot be read: {error}")))?;
+        let unreadable = |error: String| self.refused(format!("the state of the base cannot be read: {error}"));
+        let state = guarded(|| base.folded()).map_err(|misfit| unreadable(misfit.to_string()))?;
+        let state = state.map_err(|error| unreadable(error.to_string()))?;
         if state.seq().next() != earliest {
             return Err(self.refused(format!("the state of the base is of event {}", state.seq())));
         }
@@ -292,6 +317,12 @@ impl EventSource for LineSource {
             }
         }
         Ok(records)
+    }
+
+    fn misfit(&self, record: &Record, misfit: &Misfit) -> SourceError {
+        let next_step = if self.cut == CUT_STREAM { SERVER } else { WHOLE };
+        let detail = format!("event {}, {}: {misfit}; {next_step}", record.seq, record.event.type_name());
+        SourceError::Line { name: self.name.clone(), line: self.line_of(record.seq), detail }
     }
 
     fn last_until(&self, _: Timestamp) -> Result<Option<Seq>, SourceError> {

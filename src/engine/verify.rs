@@ -9,11 +9,10 @@ use std::fmt;
 use roaring::RoaringTreemap;
 
 use crate::domain::event::{Event, Record};
-use crate::domain::evolve::evolve;
 use crate::domain::id::{JobId, Seq};
 use crate::domain::job::{FileInfo, Job};
 use crate::domain::state::{Slot, State};
-use crate::engine::fold;
+use crate::engine::{fold, foreign};
 use crate::engine::snapshot::fold_hash;
 use crate::log::{LogReader, ReadError};
 use crate::views::FinishedStore;
@@ -99,7 +98,7 @@ pub fn verify(
         }
         for record in &records {
             look.take_submitted(record);
-            if let Some(job) = evolve(&mut folded, record).filter(|job| job.is_terminal()) {
+            if let Some(job) = foreign::fold_own(&mut folded, record)?.filter(|job| job.is_terminal()) {
                 look.take_ended(&job);
             }
             look.take_snapshots(&folded);

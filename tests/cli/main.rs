@@ -4,6 +4,7 @@
 mod backup;
 mod commands;
 mod export;
+mod forged;
 mod replay;
 mod restore;
 mod server;
