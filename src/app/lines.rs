@@ -24,10 +24,13 @@ const LAST_LINE_BYTES_MAX: u64 = 4096;
 const PIECE_EVENTS: usize = 256;
 const PIECE_BYTES: usize = 4 * 1024 * 1024;
 
+/// What a blank line has: some programs leave such at the end of a file.
+const BLANK: [u8; 2] = *b"\r\n";
+
 const FOREIGN: &str = "name a file that `daybook export` wrote";
 const CUT_FILE: &str = "make it whole with `daybook export --out`, which goes on behind its last whole line";
-const CUT_STREAM: &str =
-    "see with `daybook status` how the server is, and try again; an export with --out goes on there";
+const CUT_STREAM: &str = "the server ended, or retention dropped what was still to come: see with `daybook status` how it is, \
+    and run the same again; an export with --out goes on behind its last whole line";
 const SERVER: &str = "stop the server and look at its data with `daybook verify`";
 const WHOLE: &str = "no daybook has written it so: write the file anew with `daybook export --out FILE --force`, from data that \
     `daybook verify` finds whole";
@@ -57,11 +60,12 @@ pub struct LineSource {
 }
 
 impl LineSource {
-    /// Opens a file, which has to be whole.
+    /// Opens a file, which has to be whole; a dash is stdin.
     pub fn of_file(path: &Path) -> Result<LineSource, SourceError> {
-        let name = path.display().to_string();
+        let is_stdin = path.as_os_str() == "-";
+        let name = if is_stdin { "stdin".to_owned() } else { path.display().to_string() };
         let failed = |source| SourceError::Unreadable { name: name.clone(), source };
-        let mut file = File::open(path).map_err(failed)?;
+        let mut file = if is_stdin { spooled(&mut io::stdin().lock()) } else { open(path) }.map_err(failed)?;
         let end = last_line(&mut file).map_err(failed)?;
         let mut source = LineSource::open(name, Box::new(BufReader::new(file)), CUT_FILE)?;
         let Some(Ended { last, .. }) = end else { return Err(source.cut_at_its_end()) };
@@ -149,7 +153,7 @@ impl LineSource {
             }
             // A server may be asked for a part that ends within a group; a file never does.
             Line::Ended(ended) if ended.last == self.read.0 && (!self.read.2 || self.cut == CUT_STREAM) => {
-                if self.input.fill_buf().is_ok_and(|more| !more.is_empty()) {
+                if self.has_more() {
                     return Err(self.refused("it is the last line of an export, and something stands behind it".into()));
                 }
                 self.bytes = taken;
@@ -163,6 +167,21 @@ impl LineSource {
             Line::Begun(_) => Err(self.refused("it is the first line of an export, in the middle of one".into())),
             Line::BasePart(_) | Line::Carried(_) => {
                 Err(self.refused(format!("it belongs before event {}, and stands behind it", self.begun.earliest)))
+            }
+        }
+    }
+
+    /// Whether something is left that is no blank line.
+    fn has_more(&mut self) -> bool {
+        loop {
+            match self.input.fill_buf() {
+                Ok(more) if more.is_empty() => return false,
+                Ok(more) if more.iter().all(|byte| BLANK.contains(byte)) => {
+                    let length = more.len();
+                    self.input.consume(length);
+                }
+                Ok(_) => return true,
+                Err(_) => return false,
             }
         }
     }
@@ -334,6 +353,19 @@ impl EventSource for LineSource {
     }
 }
 
+/// Opens what can be read more than once. What comes through a pipe is kept in a file without a name until the end.
+fn open(path: &Path) -> io::Result<File> {
+    let mut file = File::open(path)?;
+    let kind = file.metadata()?.file_type();
+    if kind.is_file() || kind.is_dir() { Ok(file) } else { spooled(&mut file) }
+}
+
+fn spooled(input: &mut dyn Read) -> io::Result<File> {
+    let mut file = tempfile::tempfile()?;
+    io::copy(input, &mut file)?;
+    Ok(file)
+}
+
 /// The last line of a file, if it is that of a whole export. The file is read from its beginning after that.
 fn last_line(file: &mut File) -> io::Result<Option<Ended>> {
     let length = file.metadata()?.len();
@@ -341,7 +373,10 @@ fn last_line(file: &mut File) -> io::Result<Option<Ended>> {
     let mut end = Vec::new();
     file.read_to_end(&mut end)?;
     file.seek(SeekFrom::Start(0))?;
-    let Some(lines) = end.strip_suffix(b"\n") else { return Ok(None) };
+    let lines = &end[..end.iter().rposition(|byte| !BLANK.contains(byte)).map_or(0, |last| last + 1)];
+    if end.get(lines.len()..).is_none_or(|blank| !blank.contains(&b'\n')) {
+        return Ok(None);
+    }
     let last = lines.rsplit(|byte| *byte == b'\n').next().and_then(|line| std::str::from_utf8(line).ok());
     Ok(match last.map(Line::read) {
         Some(Ok((Line::Ended(ended), _))) => Some(ended),

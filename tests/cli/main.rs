@@ -8,6 +8,7 @@ mod forged;
 mod replay;
 mod restore;
 mod server;
+mod sources;
 #[allow(dead_code, reason = "each test program uses a part of what they share")]
 #[path = "../support/mod.rs"]
 mod support;
