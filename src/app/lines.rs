@@ -175,7 +175,7 @@ impl LineSource {
     fn has_more(&mut self) -> bool {
         loop {
             match self.input.fill_buf() {
-                Ok(more) if more.is_empty() => return false,
+                Ok([]) => return false,
                 Ok(more) if more.iter().all(|byte| BLANK.contains(byte)) => {
                     let length = more.len();
                     self.input.consume(length);
