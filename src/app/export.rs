@@ -8,8 +8,7 @@ use std::path::Path;
 use uuid::Uuid;
 
 use crate::app::lines::LineSource;
-use crate::app::source::{EventSource, Extent, SourceError};
-use crate::domain::evolve::evolve;
+use crate::app::source::{EventSource, Extent, SourceError, fold_next};
 use crate::domain::id::Seq;
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
@@ -49,7 +48,8 @@ impl Part {
     /// Reads what is there; none if there is nothing to go on with. What is there must be a part of an export: nothing
     /// else is written over.
     pub fn of_file(path: &Path) -> Result<Option<Part>, SourceError> {
-        if std::fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0) || !path.exists() {
+        // What is no file keeps nothing to go on with, and to read a pipe waits for ever.
+        if !std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0) {
             return Ok(None);
         }
         let mut lines = match LineSource::of_part(path) {
@@ -64,7 +64,7 @@ impl Part {
         };
         loop {
             match lines.next_record() {
-                Ok(Some(record)) => drop(evolve(&mut state, &record)),
+                Ok(Some(record)) => fold_next(&lines, &mut state, &record)?,
                 Err(SourceError::BrokenOff { .. }) if lines.misses_carried() => {
                     return Ok(Some(Part { lineage, folded: None }));
                 }
@@ -130,13 +130,18 @@ pub fn to_file(
         other => other,
     });
     // What was written is kept also when it breaks off: the next time goes on behind it.
-    let kept = out.flush().and_then(|()| out.get_ref().sync_all()).map_err(failed);
+    let kept = out.flush().and_then(|()| sync(out.get_ref())).map_err(failed);
     exported.and_then(|exported| kept.map(|()| exported))
 }
 
 fn keep(file: &mut File, bytes: u64) -> io::Result<()> {
     file.set_len(bytes)?;
     io::Seek::seek(file, io::SeekFrom::End(0)).map(drop)
+}
+
+/// Makes a file durable; there is nothing to be made durable of a pipe or a device.
+fn sync(file: &File) -> io::Result<()> {
+    if file.metadata()?.is_file() { file.sync_all() } else { Ok(()) }
 }
 
 /// Writes the lines of a log to an end, all of them or those behind a state.
@@ -169,7 +174,7 @@ pub fn write(
             break;
         }
         for record in records {
-            evolve(&mut state, &record);
+            fold_next(source, &mut state, &record)?;
             put(CloudEvent::of(record, lineage).line())?;
         }
         watch(state.seq());

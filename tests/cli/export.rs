@@ -40,7 +40,7 @@ pub fn start(home: &Path, data: &str) -> Server {
 }
 
 /// Jobs of many sorts: a batch, a schedule, children, a big one, ended ones, one that was run again, a paused queue.
-fn live(server: &Server, big_bytes: usize) {
+pub fn live(server: &Server, big_bytes: usize) {
     let ended = server.submit("echo", json!({ "text": "x".repeat(20_000) }));
     assert_eq!(server.finished(&ended)["state"], "completed");
     let items: Vec<Value> = (0..40).map(|n| json!({ "key": format!("k{n}"), "args": { "n": n } })).collect();
