@@ -1,7 +1,7 @@
 //! Writes a log as lines: into a file, which may be gone on with where it broke off, or to any other end. Folds what it
 //! writes, so that the last line says to what it comes. Must never append to a file of another log.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
@@ -32,6 +32,8 @@ pub enum ExportError {
          write it anew with --force"
     )]
     Dropped { file: String, has: Seq, earliest: Seq },
+    #[error("another export writes to {file}; wait until it has ended, or name another file")]
+    InUse { file: String },
     #[error("could not write {file}")]
     Write { file: String, source: io::Error },
 }
@@ -116,11 +118,13 @@ pub fn to_file(
     }
     let folded = part.and_then(|part| part.folded);
     let has = folded.as_ref().map(|(state, _)| state.seq());
-    let opened = OpenOptions::new().create(true).truncate(folded.is_none()).write(true).open(path).map_err(failed)?;
-    let mut out = BufWriter::with_capacity(256 * 1024, opened);
-    if let Some((_, bytes)) = &folded {
-        keep(out.get_mut(), *bytes).map_err(failed)?;
+    let opened = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(failed)?;
+    // Where files cannot be locked, nobody can be kept out.
+    if let Err(TryLockError::WouldBlock) = opened.try_lock() {
+        return Err(ExportError::InUse { file });
     }
+    let mut out = BufWriter::with_capacity(256 * 1024, opened);
+    keep(out.get_mut(), folded.as_ref().map_or(0, |(_, bytes)| *bytes)).map_err(failed)?;
     let state = folded.map(|(state, _)| state);
     let exported = write(source, state, &mut out, watch).map_err(|error| match error {
         ExportError::Write { source, .. } => failed(source),
@@ -134,7 +138,11 @@ pub fn to_file(
     exported.and_then(|exported| kept.map(|()| exported))
 }
 
+/// Leaves so much of a file, and goes on behind it; of a pipe or a device nothing is there.
 fn keep(file: &mut File, bytes: u64) -> io::Result<()> {
+    if !file.metadata()?.is_file() {
+        return Ok(());
+    }
     file.set_len(bytes)?;
     io::Seek::seek(file, io::SeekFrom::End(0)).map(drop)
 }

@@ -144,6 +144,12 @@ fn a_running_server_is_exported_and_the_file_gone_on_with() {
     let said = run(dir, "import --data copy log.jsonl");
     assert!(said.code == Some(1) && said.err.contains("breaks off") && said.err.contains("export --out"), "{said:?}");
     assert!(!dir.join("copy").exists(), "nothing is begun with a file that is not whole");
+    let held = std::fs::File::open(dir.join("log.jsonl")).unwrap();
+    held.lock().unwrap();
+    let said = run(dir, &format!("export {at} --out log.jsonl"));
+    assert!(said.code == Some(1) && said.err.contains("another export writes to log.jsonl"), "{said:?}");
+    assert_eq!(std::fs::read_to_string(dir.join("log.jsonl")).unwrap(), torn);
+    drop(held);
     run(dir, &format!("export {at} --out log.jsonl")).data();
     let seq = server.read("/health")["seq"].clone();
     assert!(server.stop().success());

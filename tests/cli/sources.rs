@@ -52,7 +52,7 @@ fn two_sources_are_refused_and_what_is_typed_goes_before_the_environment() {
         ("replay --data data --from log.jsonl", "'--data <DIR>' cannot be used with '--from <FILE>'"),
         ("replay --data data --server http://127.0.0.1:9", "'--data <DIR>' cannot be used with '--server <URL>'"),
         ("replay --from log.jsonl --server http://127.0.0.1:9", "'--from <FILE>' cannot be used with '--server <URL>'"),
-        ("replay --data data --verify --speed 5", "cannot be used with '--speed <N|max>'"),
+        ("replay --data data --verify --speed 5", "cannot be used with '--speed <N>'"),
         ("replay --from log.jsonl --verify", "cannot be used with"),
         ("replay --server http://127.0.0.1:9 --verify", "'--verify' cannot be used with '--server <URL>'"),
         ("export --data data --server http://127.0.0.1:9", "'--data <DIR>' cannot be used with '--server <URL>'"),

@@ -5,7 +5,7 @@ use clap::error::{Error, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
-use crate::cli::args::{Arguments, Command};
+use crate::cli::args::{Arguments, Command, Speed};
 
 /// The subcommands that ask no server: `--server`, which stands everywhere, says nothing to them.
 const SERVERLESS: [&str; 4] = ["serve", "verify", "import", "restore"];
@@ -64,10 +64,19 @@ fn refuse_two(matches: &ArgMatches) -> Result<(), Error> {
     if reads_file && reads_server {
         return refused("--from <FILE>", "--server <URL>");
     }
-    if name == "replay" && of.get_flag("verify") && reads_server {
+    if name != "replay" {
+        return Ok(());
+    }
+    if of.get_flag("verify") && reads_server {
         return refused("--verify", "--server <URL>");
     }
-    Ok(())
+    // Both go through the log as fast as they can, which is what `max` says.
+    let is_slowed = matches!(of.get_one("speed"), Some(Speed::Times(_)));
+    match (of.get_flag("verify"), of.contains_id("diff")) {
+        (true, _) if is_slowed => refused("--verify", "--speed <N>"),
+        (_, true) if is_slowed => refused("--diff <SEQ..SEQ>", "--speed <N>"),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -88,7 +97,6 @@ mod tests {
             ("daybook replay --verify --server http://h:1", "--verify", "--server"),
             ("daybook replay --verify --from f", "--verify", "--from"),
             ("daybook replay --verify --speed 5", "--verify", "--speed"),
-            ("daybook replay --verify --speed max", "--verify", "--speed"),
             ("daybook replay --diff 1..2 --speed 5", "--diff", "--speed"),
             ("daybook replay --resubmit --data d --from f --server http://h:1", "--data", "--from"),
             ("daybook export --data d --server http://h:1", "--data", "--server"),
@@ -112,7 +120,8 @@ mod tests {
             "daybook replay --server http://h:1 --until 5",
             "daybook replay --resubmit --data d --server http://h:1",
             "daybook replay --resubmit --from f --server http://h:1 --speed 5",
-            "daybook replay --data d --verify",
+            "daybook replay --data d --verify --speed max",
+            "daybook replay --data d --diff 1..2 --speed max",
             "daybook export --server http://h:1 --out f",
             "daybook jobs ls --server http://h:1",
         ] {

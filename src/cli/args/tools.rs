@@ -39,10 +39,10 @@ pub struct ReplayArguments {
     #[arg(long, value_name = "ID", value_parser = id_of)]
     pub job: Option<JobId>,
     /// Whether the stored views and snapshots equal the fold; names the first difference of each, and ends with 1.
-    #[arg(long, conflicts_with_all = ["until", "job", "diff", "from", "speed"])]
+    #[arg(long, conflicts_with_all = ["until", "job", "diff", "from"])]
     pub verify: bool,
     /// What changed between two moments: jobs that came, moved and ended, also by queue and kind.
-    #[arg(long, value_name = "SEQ..SEQ", value_parser = span_of, conflicts_with_all = ["until", "job", "speed"])]
+    #[arg(long, value_name = "SEQ..SEQ", value_parser = span_of, conflicts_with_all = ["until", "job"])]
     pub diff: Option<(Moment, Moment)>,
     /// Submit the jobs of the log again, to the server that --server names.
     #[arg(long, conflicts_with_all = ["verify", "job", "diff"])]
