@@ -1,15 +1,14 @@
 //! Writes a log as lines: into a file, which may be gone on with where it broke off, or to any other end. Folds what it
 //! writes, so that the last line says to what it comes. Must never append to a file of another log.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use uuid::Uuid;
 
 use crate::app::lines::LineSource;
-use crate::app::source::{EventSource, Extent, SourceError};
-use crate::domain::evolve::evolve;
+use crate::app::source::{EventSource, Extent, SourceError, fold_next};
 use crate::domain::id::Seq;
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
@@ -33,6 +32,8 @@ pub enum ExportError {
          write it anew with --force"
     )]
     Dropped { file: String, has: Seq, earliest: Seq },
+    #[error("another export writes to {file}; wait until it has ended, or name another file")]
+    InUse { file: String },
     #[error("could not write {file}")]
     Write { file: String, source: io::Error },
 }
@@ -49,7 +50,8 @@ impl Part {
     /// Reads what is there; none if there is nothing to go on with. What is there must be a part of an export: nothing
     /// else is written over.
     pub fn of_file(path: &Path) -> Result<Option<Part>, SourceError> {
-        if std::fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0) || !path.exists() {
+        // What is no file keeps nothing to go on with, and to read a pipe waits for ever.
+        if !std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0) {
             return Ok(None);
         }
         let mut lines = match LineSource::of_part(path) {
@@ -64,7 +66,7 @@ impl Part {
         };
         loop {
             match lines.next_record() {
-                Ok(Some(record)) => drop(evolve(&mut state, &record)),
+                Ok(Some(record)) => fold_next(&lines, &mut state, &record)?,
                 Err(SourceError::BrokenOff { .. }) if lines.misses_carried() => {
                     return Ok(Some(Part { lineage, folded: None }));
                 }
@@ -116,11 +118,13 @@ pub fn to_file(
     }
     let folded = part.and_then(|part| part.folded);
     let has = folded.as_ref().map(|(state, _)| state.seq());
-    let opened = OpenOptions::new().create(true).truncate(folded.is_none()).write(true).open(path).map_err(failed)?;
-    let mut out = BufWriter::with_capacity(256 * 1024, opened);
-    if let Some((_, bytes)) = &folded {
-        keep(out.get_mut(), *bytes).map_err(failed)?;
+    let opened = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(failed)?;
+    // Where files cannot be locked, nobody can be kept out.
+    if let Err(TryLockError::WouldBlock) = opened.try_lock() {
+        return Err(ExportError::InUse { file });
     }
+    let mut out = BufWriter::with_capacity(256 * 1024, opened);
+    keep(out.get_mut(), folded.as_ref().map_or(0, |(_, bytes)| *bytes)).map_err(failed)?;
     let state = folded.map(|(state, _)| state);
     let exported = write(source, state, &mut out, watch).map_err(|error| match error {
         ExportError::Write { source, .. } => failed(source),
@@ -130,13 +134,22 @@ pub fn to_file(
         other => other,
     });
     // What was written is kept also when it breaks off: the next time goes on behind it.
-    let kept = out.flush().and_then(|()| out.get_ref().sync_all()).map_err(failed);
+    let kept = out.flush().and_then(|()| sync(out.get_ref())).map_err(failed);
     exported.and_then(|exported| kept.map(|()| exported))
 }
 
+/// Leaves so much of a file, and goes on behind it; of a pipe or a device nothing is there.
 fn keep(file: &mut File, bytes: u64) -> io::Result<()> {
+    if !file.metadata()?.is_file() {
+        return Ok(());
+    }
     file.set_len(bytes)?;
     io::Seek::seek(file, io::SeekFrom::End(0)).map(drop)
+}
+
+/// Makes a file durable; there is nothing to be made durable of a pipe or a device.
+fn sync(file: &File) -> io::Result<()> {
+    if file.metadata()?.is_file() { file.sync_all() } else { Ok(()) }
 }
 
 /// Writes the lines of a log to an end, all of them or those behind a state.
@@ -169,7 +182,7 @@ pub fn write(
             break;
         }
         for record in records {
-            evolve(&mut state, &record);
+            fold_next(source, &mut state, &record)?;
             put(CloudEvent::of(record, lineage).line())?;
         }
         watch(state.seq());

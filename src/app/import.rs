@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use crate::app::source::{EventSource, Extent, SourceError};
+use crate::app::source::{EventSource, Extent, SourceError, fold_next};
 use crate::domain::event::Record;
-use crate::domain::evolve::evolve;
 use crate::domain::id::Seq;
 use crate::engine::snapshot::fold_hash;
 use crate::log::{AppendError, EventLog};
@@ -70,7 +69,7 @@ pub fn import(source: &mut dyn EventSource, data: &Path, watch: &mut dyn FnMut(S
         let records = source.next()?;
         let Some(last) = records.last().map(|record| record.seq) else { break };
         for record in records {
-            evolve(&mut state, &record);
+            fold_next(source, &mut state, &record)?;
             if record.seq > there {
                 writer.take(record)?;
             } else if record.seq == there && reader.record(there).map_err(SourceError::Read)? != record {

@@ -13,6 +13,7 @@ use crate::domain::event::Record;
 use crate::domain::id::Seq;
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
+use crate::engine::foreign::{Misfit, guarded};
 use crate::feed::cloudevents::{Begun, Ended, Line};
 
 /// The longest line: a job with all that it may have, written as JSON.
@@ -23,10 +24,16 @@ const LAST_LINE_BYTES_MAX: u64 = 4096;
 const PIECE_EVENTS: usize = 256;
 const PIECE_BYTES: usize = 4 * 1024 * 1024;
 
+/// What a blank line has: some programs leave such at the end of a file.
+const BLANK: [u8; 2] = *b"\r\n";
+
 const FOREIGN: &str = "name a file that `daybook export` wrote";
 const CUT_FILE: &str = "make it whole with `daybook export --out`, which goes on behind its last whole line";
-const CUT_STREAM: &str =
-    "see with `daybook status` how the server is, and try again; an export with --out goes on there";
+const CUT_STREAM: &str = "the server ended, or retention dropped what was still to come: see with `daybook status` how it is, \
+    and run the same again; an export with --out goes on behind its last whole line";
+const SERVER: &str = "stop the server and look at its data with `daybook verify`";
+const WHOLE: &str = "no daybook has written it so: write the file anew with `daybook export --out FILE --force`, from data that \
+    `daybook verify` finds whole";
 const ANEW: &str = "write the file anew with `daybook export --out FILE --force`";
 
 /// Lines that are read one after the other.
@@ -47,15 +54,18 @@ pub struct LineSource {
     last: Seq,
     /// The last event that was read: its number, its moment, and whether its group goes on.
     read: (Seq, Timestamp, bool),
+    /// The line on which it stood.
+    read_line: u64,
     ended: Option<Ended>,
 }
 
 impl LineSource {
-    /// Opens a file, which has to be whole.
+    /// Opens a file, which has to be whole; a dash is stdin.
     pub fn of_file(path: &Path) -> Result<LineSource, SourceError> {
-        let name = path.display().to_string();
+        let is_stdin = path.as_os_str() == "-";
+        let name = if is_stdin { "stdin".to_owned() } else { path.display().to_string() };
         let failed = |source| SourceError::Unreadable { name: name.clone(), source };
-        let mut file = File::open(path).map_err(failed)?;
+        let mut file = if is_stdin { spooled(&mut io::stdin().lock()) } else { open(path) }.map_err(failed)?;
         let end = last_line(&mut file).map_err(failed)?;
         let mut source = LineSource::open(name, Box::new(BufReader::new(file)), CUT_FILE)?;
         let Some(Ended { last, .. }) = end else { return Err(source.cut_at_its_end()) };
@@ -79,8 +89,20 @@ impl LineSource {
         let (lineage, earliest, last) = (Uuid::nil(), Seq(1), Seq::ZERO);
         let begun = Begun { format: 0, lineage, earliest, last, epoch: None, base: None };
         let (base, carried, read) = (None, (0, Seq::ZERO), (Seq::ZERO, Timestamp::from_ms(0), false));
-        let mut source =
-            LineSource { name, input, cut, lines: 0, bytes: 0, begun, base, carried, last, read, ended: None };
+        let mut source = LineSource {
+            name,
+            input,
+            cut,
+            lines: 0,
+            bytes: 0,
+            begun,
+            base,
+            carried,
+            last,
+            read,
+            read_line: 0,
+            ended: None,
+        };
         let Some(text) = source.next_text()? else { return Err(source.cut_off()) };
         let refused = |detail: String| source.foreign(detail);
         match Line::read(&text).map_err(|error| refused(error.to_string()))? {
@@ -126,11 +148,12 @@ impl LineSource {
             Line::Event(record) => {
                 self.check(&record)?;
                 self.read = (record.seq, record.at, record.continues);
+                self.read_line = self.lines;
                 Ok(Some(*record))
             }
             // A server may be asked for a part that ends within a group; a file never does.
             Line::Ended(ended) if ended.last == self.read.0 && (!self.read.2 || self.cut == CUT_STREAM) => {
-                if self.input.fill_buf().is_ok_and(|more| !more.is_empty()) {
+                if self.has_more() {
                     return Err(self.refused("it is the last line of an export, and something stands behind it".into()));
                 }
                 self.bytes = taken;
@@ -144,6 +167,21 @@ impl LineSource {
             Line::Begun(_) => Err(self.refused("it is the first line of an export, in the middle of one".into())),
             Line::BasePart(_) | Line::Carried(_) => {
                 Err(self.refused(format!("it belongs before event {}, and stands behind it", self.begun.earliest)))
+            }
+        }
+    }
+
+    /// Whether something is left that is no blank line.
+    fn has_more(&mut self) -> bool {
+        loop {
+            match self.input.fill_buf() {
+                Ok([]) => return false,
+                Ok(more) if more.iter().all(|byte| BLANK.contains(byte)) => {
+                    let length = more.len();
+                    self.input.consume(length);
+                }
+                Ok(_) => return true,
+                Err(_) => return false,
             }
         }
     }
@@ -218,6 +256,11 @@ impl LineSource {
         String::from_utf8(bytes).map(Some).map_err(|_| self.foreign("it is no text".into()))
     }
 
+    /// The line on which an event stands that was given: each has one of its own.
+    fn line_of(&self, seq: Seq) -> u64 {
+        self.read_line.saturating_sub(self.read.0.0.saturating_sub(seq.0))
+    }
+
     /// The line is not the one that has to be there.
     fn refused(&self, detail: String) -> SourceError {
         let next_step = if self.cut == CUT_STREAM { CUT_STREAM } else { ANEW };
@@ -258,8 +301,9 @@ impl EventSource for LineSource {
         }
         self.read_base()?;
         let Some(base) = &self.base else { return Err(SourceError::BeginningDropped { earliest }) };
-        let state =
-            base.folded().map_err(|error| self.refused(format!("the state of the base cannot be read: {error}")))?;
+        let unreadable = |error: String| self.refused(format!("the state of the base cannot be read: {error}"));
+        let state = guarded(|| base.folded()).map_err(|misfit| unreadable(misfit.to_string()))?;
+        let state = state.map_err(|error| unreadable(error.to_string()))?;
         if state.seq().next() != earliest {
             return Err(self.refused(format!("the state of the base is of event {}", state.seq())));
         }
@@ -294,6 +338,12 @@ impl EventSource for LineSource {
         Ok(records)
     }
 
+    fn misfit(&self, record: &Record, misfit: &Misfit) -> SourceError {
+        let next_step = if self.cut == CUT_STREAM { SERVER } else { WHOLE };
+        let detail = format!("event {}, {}: {misfit}; {next_step}", record.seq, record.event.type_name());
+        SourceError::Line { name: self.name.clone(), line: self.line_of(record.seq), detail }
+    }
+
     fn last_until(&self, _: Timestamp) -> Result<Option<Seq>, SourceError> {
         Ok(None)
     }
@@ -303,6 +353,19 @@ impl EventSource for LineSource {
     }
 }
 
+/// Opens what can be read more than once. What comes through a pipe is kept in a file without a name until the end.
+fn open(path: &Path) -> io::Result<File> {
+    let mut file = File::open(path)?;
+    let kind = file.metadata()?.file_type();
+    if kind.is_file() || kind.is_dir() { Ok(file) } else { spooled(&mut file) }
+}
+
+fn spooled(input: &mut dyn Read) -> io::Result<File> {
+    let mut file = tempfile::tempfile()?;
+    io::copy(input, &mut file)?;
+    Ok(file)
+}
+
 /// The last line of a file, if it is that of a whole export. The file is read from its beginning after that.
 fn last_line(file: &mut File) -> io::Result<Option<Ended>> {
     let length = file.metadata()?.len();
@@ -310,7 +373,10 @@ fn last_line(file: &mut File) -> io::Result<Option<Ended>> {
     let mut end = Vec::new();
     file.read_to_end(&mut end)?;
     file.seek(SeekFrom::Start(0))?;
-    let Some(lines) = end.strip_suffix(b"\n") else { return Ok(None) };
+    let lines = &end[..end.iter().rposition(|byte| !BLANK.contains(byte)).map_or(0, |last| last + 1)];
+    if end.get(lines.len()..).is_none_or(|blank| !blank.contains(&b'\n')) {
+        return Ok(None);
+    }
     let last = lines.rsplit(|byte| *byte == b'\n').next().and_then(|line| std::str::from_utf8(line).ok());
     Ok(match last.map(Line::read) {
         Some(Ok((Line::Ended(ended), _))) => Some(ended),

@@ -8,9 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
 
-use crate::app::source::{EventSource, Extent, SourceError};
+use crate::app::source::{EventSource, Extent, SourceError, fold_next};
 use crate::domain::event::Record;
-use crate::domain::evolve::evolve;
 use crate::domain::id::{Epoch, JobId, Seq};
 use crate::domain::job::StateName;
 use crate::domain::state::{Slot, State};
@@ -104,7 +103,7 @@ impl<'a> Player<'a> {
             return Ok(None);
         }
         let Some(record) = self.ready.pop_front() else { return Ok(None) };
-        evolve(&mut self.state, &record);
+        fold_next(self.source, &mut self.state, &record)?;
         Ok(Some(Step { record }))
     }
 

@@ -48,10 +48,14 @@ pub enum RestoreError {
     Incomplete { seq: Seq, detail: String },
     #[error("{} is there already and is not empty; name another directory with --data", .0.display())]
     IsThere(PathBuf),
+    #[error("another restore into {} is under way; wait until it has ended, or name another directory with --data", .0.display())]
+    UnderWay(PathBuf),
     #[error("another command uses the backups in {}; wait until it has ended", .0.display())]
     InUse(PathBuf),
     #[error("{} has not the content that its name says: it is damaged; take another backup with --backup", .0.display())]
     Object(PathBuf),
+    #[error("{} of this backup cannot be read ({cause}); take another backup with --backup", path.display())]
+    NoObject { path: PathBuf, cause: io::Error },
     #[error("{0}; take another backup with --backup, or an event before it with --until")]
     Part(#[from] PartError),
     #[error(transparent)]
@@ -82,9 +86,7 @@ pub struct Restored {
 
 /// Restores a backup: the newest one that has the event, the oldest one that has the time, or the one that is named.
 pub fn restore(from: &Path, data: &Path, until: Option<Moment>, name: Option<&str>) -> Result<Restored, RestoreError> {
-    if disk::names_in(data).map_or(true, |names| !names.is_empty()) {
-        return Err(RestoreError::IsThere(data.to_path_buf()));
-    }
+    refuse_what_is_there(data)?;
     // It gets its name from its parent, also when it is named by a dot.
     let data = &std::path::absolute(data).map_err(io_error("find", data))?;
     // Nothing of it is removed meanwhile. It may lie on a medium that cannot be written.
@@ -92,16 +94,37 @@ pub fn restore(from: &Path, data: &Path, until: Option<Moment>, name: Option<&st
         OpenError::Locked(_) => RestoreError::InUse(from.to_path_buf()),
         other => RestoreError::Open(other),
     })?;
+    let candidates = candidates(from, until, name)?;
     let new = new_name(data);
+    let _ours = DirectoryLock::take_itself(&new).map_err(|error| match error {
+        OpenError::Locked(_) => RestoreError::UnderWay(data.to_path_buf()),
+        other => RestoreError::Open(other),
+    })?;
+    // Another restore may have come to its end while this one waited.
+    let restored = refuse_what_is_there(data).and_then(|()| first_that_fits(from, data, &new, until, candidates));
+    if restored.is_err() {
+        disk::remove_dir(&new).map_err(io_error("clear", &new))?;
+    }
+    restored
+}
+
+fn refuse_what_is_there(data: &Path) -> Result<(), RestoreError> {
+    let is_empty = disk::names_in(data).is_ok_and(|names| names.is_empty());
+    if is_empty { Ok(()) } else { Err(RestoreError::IsThere(data.to_path_buf())) }
+}
+
+fn first_that_fits(
+    from: &Path,
+    data: &Path,
+    new: &Path,
+    until: Option<Moment>,
+    candidates: Vec<(String, Manifest)>,
+) -> Result<Restored, RestoreError> {
     let mut refused = None;
-    for (backup, manifest) in candidates(from, until, name)? {
-        disk::remove_dir(&new).and_then(|()| disk::create_dir(&new)).map_err(io_error("make", &new))?;
-        let verdict = put_log(from, &manifest, until, &new);
-        let restored = verdict.and_then(|verdict| finish(from, data, &new, (backup, manifest), verdict));
-        if restored.is_err() {
-            disk::remove_dir(&new).map_err(io_error("clear", &new))?;
-        }
-        match restored {
+    for (backup, manifest) in candidates {
+        disk::clear_dir(new).map_err(io_error("clear", new))?;
+        let verdict = put_log(from, &manifest, until, new);
+        match verdict.and_then(|verdict| finish(from, data, new, (backup, manifest), verdict)) {
             // An older one may go further back.
             Err(error @ (RestoreError::TooEarly { .. } | RestoreError::Incomplete { .. })) => {
                 refused.get_or_insert(error);
@@ -124,6 +147,7 @@ fn finish(
     let left_out: Vec<(JobId, String)> = named.filter(|file| !outputs.contains(file)).collect();
     imported::note_left_out(new, &left_out).map_err(io_error("note what is left out in", new))?;
     if data.exists() {
+        refuse_what_is_there(data)?;
         std::fs::remove_dir(data).map_err(io_error("remove the empty", data))?;
     }
     std::fs::rename(new, data).and_then(|()| disk::sync_parent(data)).map_err(io_error("name", data))?;
@@ -359,7 +383,7 @@ fn whole_object(from: &Path, name: &str) -> Result<PathBuf, RestoreError> {
     let object = object_in(from, name);
     let mut hasher = blake3::Hasher::new();
     let read = File::open(&object).and_then(|mut file| io::copy(&mut file, &mut hasher));
-    read.map_err(io_error("read", &object))?;
+    read.map_err(|cause| RestoreError::NoObject { path: object.clone(), cause })?;
     if hasher.finalize().to_hex().as_str() == name { Ok(object) } else { Err(RestoreError::Object(object)) }
 }
 

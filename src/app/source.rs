@@ -12,6 +12,7 @@ use crate::domain::event::{Event, Record};
 use crate::domain::id::{Epoch, Seq};
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
+use crate::engine::foreign::{self, Misfit};
 use crate::engine::past::{Origins, PastError};
 use crate::engine::{fold, snapshot};
 use crate::log::codec_state::SnapshotError;
@@ -72,10 +73,18 @@ pub trait EventSource {
     /// The last event that happened up to a moment, if that can be told without reading what is before it.
     fn last_until(&self, moment: Timestamp) -> Result<Option<Seq>, SourceError>;
 
+    /// That an event which was given cannot have happened behind those before it.
+    fn misfit(&self, record: &Record, misfit: &Misfit) -> SourceError;
+
     /// The fold of all events, as the source itself says, once all were read.
     fn said_fold(&self) -> Option<&str> {
         None
     }
+}
+
+/// Folds the next event of a source, and says where it stands if it cannot have happened.
+pub fn fold_next(source: &dyn EventSource, state: &mut State, record: &Record) -> Result<(), SourceError> {
+    foreign::fold(state, record).map(drop).map_err(|misfit| source.misfit(record, &misfit))
 }
 
 /// Why there are no events, or no more.
@@ -225,6 +234,10 @@ impl EventSource for DataSource {
         records.iter_mut().for_each(|record| self.purged.redact(record));
         self.read = records.last().map_or(self.read, |last| last.seq);
         Ok(records)
+    }
+
+    fn misfit(&self, record: &Record, misfit: &Misfit) -> SourceError {
+        foreign::damaged(record, misfit).into()
     }
 
     fn last_until(&self, moment: Timestamp) -> Result<Option<Seq>, SourceError> {

@@ -21,6 +21,7 @@ use crate::storage::views::SledFinished;
 use crate::storage::{self, DirectoryLock, OfflineLog, OpenError, SnapshotFiles, disk};
 use crate::views::FinishedStore;
 
+pub use crate::engine::verify::Compared;
 pub use crate::storage::check::WholePart;
 
 /// What a check found.

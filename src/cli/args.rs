@@ -2,6 +2,7 @@
 //! live here; what a subcommand does is in the file of its name.
 
 mod schedules;
+mod sources;
 mod tools;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use crate::domain::job::StateName;
 use crate::domain::time::Timestamp;
 
 pub use schedules::{SchedulesArguments, SchedulesCommand, SetArguments};
+pub use sources::read;
 pub use tools::{ExportArguments, ImportArguments, ReplayArguments, RestoreArguments, Speed};
 
 /// Where a server listens unless it is told otherwise.

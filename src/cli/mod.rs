@@ -41,7 +41,7 @@ mod workers;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 
 use crate::cli::args::{Arguments, Command};
 use crate::cli::client::Client;
@@ -56,7 +56,7 @@ pub fn run() -> ExitCode {
 /// Runs one command line and gives its exit code.
 fn run_line(line: impl IntoIterator<Item = OsString>, console: &mut Console) -> u8 {
     let line: Vec<OsString> = line.into_iter().collect();
-    let outcome = match Arguments::try_parse_from(&line) {
+    let outcome = match args::read(&line) {
         Ok(arguments) => dispatch(arguments, console),
         Err(error) => not_understood(&error, &line, console),
     };

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::app::verify::{CheckError, Findings, Report, WholePart, check};
+use crate::app::verify::{CheckError, Compared, Findings, Report, WholePart, check};
 use crate::cli::console::Console;
 use crate::cli::failure::{Failure, Stop};
 
@@ -41,8 +41,12 @@ pub fn outcome(findings: &Findings, data: &Path) -> Result<(), Stop> {
 /// What can be saved of a damaged log, and how.
 fn saved(findings: &Findings) -> Vec<String> {
     let Some(WholePart { earliest, last, of, .. }) = findings.whole else { return Vec::new() };
+    if last >= of && !findings.keeps_from_starting() {
+        return Vec::new();
+    }
     if last >= of {
-        return vec![format!("all events, {earliest} to {last}, are whole: --accept-data-loss keeps them")];
+        let all = format!("all events, {earliest} to {last}, are whole");
+        return vec![format!("{all}: a start with --accept-data-loss goes on with all of them")];
     }
     let later = match findings.ended_later {
         None => String::new(),
@@ -84,6 +88,7 @@ fn document(report: &Report) -> serde_json::Value {
         "fold": verdict.map(|verdict| &verdict.fold),
         "jobs": verdict.map(|verdict| verdict.jobs),
         "finished": verdict.map(|verdict| verdict.finished),
+        "compared": verdict.map(|verdict| compared(verdict.compared)),
         "checked": {
             "segments": findings.counts.segments,
             "payload_files": findings.counts.payload_files,
@@ -101,6 +106,11 @@ fn document(report: &Report) -> serde_json::Value {
         "leftovers": leftovers.collect::<Vec<_>>(),
         "unlisted": findings.unlisted,
     })
+}
+
+/// With what the fold was compared.
+pub fn compared(Compared { views, snapshots }: Compared) -> serde_json::Value {
+    json!({ "views": views, "snapshots": snapshots })
 }
 
 fn place_of(file: &Path, place: Option<&str>) -> String {

@@ -9,6 +9,7 @@ pub mod base;
 pub mod batch;
 mod committer;
 pub mod fold;
+pub mod foreign;
 pub mod handle;
 pub mod overlay;
 pub mod past;

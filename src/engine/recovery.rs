@@ -7,11 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::domain::event::{Event, Record};
-use crate::domain::evolve::evolve;
 use crate::domain::id::{FinishOrdinal, JobId, Seq};
 use crate::domain::job::Job;
 use crate::domain::state::{Slot, State};
-use crate::engine::fold;
+use crate::engine::{fold, foreign};
 use crate::log::{LogReader, ReadError};
 use crate::views::{FinishedStore, Parts, ViewError, Views, finish_ordinal};
 
@@ -62,7 +61,7 @@ pub fn recover(
         let Some(last) = records.last().map(|record| record.seq) else { break };
         for record in &records {
             endings.note_gone(&state, record);
-            let changed = evolve(&mut state, record);
+            let changed = foreign::fold_own(&mut state, record)?;
             endings.note(changed, record.seq)?;
         }
         report(last);

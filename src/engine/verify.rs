@@ -9,12 +9,11 @@ use std::fmt;
 use roaring::RoaringTreemap;
 
 use crate::domain::event::{Event, Record};
-use crate::domain::evolve::evolve;
 use crate::domain::id::{JobId, Seq};
 use crate::domain::job::{FileInfo, Job};
 use crate::domain::state::{Slot, State};
-use crate::engine::fold;
 use crate::engine::snapshot::fold_hash;
+use crate::engine::{fold, foreign};
 use crate::log::{LogReader, ReadError};
 use crate::views::FinishedStore;
 
@@ -31,6 +30,8 @@ pub struct Verdict {
     pub finished: u64,
     /// What differs, the first of each sort; empty when all is well.
     pub differences: Vec<Difference>,
+    /// With what the fold was compared.
+    pub compared: Compared,
     /// The folded state.
     pub state: State,
     /// The files that jobs stored, by job; no job without files.
@@ -38,6 +39,14 @@ pub struct Verdict {
     /// A job that is not purged, and whose args the log shows as those of a purged one: it was read after a purge that is
     /// not part of it.
     pub hollow: Option<JobId>,
+}
+
+/// What was there to be compared with a fold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Compared {
+    /// The event up to which the stored views go; none if there are none.
+    pub views: Option<Seq>,
+    pub snapshots: u64,
 }
 
 /// What is not as the fold has it.
@@ -82,6 +91,7 @@ pub fn verify(
         store,
         snapshots,
         differences: Vec::new(),
+        compared: Compared { views: store.map(|store| store.position()).filter(|seq| *seq > Seq::ZERO), snapshots: 0 },
         files: BTreeMap::new(),
         hollow: BTreeSet::new(),
         endings: Endings::default(),
@@ -99,7 +109,7 @@ pub fn verify(
         }
         for record in &records {
             look.take_submitted(record);
-            if let Some(job) = evolve(&mut folded, record).filter(|job| job.is_terminal()) {
+            if let Some(job) = foreign::fold_own(&mut folded, record)?.filter(|job| job.is_terminal()) {
                 look.take_ended(&job);
             }
             look.take_snapshots(&folded);
@@ -144,6 +154,7 @@ struct Look<'a> {
     /// Those that were not yet reached, the oldest last.
     snapshots: Vec<State>,
     differences: Vec<Difference>,
+    compared: Compared,
     files: BTreeMap<JobId, Vec<FileInfo>>,
     /// Jobs that were submitted with args that are none.
     hollow: BTreeSet<JobId>,
@@ -154,6 +165,7 @@ impl Look<'_> {
     /// Compares the snapshots that are of the event that was folded last.
     fn take_snapshots(&mut self, folded: &State) {
         while let Some(state) = self.snapshots.pop_if(|state| state.seq() <= folded.seq()) {
+            self.compared.snapshots += 1;
             if fold_hash(&state) != fold_hash(folded) {
                 let detail = first_difference(folded, &state);
                 self.differences.push(Difference::Snapshot { at: state.seq(), detail });
@@ -240,6 +252,7 @@ impl Look<'_> {
             jobs: folded.slots().count() as u64,
             finished,
             differences,
+            compared: self.compared,
             files,
             hollow,
             state: folded,

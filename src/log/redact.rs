@@ -11,6 +11,7 @@ use roaring::RoaringTreemap;
 
 use crate::domain::event::{Event, Record};
 use crate::domain::id::{JobId, Seq};
+use crate::domain::job::JobError;
 use crate::domain::json::Json;
 use crate::log::base::Base;
 use crate::log::{LogReader, ReadError};
@@ -99,7 +100,8 @@ impl LogReader for Redacting {
     }
 }
 
-/// A base without what purged jobs carried. Its state and its finished jobs say only where that would be.
+/// A base without what purged jobs carried. Its state and its finished jobs say only where that would be; the details of
+/// errors are in them, and whoever shows a job leaves these out.
 struct RedactingBase {
     inner: Arc<dyn Base>,
     purged: Arc<Purged>,
@@ -137,7 +139,13 @@ fn redact(event: &mut Event) {
             data.items.iter_mut().for_each(|item| item.args = None);
         }
         Event::JobItemsAdded(data) => data.items.iter_mut().for_each(|item| item.args = None),
-        Event::JobItemsReported(data) => data.reports.iter_mut().for_each(|report| report.result = None),
+        Event::JobItemsReported(data) => data.reports.iter_mut().for_each(|report| {
+            report.result = None;
+            forget_details(report.error.as_mut());
+        }),
+        Event::JobAttemptFailed(data) => forget_details(Some(&mut data.error)),
+        Event::JobFailed(data) => forget_details(data.error.as_mut()),
+        Event::JobCancelled(data) => forget_details(data.error.as_mut()),
         Event::JobCheckpointed(data) => data.data = Json::from_checked("null"),
         Event::JobCompleted(data) => data.result = None,
         Event::JobFileStored(_)
@@ -145,11 +153,8 @@ fn redact(event: &mut Event) {
         | Event::JobScheduled(_)
         | Event::JobStarted(_)
         | Event::JobProgressed(_)
-        | Event::JobAttemptFailed(_)
         | Event::JobAttemptLost(_)
         | Event::JobCancelRequested(_)
-        | Event::JobFailed(_)
-        | Event::JobCancelled(_)
         | Event::JobRetried(_)
         | Event::JobAmended(_)
         | Event::JobLateResult(_)
@@ -166,6 +171,11 @@ fn redact(event: &mut Event) {
         | Event::ScheduleChanged(_)
         | Event::ScheduleFired(_) => {}
     }
+}
+
+/// What a worker says of an error beside its code and message is JSON of any sort: often the very args that it met.
+fn forget_details(error: Option<&mut JobError>) {
+    error.into_iter().for_each(|error| error.details = None);
 }
 
 #[cfg(test)]
@@ -201,7 +211,9 @@ mod tests {
         purged.insert(job);
         let (shown, kept) = (texts(&redacting), texts(&*inner));
         for (shown, kept) in shown.iter().zip(&kept) {
-            assert!(!shown.contains("\"page\":17") && !shown.contains("\"bytes\":123456"), "{shown}");
+            for carried in ["\"page\":17", "\"bytes\":123456", "\"status\":3"] {
+                assert!(!shown.contains(carried), "{shown}");
+            }
             let names = |text: &str| -> Vec<String> {
                 let value: serde_json::Value = serde_json::from_str(text).expect("JSON");
                 value.as_object().expect("an object").keys().cloned().collect()
@@ -209,6 +221,7 @@ mod tests {
             assert_eq!(names(shown), names(kept));
         }
         assert!(kept.iter().any(|text| text.contains("\"bytes\":123456")), "the result is in the log");
+        assert!(kept.iter().any(|text| text.contains("\"status\":3")), "so is what was said of an error");
         let pages = redacting.page_after(Seq::ZERO).expect("reads");
         let first = serde_json::to_string(&pages[0].event).expect("writes");
         assert_eq!(first, shown[0]);

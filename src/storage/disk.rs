@@ -69,6 +69,14 @@ pub fn remove_dir(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes everything in a directory.
+pub fn clear_dir(path: &Path) -> io::Result<()> {
+    names_in(path)?.iter().map(|name| path.join(name)).try_for_each(|path| match path.is_dir() {
+        true => remove_dir(&path),
+        false => remove_file(&path),
+    })
+}
+
 /// Removes a file; it is no error if it is gone already.
 pub fn remove_file(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {

@@ -168,6 +168,9 @@ impl JobLogs {
                 open.close_oldest()?;
             }
             let file = LogFile::open(&self.path(job)).map_err(failed("open", job))?;
+            if file.cut_bytes() > 0 {
+                tracing::warn!(%job, bytes = file.cut_bytes(), "the torn end of the job's log lines was cut off");
+            }
             open.files.insert(job, Arc::new(Mutex::new(file)));
         }
         // Only of a log that is open: nobody would take the note of another one away.

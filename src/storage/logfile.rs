@@ -28,6 +28,8 @@ pub struct LogFile {
     is_new: bool,
     is_dirty: bool,
     is_full: bool,
+    /// How many bytes were cut off its end when it was opened.
+    cut_bytes: u64,
     path: std::path::PathBuf,
 }
 
@@ -47,6 +49,7 @@ impl LogFile {
             is_new,
             is_dirty: is_new,
             is_full: false,
+            cut_bytes: 0,
             path: path.to_path_buf(),
         };
         log.scan()?;
@@ -56,6 +59,11 @@ impl LogFile {
     /// The number of the last line; 0 if there is none.
     pub fn newest(&self) -> u64 {
         self.lines
+    }
+
+    /// How many bytes were torn at its end, and are cut off.
+    pub fn cut_bytes(&self) -> u64 {
+        self.cut_bytes
     }
 
     /// Appends lines and gives the number of the last line.
@@ -125,6 +133,7 @@ impl LogFile {
         whole.into_iter().for_each(|bytes| self.count(bytes));
         if self.bytes < length {
             self.file.set_len(self.bytes)?;
+            self.cut_bytes = length - self.bytes;
             self.is_dirty = true;
         }
         self.is_full = self.bytes >= JOB_LOG_BYTES_MAX;

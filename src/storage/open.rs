@@ -2,6 +2,7 @@
 //! what to do if something is wrong. Must never let a damaged log be overwritten.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -161,6 +162,18 @@ impl DirectoryLock {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(OpenError::io("open the lock file", &path)(error)),
         }
+    }
+
+    /// Takes the lock of a directory itself, and makes it if it is missing: nothing is left in it, and it is held also when
+    /// it gets another name.
+    pub fn take_itself(dir: &Path) -> Result<DirectoryLock, OpenError> {
+        disk::create_dir(dir).map_err(OpenError::io("make", dir))?;
+        let file = std::fs::File::open(dir).map_err(OpenError::io("open", dir))?;
+        let opened = file.metadata().map_err(OpenError::io("look at", dir))?;
+        let lock = DirectoryLock::of(file, dir)?;
+        // Who had it before may have given it another name, or removed it.
+        let is_same = dir.metadata().is_ok_and(|named| (named.dev(), named.ino()) == (opened.dev(), opened.ino()));
+        if is_same { Ok(lock) } else { Err(OpenError::Locked(dir.to_path_buf())) }
     }
 
     fn of(mut file: std::fs::File, data: &Path) -> Result<DirectoryLock, OpenError> {

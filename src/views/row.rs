@@ -432,10 +432,11 @@ impl JobRow {
         JobRow { purged_at: Some(at), ..self.without_traces() }
     }
 
-    /// The row without what leads to files and previews.
+    /// The row without what leads to files and previews, and without what else was said of an error.
     pub fn without_traces(self) -> JobRow {
         let progress = self.progress.map(|progress| ProgressRow { preview: None, ..progress });
-        JobRow { files: Vec::new(), progress, ..self }
+        let error = self.error.map(|error| JobError { details: None, ..error });
+        JobRow { files: Vec::new(), progress, error, ..self }
     }
 
     /// The row of a job that is here in full, with the progress that is on record.

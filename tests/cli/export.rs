@@ -40,7 +40,7 @@ pub fn start(home: &Path, data: &str) -> Server {
 }
 
 /// Jobs of many sorts: a batch, a schedule, children, a big one, ended ones, one that was run again, a paused queue.
-fn live(server: &Server, big_bytes: usize) {
+pub fn live(server: &Server, big_bytes: usize) {
     let ended = server.submit("echo", json!({ "text": "x".repeat(20_000) }));
     assert_eq!(server.finished(&ended)["state"], "completed");
     let items: Vec<Value> = (0..40).map(|n| json!({ "key": format!("k{n}"), "args": { "n": n } })).collect();
@@ -144,6 +144,12 @@ fn a_running_server_is_exported_and_the_file_gone_on_with() {
     let said = run(dir, "import --data copy log.jsonl");
     assert!(said.code == Some(1) && said.err.contains("breaks off") && said.err.contains("export --out"), "{said:?}");
     assert!(!dir.join("copy").exists(), "nothing is begun with a file that is not whole");
+    let held = std::fs::File::open(dir.join("log.jsonl")).unwrap();
+    held.lock().unwrap();
+    let said = run(dir, &format!("export {at} --out log.jsonl"));
+    assert!(said.code == Some(1) && said.err.contains("another export writes to log.jsonl"), "{said:?}");
+    assert_eq!(std::fs::read_to_string(dir.join("log.jsonl")).unwrap(), torn);
+    drop(held);
     run(dir, &format!("export {at} --out log.jsonl")).data();
     let seq = server.read("/health")["seq"].clone();
     assert!(server.stop().success());

@@ -4,9 +4,11 @@
 mod backup;
 mod commands;
 mod export;
+mod forged;
 mod replay;
 mod restore;
 mod server;
+mod sources;
 #[allow(dead_code, reason = "each test program uses a part of what they share")]
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,11 +1,13 @@
 //! `restore` to any moment: the same fold, the same files, and clients that saw more are told so. Damage is found and named.
 
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
 use crate::backup::{backup, fill, fold_at, home, restored, seq_of, until_dropped, until_sealed};
 use crate::export::{fold_of, json_of, run, start};
+use crate::server::{BINARY, Said};
 use crate::support::live::Page;
 use crate::support::server::{Server, verify};
 
@@ -163,6 +165,59 @@ fn a_flipped_byte_anywhere_in_a_backup_is_found_and_named_or_does_not_matter() {
         std::fs::write(&path, bytes).unwrap();
     }
     assert!(named > 12, "{named}");
+}
+
+#[test]
+fn content_that_is_gone_from_a_backup_is_named_with_the_next_step() {
+    let home = home("");
+    let dir = home.path();
+    let server = start(dir, "data");
+    let made = server.submit("files", json!({}));
+    assert_eq!(server.finished(&made)["state"], "completed");
+    backup(dir, &server, "");
+    assert!(server.stop().success());
+    for path in files_of(&dir.join("backups/objects")) {
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let said = run(dir, "restore --from backups --data new");
+        let file = path.strip_prefix(dir).unwrap().display().to_string();
+        assert!(said.code == Some(1) && said.err.contains(&file), "{said:?}");
+        assert!(
+            said.err.contains("cannot be read") && said.err.contains("take another backup with --backup"),
+            "{said:?}"
+        );
+        assert!(!dir.join("new").exists() && !dir.join("new.restoring").exists());
+        std::fs::write(&path, bytes).unwrap();
+    }
+}
+
+#[test]
+fn of_two_restores_into_one_directory_one_is_done_and_the_other_says_what_to_do() {
+    let home = home("");
+    let dir = home.path();
+    let server = start(dir, "data");
+    fill(&server, 3);
+    backup(dir, &server, "");
+    // Backups of another place, so that the two have nothing in common but where they go.
+    let there = json_of(dir, &format!("backup --to others --server http://{} --json", server.address()));
+    assert!(server.stop().success());
+    assert!(there["seq"].is_u64(), "{there}");
+    for (round, second) in ["others", "backups", "others", "others"].into_iter().enumerate() {
+        let data = format!("new{round}");
+        let begin = |from: &str| {
+            let mut command = Command::new(BINARY);
+            command.args(["restore", "--from", from, "--data", &data]).current_dir(dir).stdin(Stdio::null());
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs")
+        };
+        let both = [begin("backups"), begin(second)].map(|child| Said::of(child.wait_with_output().unwrap()));
+        let (done, not): (Vec<&Said>, Vec<&Said>) = both.iter().partition(|said| said.code == Some(0));
+        assert_eq!((done.len(), not.len()), (1, 1), "{both:?}");
+        let steps = ["wait until it has ended", "name another directory with --data"];
+        let is_told = not[0].code == Some(1) && steps.iter().any(|step| not[0].err.contains(step));
+        assert!(is_told && !not[0].err.contains("os error"), "{both:?}");
+        assert_eq!(verify(&dir.join(&data)).0, Some(0));
+        assert!(!dir.join(format!("{data}.restoring")).exists());
+    }
 }
 
 /// All files in which something is.

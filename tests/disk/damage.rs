@@ -395,6 +395,7 @@ fn a_damaged_slot_of_head_is_found_by_verify_told_of_by_the_start_and_healed_by_
         flip(&data.join("log/HEAD"), slot * 4096 + 70);
         let (code, said) = verify(&data);
         assert!(code == Some(1) && said.contains(&format!("log/HEAD, slot {slot}")), "{said}");
+        assert!(said.contains("nothing is lost") && !said.contains("--accept-data-loss"), "{said}");
         let server = truth.start(&data).ready();
         let warned = server.said.lines().any(|line| line.contains("WARN") && line.contains(&format!("slot {slot}")));
         assert!(warned, "{}", server.said);

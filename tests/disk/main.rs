@@ -5,6 +5,7 @@
 mod clock;
 mod damage;
 mod full;
+mod lines;
 #[allow(dead_code, reason = "the log's own tests use more of it")]
 // The same mounts as in the log's own tests: a file of its own, without ties to the library.
 #[path = "../../src/storage/tests/mounts.rs"]

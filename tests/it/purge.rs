@@ -59,6 +59,36 @@ fn files_with_the_word(directory: &Path) -> Vec<String> {
 }
 
 #[test]
+fn of_the_errors_of_a_purged_job_the_code_and_the_message_stay_and_the_details_go() {
+    let own = tempfile::tempdir().expect("a directory");
+    std::fs::write(own.path().join("daybook.toml"), "").expect("writes");
+    let server = TestServer::in_directory(own.path());
+    let caller = Caller::register(&server, "work", 1);
+    let job = json!({"kind": "work", "args": {}, "items": [{"key": "one"}], "max_attempts": 1});
+    let id = server.submit(&job);
+    let lease = caller.job();
+    let error =
+        json!({"code": "bad_page", "message": "a page is bad", "details": {"word": SECRET}, "retryable": false});
+    let reports = json!([{"key": "one", "state": "failed", "error": error}]);
+    assert_eq!(lease.call(&server, "items", &json!({"items": reports})).status, 204);
+    lease.call(&server, "fail", &json!({"error": error})).ok(200);
+    caller.close();
+    let seq = server.get("/health").ok(200)["seq"].clone();
+    let paths: Vec<String> =
+        ["", "/events", "/items", "/tree", "/why"].map(|rest| format!("/api/jobs/{id}{rest}")).into();
+    let rest = ["/api/jobs", "/api/events", "/api/export", "/api/jobs?q=Xylo"].map(str::to_owned);
+    let then = [format!("/api/jobs/{id}?at={seq}"), format!("/api/jobs?at={seq}")];
+    let paths: Vec<String> = paths.into_iter().chain(rest).chain(then).collect();
+    let shows = |path: &&String| server.get(path).bytes.windows(4).any(|part| part == b"Xylo");
+    assert!(paths.iter().filter(shows).count() >= 5, "before it is purged it is shown");
+    let purged = server.post(&format!("/api/jobs/{id}/purge"), &json!({})).ok(200);
+    let kept =
+        json!({"code": "bad_page", "message": "a page is bad", "details": null, "retryable": false, "attempt": 1});
+    assert_eq!(purged["error"], kept);
+    assert_eq!(paths.iter().filter(shows).collect::<Vec<_>>(), [""; 0]);
+}
+
+#[test]
 fn a_purged_job_shows_nothing_that_it_carried_and_leaves_nothing_beside_the_log() {
     let own = tempfile::tempdir().expect("a directory");
     std::fs::write(own.path().join("daybook.toml"), "").expect("writes");

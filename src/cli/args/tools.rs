@@ -26,7 +26,7 @@ pub struct ReplayArguments {
     /// The data of a stopped server [default: daybook-data, unless --from or --server is given].
     #[arg(long, value_name = "DIR", env = "DAYBOOK_DATA")]
     pub data: Option<PathBuf>,
-    /// A file that `daybook export` wrote.
+    /// A file that `daybook export` wrote; - for stdin.
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
     /// Stop behind this event, or behind the last one up to this time.
@@ -39,7 +39,7 @@ pub struct ReplayArguments {
     #[arg(long, value_name = "ID", value_parser = id_of)]
     pub job: Option<JobId>,
     /// Whether the stored views and snapshots equal the fold; names the first difference of each, and ends with 1.
-    #[arg(long, conflicts_with_all = ["until", "job", "diff"])]
+    #[arg(long, conflicts_with_all = ["until", "job", "diff", "from"])]
     pub verify: bool,
     /// What changed between two moments: jobs that came, moved and ended, also by queue and kind.
     #[arg(long, value_name = "SEQ..SEQ", value_parser = span_of, conflicts_with_all = ["until", "job"])]
@@ -76,7 +76,7 @@ pub struct ImportArguments {
     /// Where the data shall be: a directory that is empty or not there yet.
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
-    /// What `daybook export` wrote.
+    /// What `daybook export` wrote; - for stdin.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::app::lines::LineSource;
 use crate::app::replay::{Diff, JobStep, Moment, Named, Player, Summary, diff};
 use crate::app::source::{DataSource, EventSource, Extent, SourceError};
-use crate::app::verify::{Report, compare};
+use crate::app::verify::{Compared, Report, compare};
 use crate::cli::args::{Connection, ReplayArguments, Speed};
 use crate::cli::client::Client;
 use crate::cli::console::{Console, printable};
@@ -240,14 +240,33 @@ fn check(data: &Path, as_json: bool, console: &mut Console) -> Result<(), Stop> 
         let differences = findings.damaged.iter().map(|it| json!({ "file": it.file, "detail": it.detail }));
         let mut whole = document(&summary);
         whole["differences"] = differences.collect();
+        whole["compared"] = verify::compared(verdict.compared);
         console.data(&whole.to_string())?;
     } else {
         print(&summary, console)?;
         if findings.damaged.is_empty() {
-            console.data("verified  the stored views and snapshots equal the fold")?;
+            console.data(&format!("verified  {}", verified(verdict.compared)))?;
         }
     }
     verify::outcome(findings, data)
+}
+
+/// What equals the fold, and what was not there to be compared with it.
+fn verified(Compared { views, snapshots }: Compared) -> String {
+    let views = views.map(|seq| format!("the stored views, up to event {seq},"));
+    let snapshots = match snapshots {
+        0 => None,
+        1 => Some("1 snapshot".to_owned()),
+        count => Some(format!("{count} snapshots")),
+    };
+    match (views, snapshots) {
+        (Some(views), Some(snapshots)) => format!("{views} and {snapshots} equal the fold"),
+        (Some(views), None) => format!("{views} equal the fold; no snapshots: nothing of them to compare with"),
+        (None, Some(snapshots)) => {
+            format!("{snapshots}: equal to the fold; no stored views: nothing of them to compare with")
+        }
+        (None, None) => "no stored views and no snapshots: nothing to compare the fold with".to_owned(),
+    }
 }
 
 fn document(value: &impl serde::Serialize) -> Value {

@@ -46,8 +46,7 @@ fn check_log(look: &mut Look<'_>, path: &Path, job: JobId, books: Option<&dyn Bo
                 NEXT_STEP,
             );
         }
-        Some(at) => {
-            look.leftover(path, format!("a crash tore the last lines, from byte {at} on; a start cuts them off"))
-        }
+        Some(at) => look
+            .leftover(path, format!("the last lines are torn, from byte {at} on; a server cuts them off, and says so")),
     }
 }

@@ -136,6 +136,11 @@ impl Findings {
         self.damaged.iter_mut().for_each(|damage| damage.next_step = imported::NEXT_STEP);
     }
 
+    /// Whether something is damaged without which no server starts unless it is told to go on with what is left.
+    pub fn keeps_from_starting(&self) -> bool {
+        self.damaged.iter().any(|damage| damage.next_step == RESTORE)
+    }
+
     /// Finds out how much of the log could be gone on with, if something of it is damaged and that can be told.
     pub fn measure(&mut self, data: &Path) {
         if self.damaged.iter().any(|damage| damage.file.starts_with("log")) {
