@@ -91,7 +91,7 @@ export function JobsPage() {
           {view.ids.length > 0 ? (
             <JobTable view={view} list={list} selection={past ? null : selection} handle={grid} />
           ) : view.phase === "loading" || (unread && view.problem === null) ? (
-            <Loading />
+            <Loading label={search.q === undefined ? "Loading" : "Looking through the jobs, 10,000 at a time"} />
           ) : view.phase === "ready" && !unread ? (
             <Nothing search={search} onClear={() => change(NO_FILTER)} />
           ) : null}

@@ -19,7 +19,9 @@ interface Props {
 export function JobTable({ view, list, selection, handle }: Props) {
   const navigate = useNavigate();
   const narrow = useNarrow();
-  const onEnd = useCallback(() => void list.more(), [list]);
+  const { loadingMore, problem } = view;
+  // Another one after each reading: pages of a search may have brought nothing, and the end is still in view.
+  const onEnd = useCallback(() => void (loadingMore || problem !== null ? null : list.more()), [list, loadingMore, problem]);
   const onAtTop = useCallback((atTop: boolean) => (atTop ? list.release() : list.hold()), [list]);
   const onRange = useCallback((first: number, last: number) => list.look(first, last), [list]);
   const onKey = (event: KeyboardEvent, id: string | null): boolean => {
@@ -45,7 +47,7 @@ export function JobTable({ view, list, selection, handle }: Props) {
       selectable={selection !== null}
       handle={handle as Ref<GridHandle>}
       head={<Head />}
-      foot={<Foot view={view} onRetry={onEnd} />}
+      foot={<Foot view={view} onRetry={() => void list.more()} />}
     />
   );
 }
