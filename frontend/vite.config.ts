@@ -16,6 +16,17 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     assetsInlineLimit: 0,
     reportCompressedSize: false,
+    rolldownOptions: {
+      output: {
+        codeSplitting: {
+          includeDependenciesRecursively: false,
+          groups: [
+            // Each file costs a request with its heads: what lists need is in one.
+            { name: "list", test: /src\/(ui\/(field|grid)|hooks\/stats)\.tsx?$/ },
+          ],
+        },
+      },
+    },
   },
   server: {
     proxy: {

@@ -28,6 +28,7 @@ export function Nav() {
           <GoTo place={place} />
           <Link
             to={place.to}
+            activeOptions={{ includeSearch: false }}
             activeProps={{ className: "text-accent sm:bg-chosen sm:text-ink", "aria-current": "page" }}
             inactiveProps={{ className: "text-muted hover:text-ink sm:hover:bg-hover" }}
             className="flex min-w-0 items-center justify-center rounded-md font-medium max-sm:h-13 max-sm:flex-1 max-sm:flex-col max-sm:gap-0.5 max-sm:text-[0.6875rem] sm:h-8 sm:px-2.5 sm:text-sm"

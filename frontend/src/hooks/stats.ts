@@ -1,31 +1,10 @@
-// Counts and rates. Asked for again soon after rows changed, and now and then in any case: an idle page asks little.
+// Counts and rates.
 
-import { useEffect } from "react";
-import { getStats } from "../api/index.ts";
 import type { StateCounts, StatsBody } from "../api/types.gen.ts";
-import { useApi } from "./query.ts";
-import { useWorld } from "./world.tsx";
-
-const IDLE_MS = 10_000;
-const BUSY_MS = 1_000;
+import { useReadable, useWorld } from "./world.tsx";
 
 export function useStats(): StatsBody | undefined {
-  const { rows } = useWorld();
-  const { data, refetch } = useApi(["stats"], getStats, { everyMs: IDLE_MS, keep: true });
-  useEffect(() => {
-    let timer: ReturnType<typeof setTimeout> | null = null;
-    const end = rows.watch(() => {
-      timer ??= setTimeout(() => {
-        timer = null;
-        void refetch({ cancelRefetch: false });
-      }, BUSY_MS);
-    });
-    return () => {
-      end();
-      if (timer !== null) clearTimeout(timer);
-    };
-  }, [rows, refetch]);
-  return data;
+  return useReadable(useWorld().stats);
 }
 
 /** How many are in each state, as far as the server counts by this filter: of all, of a kind, or of a queue. */

@@ -10,6 +10,7 @@ export { Notices, type Notice, type NoticeMore, type Tone } from "./notices.ts";
 export { Ids } from "./order.ts";
 export { RowStore } from "./rows.ts";
 export { Signal, type Readable } from "./signal.ts";
+export { Stats } from "./stats.ts";
 export { Table, type TableView } from "./tables.ts";
 export { World, type Age, type Line } from "./world.ts";
 export { JobEvents, type EventsView } from "./events.ts";

@@ -14,6 +14,7 @@ import { JobList } from "./list.ts";
 import { Notices } from "./notices.ts";
 import { RowStore } from "./rows.ts";
 import { Signal } from "./signal.ts";
+import { Stats } from "./stats.ts";
 import { Table } from "./tables.ts";
 
 /** Which run of the server, and which log. The log's number grows at each reset. */
@@ -47,6 +48,7 @@ export class World {
   readonly aftermath: Aftermath;
   readonly queues: Table<QueueRow>;
   readonly workers: Table<WorkerRow>;
+  readonly stats: Stats;
   readonly notices = new Notices();
   readonly connection: Signal<Connection>;
   readonly age: Signal<Age>;
@@ -54,9 +56,9 @@ export class World {
   readonly #lists = new Set<JobList>();
   readonly #clearers = new Set<() => void>();
   readonly #around: Around;
-  /** The largest seq that the run of now has shown us. */
   /** Whether the socket was ever live. */
   #met = false;
+  /** The largest seq that the run of now has shown us. */
   #seen = 0;
   #told: number | null = null;
 
@@ -92,6 +94,8 @@ export class World {
     this.workers = new Table({ subscribe, frame, topic: "workers", key: (row: WorkerRow) => row.session });
     this.connection = new Signal(sync.connection);
     this.age = new Signal<Age>({ epoch: sync.epoch, log: 0 });
+    this.stats = new Stats({ api, rows: this.rows, around, epoch: () => this.age.get().epoch });
+    this.age.listen(() => this.stats.renew());
     sync.listen((event) => this.#hear(event));
     around.after(SILENT_MS, () => void this.#askWhoIsThere());
   }
@@ -160,6 +164,7 @@ export class World {
     this.active.clear();
     this.queues.clear();
     this.workers.clear();
+    this.stats.clear();
     this.rows.clear();
     this.pastRows.clear();
     this.aftermath.clear();

@@ -1,28 +1,26 @@
 // What narrows the list beside the state: a text, kind, queue and tag. What is set is a chip that takes itself away.
 
-import { useEffect, useId, useRef, useState, type Ref } from "react";
-import { listKinds, listQueues, type Api, type Options } from "../../api/index.ts";
+import { lazy, Suspense, useEffect, useId, useRef, useState, type Ref } from "react";
 import type { JobsSearch } from "../../app/search.ts";
 import { useShortcut } from "../../app/shortcuts.ts";
 import type { StatsBody } from "../../api/types.gen.ts";
-import { useApi } from "../../hooks/index.ts";
 import { Button, CONTROL, Icon } from "../../ui/index.ts";
+import type { KnownNames } from "./names.tsx";
 
 /** After this rest what was typed goes into the address. */
 const REST_MS = 250;
-const NAMES_MAX = 500;
 const SAME_KEY_MS = 300;
 
-const kindsOf = (api: Api, options: Options): Promise<string[]> =>
-  listKinds(api, { limit: NAMES_MAX }, options).then(({ kinds }) => kinds.map(({ name }) => name));
-const queuesOf = (api: Api, options: Options): Promise<string[]> =>
-  listQueues(api, { limit: NAMES_MAX }, options).then(({ queues }) => queues.map(({ name }) => name));
+/** Asked for when somebody is about to choose, with what it takes to ask. */
+const Names = lazy(() => import("./names.tsx"));
 
 interface Props {
   readonly search: JobsSearch;
   readonly stats: StatsBody | undefined;
   readonly onChange: (patch: Partial<JobsSearch>) => void;
 }
+
+const NO_NAMES: KnownNames = { kinds: [], queues: [] };
 
 export const NO_FILTER = { state: undefined, kind: undefined, queue: undefined, tag: undefined, q: undefined } satisfies Partial<JobsSearch>;
 
@@ -31,16 +29,21 @@ export function isFiltered({ state, kind, queue, tag, q }: JobsSearch): boolean 
 }
 
 export function Filters({ search, stats, onChange }: Props) {
-  const kinds = useApi(["kind names"], kindsOf, { keep: true }).data ?? [];
-  const queues = useApi(["queue names"], queuesOf, { keep: true }).data ?? [];
+  const [chooses, setChooses] = useState(false);
+  const [{ kinds, queues }, setNames] = useState(NO_NAMES);
   // Kinds that nobody listed have jobs all the same.
   const used = { kinds: stats?.kinds.map(({ kind }) => kind) ?? [], queues: stats?.queues.map(({ queue }) => queue) ?? [] };
   return (
-    <div role="search" aria-label="Jobs" className="flex shrink-0 flex-wrap items-center gap-2 border-b border-line px-3 py-2 sm:px-4">
+    <div role="search" aria-label="Jobs" onFocus={() => setChooses(true)} className="flex shrink-0 flex-wrap items-center gap-2 border-b border-line px-3 py-2 sm:px-4">
       <TextFilter value={search.q ?? ""} onChange={(q) => onChange({ q: q === "" ? undefined : q })} />
       <NameFilter label="Kind" value={search.kind} names={[...kinds, ...used.kinds]} onChange={(kind) => onChange({ kind })} />
       <NameFilter label="Queue" value={search.queue} names={[...queues, ...used.queues]} onChange={(queue) => onChange({ queue })} />
       <NameFilter label="Tag" value={search.tag} names={[]} onChange={(tag) => onChange({ tag })} />
+      {chooses ? (
+        <Suspense fallback={null}>
+          <Names onNames={setNames} />
+        </Suspense>
+      ) : null}
       {isFiltered(search) ? (
         <Button look="quiet" onClick={() => onChange(NO_FILTER)}>
           Clear filters
@@ -161,7 +164,7 @@ function TextFilter({ value, onChange }: { value: string; onChange: (value: stri
     return () => clearTimeout(timer);
   }, [text, value, onChange]);
   return (
-    <span className="relative min-w-24 max-sm:w-full sm:w-64">
+    <span className="relative min-w-24 max-sm:w-full sm:w-72">
       <Icon name="search" className="pointer-events-none absolute top-2 left-2 text-muted" />
       <input
         ref={input}
