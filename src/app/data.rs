@@ -9,10 +9,10 @@ use crate::config::{Config, ResetOnStartup};
 use crate::domain::id::Seq;
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
-use crate::engine::fold;
 use crate::engine::past::{Origins, PastStates};
 use crate::engine::recovery::{RecoverError, recover};
 use crate::engine::snapshot;
+use crate::engine::{fold, foreign};
 use crate::log::base::LogTrimmer;
 use crate::log::hold::Hold;
 use crate::log::keyframe::{KeyframeError, KeyframeStore};
@@ -243,6 +243,6 @@ fn count_jobs(data: &Path) -> Option<usize> {
         if records.is_empty() {
             return Some(state.slots().count());
         }
-        records.iter().for_each(|record| drop(crate::domain::evolve::evolve(&mut state, record)));
+        records.iter().try_for_each(|record| foreign::fold_own(&mut state, record).map(drop)).ok()?;
     }
 }

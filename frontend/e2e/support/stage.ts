@@ -72,7 +72,11 @@ export class Stage {
   }
 
   async clearTabs(): Promise<void> {
-    for (const context of this.#contexts.splice(0)) await context.close();
+    for (const context of this.#contexts.splice(0)) {
+      // What a test put in the way of requests may be at work still, and has nobody to answer any more.
+      for (const page of context.pages()) await page.unrouteAll({ behavior: "ignoreErrors" });
+      await context.close();
+    }
   }
 
   /** kill -9, and a start on the same data. */
