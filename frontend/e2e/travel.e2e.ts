@@ -42,7 +42,7 @@ test("at each event of a job's life the list shows the state of then", async () 
   const { events } = await eventsOf();
   const page = await play.tab();
   await page.goto("/jobs?at=1");
-  await page.getByText("No jobs yet").waitFor();
+  await page.getByText("No jobs then").waitFor();
   let state: string | null = null;
   for (const event of events) {
     if (event.job_id === job.id) state = STATES[event.type] ?? state;
@@ -59,7 +59,7 @@ test("at each event of a job's life the list shows the state of then", async () 
     await page.waitForURL(`**/jobs?at=${event.seq}`);
     if (event.type === "job.started" && event.job_id === job.id) await seeState(page, job.id, "running");
   }
-  await page.getByText("No jobs yet").waitFor();
+  await page.getByText("No jobs then").waitFor();
 });
 
 test("a job's page, queues and workers are shown as of then, read-only, and the moment goes along", async () => {
@@ -151,7 +151,7 @@ test("the scrubber moves by keys and by hand, and asks only when it rests", asyn
   for (let step = 1; step <= 40; step++) await page.mouse.move(box.x + (box.width * (40 - step)) / 40 + 1, box.y + 20);
   await page.mouse.up();
   await page.waitForURL("**/jobs?at=1");
-  await page.getByText("No jobs yet").waitFor();
+  await page.getByText("No jobs then").waitFor();
   expect(lists.length).toBeLessThan(20);
   await page.mouse.move(box.x + 3, box.y + 20);
   await bar(page).getByText("epoch.started").waitFor();

@@ -4,7 +4,7 @@ import { useVirtualizer } from "@tanstack/react-virtual";
 import { memo, useCallback, useEffect, useLayoutEffect, useRef, type KeyboardEvent } from "react";
 import type { KeptLine, LogStream } from "../../api/types.gen.ts";
 import { clock } from "../../ui/index.ts";
-import { partsOf } from "./log-text.ts";
+import { partsOf, withoutEscapes } from "./log-text.ts";
 
 const LINE_PX = 20;
 /** More of a line is in the file. */
@@ -89,7 +89,8 @@ const COLOURS: Readonly<Record<LogStream, string>> = { stdout: "text-muted", std
 const SHORT: Readonly<Record<LogStream, string>> = { stdout: "out", stderr: "err", system: "sys" };
 
 const Line = memo(function Line({ line, sought, wrap }: { line: KeptLine; sought: string; wrap: boolean }) {
-  const { n, at, stream, text } = line;
+  const { n, at, stream } = line;
+  const text = withoutEscapes(line.text);
   const shown = text.length > SHOWN ? text.slice(0, SHOWN) : text;
   return (
     <div data-line={n} className="flex min-h-5 gap-3 px-3 leading-5 hover:bg-hover sm:px-4">

@@ -64,3 +64,10 @@ export function partsOf(text: string, sought: string): Part[] {
 export function fileOf(lines: readonly KeptLine[]): string {
   return lines.map(({ at, stream, text }) => `${at} ${stream} ${text}\n`).join("");
 }
+
+/** Colours and cursor movements for a terminal: the saved file has them, here they are noise. */
+const ESCAPES = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[@-Z\\^_])/g;
+
+export function withoutEscapes(text: string): string {
+  return text.includes("\u001b") ? text.replace(ESCAPES, "") : text;
+}

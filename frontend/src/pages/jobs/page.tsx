@@ -113,9 +113,13 @@ function Fresh({ count, onShow }: { count: number; onShow: () => void }) {
 }
 
 function Nothing({ search, onClear }: { search: JobsSearch; onClear: () => void }) {
-  const { state, kind, queue, tag, q } = search;
+  const { state, kind, queue, tag, q, at } = search;
   if (!isFiltered(search)) {
-    return (
+    return at !== undefined ? (
+      <Empty title="No jobs then">
+        <p>As of this event the server knew no job.</p>
+      </Empty>
+    ) : (
       <Empty title="No jobs yet">
         <p>Jobs that are submitted appear here at once.</p>
         <Link to="/submit" className={buttonClass("main")}>
