@@ -211,8 +211,7 @@ test.each(["light", "dark"] as const)("it has no barriers that axe knows of, and
   }
   await page.goto(`/jobs?at=${started}`);
   await seeState(page, job.id, "running");
-  const box = await slider(page).boundingBox();
-  await page.mouse.move((box?.x ?? 0) + 5, (box?.y ?? 0) + 10);
+  await slider(page).hover({ position: { x: 1, y: 10 } });
   await bar(page).getByText("epoch.started").waitFor();
   await picture(page, `travel-desk-${theme}`);
   await page.setViewportSize({ width: 360, height: 740 });

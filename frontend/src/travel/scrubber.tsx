@@ -5,7 +5,7 @@ import { useEffect, useRef, useState, type KeyboardEvent, type PointerEvent } fr
 import type { TimelineBody } from "../api/types.gen.ts";
 import { clock } from "../ui/index.ts";
 import { Histogram } from "./histogram.tsx";
-import { bucketOf, clampSeq, countOf, placeOf, seqAt } from "./track.ts";
+import { bucketNear, bucketOf, clampSeq, countOf, placeOf, seqAt } from "./track.ts";
 import { numberOf } from "./words.ts";
 
 /** What is looked at is asked for after this rest. */
@@ -132,10 +132,11 @@ export function keyed(key: string, seq: number, { buckets, earliest, seq: last }
 
 /** What happened under the pointer, by type, most first. */
 const TYPES_MAX = 6;
+/** In buckets, each of which is 1 to 4 pixels wide. */
+const HOVER_REACH = 2;
 
 function Hover({ timeline: { buckets }, place }: { timeline: TimelineBody; place: number }) {
-  const index = Math.min(buckets.length - 1, Math.max(0, Math.floor(place * buckets.length)));
-  const bucket = buckets[index];
+  const bucket = buckets[bucketNear(buckets, place, HOVER_REACH)];
   if (bucket === undefined) return null;
   const types = Object.entries(bucket.counts).sort(([, a], [, b]) => b - a);
   const side = place > 0.5 ? { right: `${(1 - place) * 100}%` } : { left: `${place * 100}%` };

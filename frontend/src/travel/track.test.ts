@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { bucketOf, clampSeq, heightsOf, placeOf, seqAt } from "./track.ts";
+import { bucketNear, bucketOf, clampSeq, heightsOf, placeOf, seqAt } from "./track.ts";
 
 const empty = { first_seq: null, last_seq: null };
 const buckets = [{ first_seq: 5, last_seq: 5 }, empty, { first_seq: 6, last_seq: 9 }, empty];
@@ -13,6 +13,11 @@ test("a place names the event there, in an empty bucket the last before it", () 
   expect([0, 0.1, 0.3, 0.51, 0.7, 0.9, 1, 7].map((place) => seqAt(buckets, place, 5))).toEqual([5, 5, 5, 6, 9, 9, 9, 9]);
   expect(seqAt([empty, ...buckets], 0.05, 5)).toBe(5);
   expect(seqAt([], 0.5, 3)).toBe(3);
+});
+
+test("what is told of is the nearest bucket with events, within reach", () => {
+  expect([-1, 0, 0.3, 0.6, 0.8, 1].map((place) => bucketNear(buckets, place, 1))).toEqual([0, 0, 0, 2, 2, 2]);
+  expect([bucketNear([empty, empty, ...buckets], 0, 1), bucketNear([empty, empty, ...buckets], 0, 2)]).toEqual([0, 2]);
 });
 
 test("from an event to its place and back is the same event", () => {

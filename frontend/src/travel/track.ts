@@ -40,6 +40,15 @@ export function seqAt(buckets: readonly Span[], place: number, earliest: number)
   return before?.last_seq ?? earliest;
 }
 
+/** The bucket to tell of at a place: an empty one within reach of others gives way to the nearest, as it is hard to hit. */
+export function bucketNear(buckets: readonly Span[], place: number, reach: number): number {
+  const under = Math.min(buckets.length - 1, Math.max(0, Math.floor(place * buckets.length)));
+  for (let far = 0; far <= reach; far++) {
+    for (const index of [under - far, under + far]) if ((buckets[index]?.first_seq ?? null) !== null) return index;
+  }
+  return under;
+}
+
 /** Heights from 0 to 1. The root keeps single events visible beside a burst. */
 export function heightsOf(buckets: readonly Span[]): readonly number[] {
   const most = Math.max(1, ...buckets.map(countOf));
