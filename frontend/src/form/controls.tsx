@@ -76,38 +76,20 @@ export function BooleanControl({ field, value, pointer, onChange }: ControlProps
     const options = [true, false].map((one) => ({ value: one, label: one ? "yes" : "no" }));
     return <ChoiceControl field={{ ...field, type: "choice", options }} value={value} pointer={pointer} onChange={onChange} />;
   }
-  const id = idOf(pointer);
   return (
-    <div className="grid gap-1">
-      <label className="flex w-max max-w-full items-center gap-2 text-sm font-medium">
-        <input
-          id={id}
-          type="checkbox"
-          checked={value}
-          {...(hint === undefined ? {} : { "aria-describedby": `${id}-hint` })}
-          onChange={(event) => onChange(event.target.checked)}
-          className="size-4 accent-(--accent)"
-        />
-        {field.title}
-      </label>
-      {hint === undefined ? null : (
-        <p id={`${id}-hint`} className="text-xs text-muted">
-          {hint}
-        </p>
-      )}
-      {errors.map((error) => (
-        <p key={error} className="text-xs text-bad">
-          {error}
-        </p>
-      ))}
-    </div>
+    <Field id={idOf(pointer)} label={field.title} hint={hint} errors={errors} beside>
+      {(control) => <input {...control} type="checkbox" checked={value} onChange={(event) => onChange(event.target.checked)} className="size-4 accent-(--accent)" />}
+    </Field>
   );
 }
 
 export function ChoiceControl({ field, value, pointer, onChange }: ControlProps<ChoiceField>) {
   const touched = useTouched(pointer);
-  const chosen = field.options.findIndex((one) => JSON.stringify(one.value) === JSON.stringify(value));
-  const unset = chosen < 0 || !field.required || field.nullable;
+  // Null is a choice where leaving the field out means something else.
+  const none = field.nullable && (field.required || field.initial !== undefined) && !field.options.some((one) => one.value === null);
+  const options = none ? [{ value: null, label: "none" }, ...field.options] : field.options;
+  const chosen = options.findIndex((one) => JSON.stringify(one.value) === JSON.stringify(value));
+  const unset = chosen < 0 || !field.required;
   return (
     <Field id={idOf(pointer)} label={field.title} hint={hintOf(field, value)} errors={useErrors(pointer)} required={field.required}>
       {(control) => (
@@ -116,13 +98,13 @@ export function ChoiceControl({ field, value, pointer, onChange }: ControlProps<
           required={false}
           aria-required={field.required}
           value={chosen < 0 ? "" : String(chosen)}
-          onChange={(event) => onChange(event.target.value === "" ? emptyOf(field) : field.options[Number(event.target.value)]?.value)}
+          onChange={(event) => onChange(event.target.value === "" ? undefined : options[Number(event.target.value)]?.value)}
           onBlur={touched}
           className={`${CONTROL} w-auto max-w-full justify-self-start`}
         >
-          {unset ? <option value="">{field.nullable ? "none" : field.required ? "choose …" : "not set"}</option> : null}
-          {field.options.map((one, at) => (
-            <option key={one.label} value={at}>
+          {unset ? <option value="">{field.required ? "choose …" : "not set"}</option> : null}
+          {options.map((one, at) => (
+            <option key={at} value={at}>
               {one.label}
             </option>
           ))}

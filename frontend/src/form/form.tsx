@@ -6,8 +6,8 @@ import { Button, IconButton } from "../ui/index.ts";
 import { BooleanControl, ChoiceControl, ConstControl, NumberControl, TextControl } from "./controls.tsx";
 import { Attached, FileControl, FilePicker, roomHint } from "./file.tsx";
 import { idOf, JsonControl, SurroundingsContext, useErrors, type ControlProps } from "./parts.tsx";
-import type { Field, ListField, ObjectField, VariantField } from "./schema.ts";
-import { below, initial, isList, isRecord, set, Unread, withDefaults, type Draft } from "./values.ts";
+import { own, type Field, type ListField, type ObjectField, type VariantField } from "./schema.ts";
+import { below, blank, initial, isList, isRecord, set, Unread, withDefaults, type Draft } from "./values.ts";
 
 /** Above this a list is JSON: nobody clicks through it. */
 const ELEMENTS_MAX = 100;
@@ -67,7 +67,7 @@ export function Fields({ field, value, pointer, onChange, without }: ControlProp
   return field.fields
     .filter(([name]) => name !== without)
     .map(([name, one]) => (
-      <FieldControl key={name} field={one} value={record[name]} pointer={below(pointer, name)} onChange={(next) => onChange(set(value, name, next))} />
+      <FieldControl key={name} field={one} value={own(record, name)} pointer={below(pointer, name)} onChange={(next) => onChange(set(value, name, next))} />
     ));
 }
 
@@ -118,16 +118,17 @@ function ListControl({ field, value, pointer, onChange }: ControlProps<ListField
         <div key={at} className="flex items-start gap-2">
           <div className="min-w-0 flex-1">
             <FieldControl
+              // Each is there, so it need not be said.
               field={{ ...field.element, title: field.element.title === "" ? name(at) : `${field.element.title} ${at + 1}`, required: false }}
               value={one}
               pointer={below(pointer, at)}
-              onChange={(next) => put(list.map((old, index) => (index === at ? (next ?? "") : old)))}
+              onChange={(next) => put(list.map((old, index) => (index === at ? (next ?? blank(field.element)) : old)))}
             />
           </div>
           <IconButton icon="close" label={`Remove ${name(at)}`} onClick={() => put(list.filter((_, index) => index !== at))} className="mt-6" />
         </div>
       ))}
-      <Button icon="submit" disabled={full} onClick={() => put([...list, initial({ ...field.element, required: true }) ?? ""])} className="justify-self-start">
+      <Button icon="submit" disabled={full} onClick={() => put([...list, initial(field.element) ?? blank(field.element)])} className="justify-self-start">
         Add {field.title || "an element"}
       </Button>
     </Frame>
@@ -160,7 +161,7 @@ function FileList({ field, list, pointer, put, name }: FileListProps) {
 }
 
 function VariantControl({ field, value, pointer, onChange }: ControlProps<VariantField>) {
-  const tag = isRecord(value) ? value[field.tag] : undefined;
+  const tag = isRecord(value) ? own(value, field.tag) : undefined;
   const chosen = field.variants.find((one) => JSON.stringify(one.value) === JSON.stringify(tag));
   const options = field.variants.map((one) => ({ value: one.value, label: one.label }));
   const choose = (next: Draft): void => {

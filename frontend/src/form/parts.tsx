@@ -1,9 +1,9 @@
 // What all controls of a form share: how they are told of errors, and one that shows any value as JSON.
 
-import { createContext, useContext, useState } from "react";
-import { CONTROL, Field } from "../ui/index.ts";
+import { createContext, useContext, useMemo, useState } from "react";
+import { Button, CONTROL, Field, size } from "../ui/index.ts";
 import type { Field as FieldShape } from "./schema.ts";
-import { readJson, showJson, type Draft } from "./values.ts";
+import { isList, isRecord, readJson, showJson, weight, type Draft } from "./values.ts";
 
 export interface Surroundings {
   /** What is wrong, by pointer. */
@@ -49,17 +49,51 @@ export function hintOf(field: FieldShape, value: Draft, more = ""): string | und
 
 /** Keeps what is typed as it is typed, as long as it means the value. */
 export function useTyped(value: Draft, show: (value: Draft) => string, parse: (text: string) => Draft): readonly [string, (text: string) => Draft] {
-  const [typed, setTyped] = useState<string | null>(null);
-  const shown = show(value);
-  const fits = typed !== null && show(parse(typed)) === shown;
+  const [typed, setTyped] = useState<{ readonly text: string; readonly value: Draft } | null>(null);
+  const fits = typed !== null && Object.is(typed.value, value);
+  // Where much was typed, showing it again is dear. What `show` does depends on nothing else.
+  const shown = useMemo(() => (fits ? "" : show(value)), [fits, value]);
   const take = (text: string): Draft => {
-    setTyped(text);
-    return parse(text);
+    const next = parse(text);
+    setTyped({ text, value: next });
+    return next;
   };
-  return [fits ? typed : shown, take];
+  return [fits ? typed.text : shown, take];
 }
 
-export function JsonControl({ field, value, pointer, onChange }: ControlProps) {
+/** More characters of JSON than somebody edits by hand: a box with them would make each key slow. */
+const FOLDED_FROM = 100_000;
+const ROWS = { min: 3, max: 16 };
+
+function rowsOf(text: string): number {
+  let rows = 1;
+  for (let at = text.indexOf("\n"); at >= 0 && rows < ROWS.max; at = text.indexOf("\n", at + 1)) rows += 1;
+  return Math.max(ROWS.min, rows);
+}
+
+export function JsonControl(props: ControlProps) {
+  const { field, value, pointer } = props;
+  const characters = useMemo(() => weight(value), [value]);
+  const [large] = useState(characters > FOLDED_FROM);
+  const [open, setOpen] = useState(!large);
+  const errors = useErrors(pointer);
+  if (open) return <JsonText {...props} />;
+  const count = isList(value) ? `${value.length.toLocaleString("en")} elements, ` : isRecord(value) ? `${Object.keys(value).length.toLocaleString("en")} members, ` : "";
+  return (
+    <Field id={idOf(pointer)} label={field.title || "Arguments"} hint={field.description} errors={errors} required={field.required}>
+      {(control) => (
+        <div className="flex flex-wrap items-center gap-3 text-sm">
+          {count}about {size(characters)} of JSON, sent as it is
+          <Button id={control.id} aria-describedby={control["aria-describedby"]} aria-label={`Edit it as text: ${field.title || "Arguments"}`} onClick={() => setOpen(true)}>
+            Edit it as text
+          </Button>
+        </div>
+      )}
+    </Field>
+  );
+}
+
+function JsonText({ field, value, pointer, onChange }: ControlProps) {
   const [text, take] = useTyped(value, showJson, readJson);
   const touched = useTouched(pointer);
   return (
@@ -68,7 +102,7 @@ export function JsonControl({ field, value, pointer, onChange }: ControlProps) {
         <textarea
           {...control}
           required={false}
-          rows={Math.min(16, Math.max(3, text.split("\n").length))}
+          rows={rowsOf(text)}
           spellCheck={false}
           value={text}
           onChange={(event) => onChange(take(event.target.value))}

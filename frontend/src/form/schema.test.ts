@@ -39,6 +39,7 @@ test("number with exclusive bounds", () => {
 });
 test("boolean", () => expect(of({ type: "boolean" }).type).toBe("boolean"));
 test("enum", () => expect(of({ enum: ["a", 2] })).toMatchObject({ type: "choice", options: [{ value: "a", label: "a" }, { value: 2, label: "2" }] }));
+test("values that read the same are told apart", () => expect(of({ enum: [1, "1", "a"] })).toMatchObject({ options: [{ label: "1" }, { label: '"1"' }, { label: "a" }] }));
 test("enum with null", () => expect(of({ enum: ["a", null] })).toMatchObject({ type: "choice", nullable: true, options: [{ value: "a" }] }));
 test("oneOf of consts with titles", () => expect(of({ oneOf: [{ const: 1, title: "One" }, { const: 2 }] })).toMatchObject({ type: "choice", options: [{ label: "One" }, { label: "2" }] }));
 test("const", () => expect(of({ const: "v2" })).toMatchObject({ type: "const", value: "v2" }));

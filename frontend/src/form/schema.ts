@@ -65,8 +65,12 @@ export interface JsonField extends Common {
 
 export type Field = ObjectField | TextField | NumberField | BooleanField | ChoiceField | ConstField | FileField | ListField | VariantField | JsonField;
 
-/** A schema may refer to itself; a form cannot go on for ever. */
+/** Lists of lists and the like; a form cannot go on for ever. */
 const DEPTH_MAX = 8;
+/** So often may a schema refer to itself, one within the other, before it becomes JSON. */
+const REPEATS_MAX = 3;
+/** Among more choices nobody reads which two look the same. */
+const COMPARED_MAX = 500;
 /** Steps from a schema to what it stands for. */
 const STEPS_MAX = 32;
 /** A text that may be as long as this gets several lines; much longer ones are paths and addresses. */
@@ -77,6 +81,11 @@ const isSchema = (value: unknown): value is Schema => typeof value === "object" 
 const isNull = (value: unknown): boolean => isSchema(value) && value.type === "null";
 const text = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);
 const number = (value: unknown): number | undefined => (typeof value === "number" && Number.isFinite(value) ? value : undefined);
+
+/** A member of its own: every object has a `constructor` that nobody gave it. */
+export function own<T>(record: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(record, name) ? record[name] : undefined;
+}
 
 /** `max_depth` becomes "Max depth". */
 export function titleOf(name: string): string {
@@ -89,16 +98,18 @@ interface Place {
   readonly name: string;
   readonly required: boolean;
   readonly depth: number;
+  /** The references on the way here. */
+  readonly refs: readonly string[];
 }
 
 export function fieldOf(schema: unknown): Field {
   const root = isSchema(schema) ? schema : {};
-  return build(root, { root, name: "", required: true, depth: 0 });
+  return build(root, { root, name: "", required: true, depth: 0, refs: [] });
 }
 
 function at(root: Schema, pointer: string): unknown {
   const steps = pointer.split("/").slice(1).map((step) => decodeURIComponent(step).replaceAll("~1", "/").replaceAll("~0", "~"));
-  return steps.reduce<unknown>((value, step) => (typeof value === "object" && value !== null ? (value as Record<string, unknown>)[step] : undefined), root);
+  return steps.reduce<unknown>((value, step) => (typeof value === "object" && value !== null ? own(value as Record<string, unknown>, step) : undefined), root);
 }
 
 /** Two schemas, one of which is null. */
@@ -108,15 +119,23 @@ function besideNull(union: unknown): Schema | null {
   return others.length === 1 ? (others[0] ?? null) : null;
 }
 
+interface Plain {
+  readonly schema: Schema;
+  readonly nullable: boolean;
+  readonly refs: readonly string[];
+}
+
 /** Follows `$ref`, a single `allOf` and null beside one schema, until a plain one is left. What stands outside wins. */
-function plain(schema: Schema, root: Schema): { readonly schema: Schema; readonly nullable: boolean } | null {
+function plain(schema: Schema, root: Schema): Plain | null {
   let now = schema;
   let nullable = false;
+  const refs: string[] = [];
   for (let steps = 0; steps < STEPS_MAX; steps++) {
     const { $ref, allOf, anyOf, oneOf } = now;
     if (typeof $ref === "string") {
       const target = $ref.startsWith("#") ? at(root, $ref.slice(1)) : undefined;
       if (!isSchema(target)) return null;
+      refs.push($ref);
       const { $ref: _, ...rest } = now;
       now = { ...target, ...rest };
     } else if (Array.isArray(allOf) && allOf.length === 1 && isSchema(allOf[0])) {
@@ -124,7 +143,7 @@ function plain(schema: Schema, root: Schema): { readonly schema: Schema; readonl
       now = { ...allOf[0], ...rest };
     } else {
       const other = besideNull(anyOf) ?? besideNull(oneOf);
-      if (other === null) return { schema: now, nullable };
+      if (other === null) return { schema: now, nullable, refs };
       const { anyOf: _, oneOf: __, ...rest } = now;
       nullable = true;
       now = { ...other, ...rest };
@@ -133,8 +152,16 @@ function plain(schema: Schema, root: Schema): { readonly schema: Schema; readonl
   return null;
 }
 
-function build(given: Schema, place: Place): Field {
-  const found = place.depth > DEPTH_MAX ? null : plain(given, place.root);
+/** Not a number that the browser may have rounded: the server fills in the right one. */
+const exact = (value: unknown): unknown => (typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value) ? undefined : value);
+
+function isRepeated(refs: readonly string[]): boolean {
+  return refs.some((ref) => refs.filter((one) => one === ref).length > REPEATS_MAX);
+}
+
+function build(given: Schema, from: Place): Field {
+  const found = from.depth > DEPTH_MAX ? null : plain(given, from.root);
+  const place = { ...from, refs: [...from.refs, ...(found?.refs ?? [])] };
   const schema = found?.schema ?? given;
   const types = Array.isArray(schema.type) ? (schema.type as readonly unknown[]) : [schema.type];
   const values = types.filter((one) => one !== "null");
@@ -143,9 +170,9 @@ function build(given: Schema, place: Place): Field {
     description: text(given.description) ?? text(schema.description),
     required: place.required,
     nullable: (found?.nullable ?? false) || (values.length < types.length && values.length > 0),
-    initial: (given.default ?? schema.default) as Json | undefined,
+    initial: exact(given.default ?? schema.default) as Json | undefined,
   };
-  if (found === null || values.length > 1 || Array.isArray(schema.allOf) || Array.isArray(schema.anyOf)) return { ...common, type: "json" };
+  if (found === null || isRepeated(place.refs) || values.length > 1 || Array.isArray(schema.allOf) || Array.isArray(schema.anyOf)) return { ...common, type: "json" };
   return variant(schema, common, place) ?? valued(schema, common) ?? typed(values[0], schema, common, place) ?? { ...common, type: "json" };
 }
 
@@ -153,13 +180,20 @@ function valued(schema: Schema, common: Common): Field | null {
   if ("const" in schema) return { ...common, type: "const", value: schema.const as Json };
   const { oneOf } = schema;
   if (Array.isArray(oneOf) && oneOf.length > 0 && oneOf.every((one) => isSchema(one) && "const" in one)) {
-    const options = (oneOf as readonly Schema[]).map((one) => ({ value: one.const as Json, label: text(one.title) ?? labelOf(one.const as Json) }));
-    return { ...common, type: "choice", options };
+    const options = (oneOf as readonly Schema[]).map((one) => ({ value: one.const as Json, label: text(one.title) }));
+    return { ...common, type: "choice", options: labelled(options) };
   }
   if (!Array.isArray(schema.enum)) return null;
   const values = (schema.enum as readonly Json[]).filter((value) => value !== null);
-  const options = values.map((value) => ({ value, label: labelOf(value) }));
+  const options = labelled(values.map((value) => ({ value, label: undefined })));
   return { ...common, nullable: common.nullable || values.length < schema.enum.length, type: "choice", options };
+}
+
+/** Two values that would read the same, as 1 and "1", are told apart by their JSON. */
+function labelled(options: readonly { readonly value: Json; readonly label: string | undefined }[]): ChoiceField["options"] {
+  const named = options.map(({ value, label }) => ({ value, label: label ?? labelOf(value) }));
+  const isTwice = (label: string): boolean => named.filter((one) => one.label === label).length > 1;
+  return named.map(({ value, label }) => ({ value, label: named.length <= COMPARED_MAX && isTwice(label) ? JSON.stringify(value) : label }));
 }
 
 function labelOf(value: Json): string {
@@ -190,14 +224,26 @@ function object(schema: Schema, common: Common, place: Place): ObjectField | Jso
   const entries = isSchema(schema.properties) ? Object.entries(schema.properties) : [];
   // Names that nobody knows beforehand: a map.
   if (entries.length === 0 && schema.additionalProperties !== false) return { ...common, type: "json" };
-  const fields = entries.map(([name, one]): readonly [string, Field] => [
-    name,
-    build(isSchema(one) ? one : {}, { root: place.root, name, required: required.includes(name), depth: place.depth + 1 }),
-  ]);
-  // The server hands schemas out with their names sorted; what must be filled in comes first.
-  const needed = (one: Field): number => (one.required && one.initial === undefined ? 0 : 1);
-  return { ...common, type: "object", fields: fields.toSorted(([, a], [, b]) => needed(a) - needed(b)) };
+  let fields: ObjectField["fields"] | null = null;
+  // When they are looked at and not before: a schema that refers to itself at many places is larger than the world.
+  const made = (): ObjectField["fields"] =>
+    entries
+      .map(([name, one]): readonly [string, Field] => [
+        name,
+        build(isSchema(one) ? one : {}, { ...place, name, required: required.includes(name), depth: place.depth + 1 }),
+      ])
+      // The server hands schemas out with their names sorted; what must be filled in comes first.
+      .toSorted(([, a], [, b]) => neededFirst(a) - neededFirst(b));
+  return {
+    ...common,
+    type: "object",
+    get fields() {
+      return (fields ??= made());
+    },
+  };
 }
+
+const neededFirst = (field: Field): number => (field.required && field.initial === undefined ? 0 : 1);
 
 function string(schema: Schema, common: Common): Field {
   const format = text(schema.format);
@@ -220,7 +266,7 @@ function numeric(integer: boolean, schema: Schema, common: Common): NumberField 
 
 function list(schema: Schema, common: Common, place: Place): Field {
   if (!isSchema(schema.items) || Array.isArray(schema.prefixItems)) return { ...common, type: "json" };
-  const element = build(schema.items, { root: place.root, name: "", required: true, depth: place.depth + 1 });
+  const element = build(schema.items, { ...place, name: "", required: true, depth: place.depth + 1 });
   return { ...common, type: "list", element, minItems: number(schema.minItems) ?? 0, maxItems: number(schema.maxItems) };
 }
 
@@ -229,7 +275,7 @@ function variant(schema: Schema, common: Common, place: Place): Field | null {
   if (!Array.isArray(schema.oneOf) || schema.oneOf.length === 0) return null;
   const members = (schema.oneOf as readonly unknown[]).map((one) => (isSchema(one) ? (plain(one, place.root)?.schema ?? {}) : {}));
   const properties = members.map((one) => (isSchema(one.properties) ? one.properties : {}));
-  const tag = Object.keys(properties[0] ?? {}).find((name) => properties.every((one) => constOf(one[name]) !== undefined));
+  const tag = Object.keys(properties[0] ?? {}).find((name) => properties.every((one) => constOf(own(one, name)) !== undefined));
   if (tag === undefined) return null;
   const variants = members.flatMap((one, index) => {
     const value = constOf(properties[index]?.[tag]);

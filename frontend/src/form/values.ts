@@ -1,13 +1,15 @@
 // The values of a form: what it begins with, what changes in it, and what is sent. A draft has texts where a number or
 // JSON is still being typed; what is sent is JSON only. Pure.
 
-import type { Field, Json, ObjectField } from "./schema.ts";
+import { own, type Field, type Json, type ObjectField } from "./schema.ts";
 
 /** What somebody typed that is no value yet, kept as it was typed. */
 export class Unread {
   readonly text: string;
-  constructor(text: string) {
+  readonly why: string;
+  constructor(text: string, why = "cannot be read as it stands") {
     this.text = text;
+    this.why = why;
   }
 }
 
@@ -20,19 +22,20 @@ export const isRecord = (value: unknown): value is Readonly<Record<string, Draft
 
 const LIST_MAX = 20;
 
-/** What a field begins with: its default, or the least that is needed to show it. */
+/** What a field begins with: its default, or the least that is needed to show it. What may be left out is left out. */
 export function initial(field: Field): Draft {
   if (field.initial !== undefined) return field.type === "object" ? withDefaults(field, field.initial) : field.initial;
-  if (!field.required) return field.type === "object" && hasDefaults(field) ? withDefaults(field, {}) : undefined;
+  if (!field.required) return undefined;
+  if (field.nullable) return null;
   switch (field.type) {
     case "const":
       return field.value;
     case "object":
       return withDefaults(field, {});
     case "boolean":
-      return field.nullable ? undefined : false;
+      return false;
     case "list":
-      return Array.from({ length: Math.min(field.minItems, LIST_MAX) }, () => initial(field.element));
+      return Array.from({ length: Math.min(field.minItems, LIST_MAX) }, () => initial(field.element) ?? blank(field.element));
     case "variant":
       return set(withDefaults(field.variants[0]?.field, {}), field.tag, field.variants[0]?.value);
     default:
@@ -40,13 +43,15 @@ export function initial(field: Field): Draft {
   }
 }
 
-function hasDefaults(field: ObjectField): boolean {
-  return field.fields.some(([, one]) => one.initial !== undefined || (one.type === "object" && hasDefaults(one)));
+/** What an element of a list is, as long as nobody filled it in. */
+export function blank(element: Field): Draft {
+  if (element.nullable) return null;
+  return element.type === "text" ? "" : undefined;
 }
 
 export function withDefaults(field: ObjectField | undefined, given: Draft): Draft {
   const known = isRecord(given) ? given : {};
-  const filled = (field?.fields ?? []).map(([name, one]): readonly [string, Draft] => [name, known[name] === undefined ? initial(one) : known[name]]);
+  const filled = (field?.fields ?? []).map(([name, one]): readonly [string, Draft] => [name, own(known, name) === undefined ? initial(one) : known[name]]);
   return { ...known, ...Object.fromEntries(filled.filter(([, value]) => value !== undefined)) };
 }
 
@@ -55,7 +60,7 @@ export const below = (pointer: string, step: string | number): string => `${poin
 /** What stands at a pointer. */
 export function valueAt(draft: Draft, pointer: string): Draft {
   const steps = pointer.split("/").slice(1).map((step) => step.replaceAll("~1", "/").replaceAll("~0", "~"));
-  return steps.reduce<Draft>((value, step) => (isList(value) ? value[Number(step)] : isRecord(value) ? value[step] : undefined), draft);
+  return steps.reduce<Draft>((value, step) => (isList(value) ? value[Number(step)] : isRecord(value) ? own(value, step) : undefined), draft);
 }
 
 /** Characters of all texts in it: about what it is on the wire. */
@@ -71,7 +76,7 @@ export function set(draft: Draft, name: string, value: Draft): Draft {
   const { [name]: _, ...rest } = isRecord(draft) ? draft : {};
   if (value === undefined) return rest;
   // The order of the members stays, for those who read the JSON.
-  return isRecord(draft) && name in draft ? { ...draft, [name]: value } : { ...rest, [name]: value };
+  return isRecord(draft) && Object.hasOwn(draft, name) ? { ...draft, [name]: value } : { ...rest, [name]: value };
 }
 
 export interface Fault {
@@ -80,11 +85,16 @@ export interface Fault {
   readonly message: string;
 }
 
+export interface Reading {
+  readonly value: Json | undefined;
+  readonly faults: readonly Fault[];
+}
+
 /** What is sent, and what cannot be sent. Fields that are not set are left out. */
-export function read(draft: Draft, pointer = ""): { readonly value: Json | undefined; readonly faults: readonly Fault[] } {
-  if (draft instanceof Unread) return { value: undefined, faults: [{ pointer, message: "cannot be read as it stands" }] };
+export function read(draft: Draft, pointer = ""): Reading {
+  if (draft instanceof Unread) return { value: undefined, faults: [{ pointer, message: draft.why }] };
   if (isList(draft)) {
-    const parts = draft.map((one, at) => read(one, below(pointer, at)));
+    const parts = draft.map((one, at) => (one === undefined ? missing(below(pointer, at)) : read(one, below(pointer, at))));
     return { value: parts.map(({ value }) => value ?? null), faults: parts.flatMap(({ faults }) => faults) };
   }
   if (!isRecord(draft)) return { value: draft, faults: [] };
@@ -93,22 +103,48 @@ export function read(draft: Draft, pointer = ""): { readonly value: Json | undef
   return { value: Object.fromEntries(members), faults: parts.flatMap(({ faults }) => faults) };
 }
 
+const missing = (pointer: string): Reading => ({ value: undefined, faults: [{ pointer, message: "is missing" }] });
+
+/** Of a whole number: a browser would send another one, without a word. */
+function losesDigits(source: string): boolean {
+  return /^-?\d+$/.test(source) && BigInt(source) !== BigInt(Number(source));
+}
+
+const tooLong = (source: string): string => `has a number of more digits than a browser keeps, ${source}; the command line sends it as it is`;
+
 /** A number as it was typed. */
 export function readNumber(text: string, integer: boolean): Draft {
-  if (text.trim() === "") return undefined;
-  const value = Number(text);
-  // Beyond safe integers digits would be lost without a word.
-  const fits = integer ? Number.isSafeInteger(value) : Number.isFinite(value);
-  return fits ? value : new Unread(text);
+  const source = text.trim();
+  if (source === "") return undefined;
+  const value = Number(source);
+  if (!Number.isFinite(value) || (integer && !Number.isInteger(value))) return new Unread(text);
+  return losesDigits(source) ? new Unread(text, tooLong(source)) : value;
 }
 
 export function readJson(text: string): Draft {
   if (text.trim() === "") return undefined;
   try {
-    return JSON.parse(text) as Json;
+    const value = JSON.parse(text) as Json;
+    const lost = /\d{16}/.test(text) ? firstLost(text) : null;
+    return lost === null ? value : new Unread(text, tooLong(lost));
   } catch {
     return new Unread(text);
   }
+}
+
+const TEXTS = /"(?:[^"\\]|\\.)*"/g;
+const WHOLE = /(?<![\d.eE+-])-?\d{16,}(?![\d.eE])/g;
+
+/** The first number of a JSON text that would be changed by reading it. */
+function firstLost(text: string): string | null {
+  return text.replaceAll(TEXTS, '""').match(WHOLE)?.find(losesDigits) ?? null;
+}
+
+/** How many whole numbers are so large that they may have been others before a browser read them. */
+export function countRounded(value: unknown): number {
+  if (typeof value === "number") return Number.isInteger(value) && !Number.isSafeInteger(value) ? 1 : 0;
+  if (typeof value !== "object" || value === null) return 0;
+  return Object.values(value).reduce<number>((sum, one) => sum + countRounded(one), 0);
 }
 
 export function showJson(draft: Draft): string {

@@ -19,26 +19,41 @@ interface Props {
   readonly required?: boolean;
   /** Of the control, for links to it; made up when left out. */
   readonly id?: string;
+  /** The label stands beside its control: a box to tick. */
+  readonly beside?: boolean;
   /** Spread what it is given onto the control. */
   readonly children: (control: ControlProps) => ReactNode;
 }
 
-export function Field({ label, hint, errors = [], required = false, id: given, children }: Props) {
+export function Field({ label, hint, errors = [], required = false, id: given, beside = false, children }: Props) {
   const own = useId();
   const id = given ?? own;
   const described = [hint === undefined ? null : `${id}-hint`, errors.length === 0 ? null : `${id}-errors`].filter((one) => one !== null);
+  const name = (
+    <label htmlFor={id} className="text-sm font-medium">
+      {label}
+      {required ? <span className="text-muted"> (required)</span> : null}
+    </label>
+  );
+  const control = children({
+    id,
+    ...(described.length === 0 ? {} : { "aria-describedby": described.join(" ") }),
+    ...(errors.length === 0 ? {} : { "aria-invalid": true }),
+    ...(required ? { required } : {}),
+  });
   return (
     <div className="grid gap-1">
-      <label htmlFor={id} className="text-sm font-medium">
-        {label}
-        {required ? <span className="text-muted"> (required)</span> : null}
-      </label>
-      {children({
-        id,
-        ...(described.length === 0 ? {} : { "aria-describedby": described.join(" ") }),
-        ...(errors.length === 0 ? {} : { "aria-invalid": true }),
-        ...(required ? { required } : {}),
-      })}
+      {beside ? (
+        <div className="flex items-center gap-2">
+          {control}
+          {name}
+        </div>
+      ) : (
+        <>
+          {name}
+          {control}
+        </>
+      )}
       {hint === undefined ? null : (
         <p id={`${id}-hint`} className="text-xs text-muted">
           {hint}

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { Unread } from "../../form/values.ts";
 import { bodyOf, PLAIN, roomOf } from "./draft.ts";
+import { placeOf } from "./errors.tsx";
 
 test("what was not touched is not sent", () => {
   expect(bodyOf({ kind: " resize ", args: { a: 1, b: undefined }, advanced: PLAIN })).toEqual({ body: { kind: "resize", args: { a: 1 } }, faults: [] });
@@ -15,6 +16,10 @@ test("what cannot be sent is named at its field", () => {
   const { faults } = bodyOf({ kind: "", args: { n: new Unread("x") }, advanced: { ...PLAIN, priority: "high", when: "at" } });
   expect(faults.map(({ pointer }) => pointer)).toEqual(["/args/n", "/kind", "/priority", "/scheduled_at"]);
   expect(bodyOf({ kind: "k", args: [1], advanced: PLAIN }).faults[0]?.pointer).toBe("/args");
+});
+
+test("where a fault is reads as words", () => {
+  expect(["/args/frames/0/a~1b", "/args", "/priority"].map(placeOf)).toEqual(["frames › 0 › a/b", "arguments", "priority"]);
 });
 
 test("files have as much room as the job's args, or as the kind says for its own", () => {

@@ -129,6 +129,7 @@ interface Stored {
 
 export function store(form: Form, attempt: Attempt | null): void {
   try {
+    if (weight(form.args) > STORED_MAX) return sessionStorage.removeItem(KEY);
     const text = JSON.stringify({ form: { ...form, args: read(form.args).value ?? {} }, attempt });
     if (text.length <= STORED_MAX) sessionStorage.setItem(KEY, text);
     else sessionStorage.removeItem(KEY);

@@ -16,6 +16,12 @@ function controlOf(pointer: string): HTMLElement | null {
   return null;
 }
 
+/** As one reads it: `frames › 0 › a/b`. */
+export function placeOf(pointer: string): string {
+  const steps = pointer.split("/").slice(1).map((step) => step.replaceAll("~1", "/").replaceAll("~0", "~"));
+  return (steps[0] === "args" ? steps.slice(1) : steps).join(" › ") || "arguments";
+}
+
 function go(pointer: string): void {
   const control = controlOf(pointer);
   const folded = control?.closest("details");
@@ -64,7 +70,7 @@ export function ErrorSummary({ problem, faults, lost }: Props) {
                   }}
                   className="break-words text-accent underline"
                 >
-                  {pointer.replace(/^\/args\//, "").replace(/^\//, "") || "arguments"}
+                  {placeOf(pointer)}
                 </a>{" "}
                 {message}
               </li>

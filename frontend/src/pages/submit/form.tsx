@@ -4,9 +4,9 @@ import { useEffect, useMemo, useRef, useState, type KeyboardEvent } from "react"
 import type { KindBody } from "../../api/types.gen.ts";
 import { check } from "../../form/check.ts";
 import { FieldControl, Fields } from "../../form/form.tsx";
-import { JsonControl, SurroundingsContext } from "../../form/parts.tsx";
+import { idOf, JsonControl, SurroundingsContext } from "../../form/parts.tsx";
 import { fieldOf, type Field } from "../../form/schema.ts";
-import { initial, read, Unread, valueAt, type Draft, type Fault } from "../../form/values.ts";
+import { initial, read, Unread, valueAt, weight, type Draft, type Fault } from "../../form/values.ts";
 import { Button } from "../../ui/index.ts";
 import { AdvancedPart } from "./advanced.tsx";
 import { isPlain, roomOf, store, type Attempt, type Form } from "./draft.ts";
@@ -14,6 +14,8 @@ import { ErrorSummary } from "./errors.tsx";
 import { useSend, type Trouble } from "./send.ts";
 
 const CHECK_MS = 250;
+/** Of more characters only the server says what is wrong. */
+const CHECKED_MAX = 300_000;
 
 interface Props {
   readonly form: Form;
@@ -30,7 +32,7 @@ function useHints(schema: Record<string, unknown> | null | undefined, args: Draf
     let over = false;
     const timer = setTimeout(() => {
       const found = read(args, "/args");
-      if (schema == null || found.value === undefined) return setHints({ of: args, faults: found.faults });
+      if (schema == null || found.value === undefined || weight(args) > CHECKED_MAX) return setHints({ of: args, faults: found.faults });
       void check(schema, found.value).then((faults) => {
         if (!over) setHints({ of: args, faults: [...found.faults, ...faults.map(({ pointer, message }) => ({ pointer: `/args${pointer}`, message }))] });
       });
@@ -69,7 +71,8 @@ export function JobForm({ form, kind, attempt: first, onChange }: Props) {
   const shown = byPointer([...errors, ...hints.filter(({ pointer }) => touched.has(pointer) && !told.has(pointer))]);
   const touch = useRef((pointer: string) => setTouched((before) => (before.has(pointer) ? before : new Set(before).add(pointer))));
   useEffect(() => store(form, attempt.current), [form, attempt]);
-  const surroundings = { errors: shown, touched: touch.current, fileBytesMax: roomOf(form.args, kind?.schema) };
+  const fileBytesMax = useMemo(() => roomOf(form.args, kind?.schema), [form.args, kind?.schema]);
+  const surroundings = { errors: shown, touched: touch.current, fileBytesMax };
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) void send();
   };
@@ -122,7 +125,10 @@ function Args({ form, kind, onChange }: Pick<Props, "form" | "kind" | "onChange"
       {raw || unread ? (
         <JsonControl {...props} field={WHOLE} />
       ) : field.type === "object" ? (
-        <Fields {...props} field={field} />
+        // Where one is led whose field is not here.
+        <div id={idOf(props.pointer)} tabIndex={-1} className="grid gap-4">
+          <Fields {...props} field={field} />
+        </div>
       ) : (
         <FieldControl {...props} field={{ ...field, title: field.title || "Arguments" }} />
       )}

@@ -7,7 +7,7 @@ import type { JobBody, KindBody } from "../../api/types.gen.ts";
 import { Page } from "../../app/page.tsx";
 import { idOf } from "../../form/parts.tsx";
 import { fieldOf } from "../../form/schema.ts";
-import { initial, type Draft } from "../../form/values.ts";
+import { countRounded, initial, type Draft } from "../../form/values.ts";
 import { useAge, useApi, useWorld } from "../../hooks/index.ts";
 import { CONTROL, Empty, Field, Loading, ProblemBox } from "../../ui/index.ts";
 import { formOf, PLAIN, store, stored, type Form } from "./draft.ts";
@@ -102,6 +102,7 @@ function FromNote({ job }: { job: JobBody }) {
     job.purged_at === null ? null : "its arguments were purged",
     job.items === null ? null : "its items are not copied",
     job.unique_key === null ? null : "its unique key is its own",
+    countRounded(job.args) === 0 ? null : "numbers beyond 2⁵³ in it may have lost digits in this browser",
   ].filter((one) => one !== null);
   return (
     <p className="text-sm text-muted">
