@@ -5,12 +5,14 @@ import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { Api, namesJob } from "./api/index.ts";
+import { startKeepFocus } from "./app/keep-focus.ts";
 import { makeRouter } from "./app/router.tsx";
 import { startShortcuts } from "./app/shortcuts.ts";
 import { startTheme } from "./app/theme.ts";
 import { WorldProvider } from "./hooks/index.ts";
 import { World } from "./store/index.ts";
 import { EpochChanged, Sync } from "./sync/index.ts";
+import { ticker } from "./ui/ticker.ts";
 
 const sync = new Sync({ url: "/api/live" });
 const api = new Api(async (input, init) => {
@@ -19,13 +21,16 @@ const api = new Api(async (input, init) => {
   if (namesJob(input)) await world.heard(init?.signal);
   // Whether it is the old log or another is not known yet: what is asked for may not be there any more.
   if (!world.decided) throw new EpochChanged(world.age.get().epoch, sync.epoch);
-  return sync.fetch(input, init);
+  const answer = await sync.fetch(input, init);
+  ticker.hearServer(answer.headers.get("date"));
+  return answer;
 });
 const world: World = new World(sync, api);
 const router = makeRouter(() => world.age.get().log);
 
 startTheme();
 startShortcuts();
+startKeepFocus();
 // Before the server speaks: its place, kept from the page before, tells what a new run of the server is.
 world.active.open();
 sync.start();

@@ -70,7 +70,7 @@ export class Api {
       answer = await this.#fetch(path, init);
     } catch (error) {
       // What `fetch` throws when there is no connection; aborts and epochs have names of their own.
-      if (error instanceof TypeError) throw unreachable();
+      if (error instanceof TypeError) throw unreachable(init.method);
       throw error;
     }
     if (!answer.ok) throw await problemOf(answer);

@@ -60,7 +60,9 @@ export async function problemOf(answer: Response): Promise<ApiProblem> {
   });
 }
 
-/** The network failed before there was an answer. */
-export function unreachable(): ApiProblem {
-  return new ApiProblem({ status: 0, code: "unreachable", detail: "the server does not answer", hint: "It is tried again by itself." });
+/** The network failed before there was an answer. What reads is asked again by whoever shows it; what changes something
+ *  may have been done, and is not. */
+export function unreachable(method = "GET"): ApiProblem {
+  const hint = method === "GET" ? "It is tried again by itself." : "It may have been done all the same: look before you try again.";
+  return new ApiProblem({ status: 0, code: "unreachable", detail: "the server does not answer", hint });
 }

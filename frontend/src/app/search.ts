@@ -63,8 +63,10 @@ function textOf(value: unknown): string | undefined {
   return typeof text === "string" && text.trim() !== "" ? text.trim() : undefined;
 }
 
-function without<T extends object>(search: T): T {
-  return Object.fromEntries(Object.entries(search).filter(([, value]) => value !== undefined)) as T;
+/** What is not set is not in it. But the router lays this over the raw words of the address, so one of those that is
+ *  passed over must be there, as undefined. */
+function over<T extends object>(raw: Raw, search: T): T {
+  return Object.fromEntries(Object.entries(search).filter(([name, value]) => value !== undefined || raw[name] !== undefined)) as T;
 }
 
 function seqOf(value: unknown): number | undefined {
@@ -74,12 +76,12 @@ function seqOf(value: unknown): number | undefined {
 
 export function readAt(raw: Raw): AtSearch {
   const at = seqOf(raw.at);
-  return at === undefined ? {} : without({ at, to: seqOf(raw.to) });
+  return over(raw, { at, to: at === undefined ? undefined : seqOf(raw.to) });
 }
 
 export function readJobs(raw: Raw): JobsSearch {
   const states = [raw.state].flat().filter((one): one is StateName | "active" => one === "active" || isState(one));
-  return without({
+  return over(raw, {
     state: states.length === 0 ? undefined : [...new Set(states)],
     kind: textOf(raw.kind),
     queue: textOf(raw.queue),
@@ -93,14 +95,14 @@ const ITEM_STATES: readonly ItemState[] = ["pending", "completed", "failed", "sk
 
 export function readJob(raw: Raw): JobSearch {
   const tab = JOB_TABS.find((one) => one === textOf(raw.tab));
-  return without({ tab: tab === "overview" ? undefined : tab, items: ITEM_STATES.find((one) => one === textOf(raw.items)), ...readAt(raw) });
+  return over(raw, { tab: tab === "overview" ? undefined : tab, items: ITEM_STATES.find((one) => one === textOf(raw.items)), ...readAt(raw) });
 }
 
 const SPANS: readonly HistorySpan[] = ["5m", "1h", "24h", "30d"];
 
 export function readHistory(raw: Raw): HistorySearch {
   const span = SPANS.find((one) => one === raw.span);
-  return without({ span, view: raw.view === "tables" ? "tables" : undefined, ...readAt(raw) });
+  return over(raw, { span, view: raw.view === "tables" ? "tables" : undefined, ...readAt(raw) });
 }
 
 /** The form to submit: of a kind, or filled with what a job had. */
@@ -110,5 +112,5 @@ export interface SubmitSearch extends AtSearch {
 }
 
 export function readSubmit(raw: Raw): SubmitSearch {
-  return without({ kind: textOf(raw.kind), from: textOf(raw.from), ...readAt(raw) });
+  return over(raw, { kind: textOf(raw.kind), from: textOf(raw.from), ...readAt(raw) });
 }

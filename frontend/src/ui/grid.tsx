@@ -47,6 +47,8 @@ export interface GridHandle {
   /** The row that a shortcut acts upon. */
   active(): string | null;
   top(): void;
+  /** Puts the focus on the row in the tab order. */
+  focus(): void;
 }
 
 interface Props {
@@ -139,7 +141,7 @@ function useFocusOfRows(ids: RowIds, scroller: RefObject<HTMLDivElement | null>,
     setWanted(id);
     return id;
   };
-  return { active: known >= 0 ? active : null, activeIndex: known, setActive, move };
+  return { active: known >= 0 ? active : null, activeIndex: known, setActive, want: setWanted, move };
 }
 
 interface Span {
@@ -194,7 +196,7 @@ export function Grid(props: Props) {
   const scroller = useRef<HTMLDivElement>(null);
   const body = useRef<HTMLDivElement>(null);
   const { span, look } = useSpan(scroller, body, ids, rowHeight);
-  const { active, activeIndex, setActive, move } = useFocusOfRows(ids, scroller, (index) => {
+  const { active, activeIndex, setActive, want, move } = useFocusOfRows(ids, scroller, (index) => {
     if (scroller.current !== null) showRow(scroller.current, index, rowHeight, body.current?.offsetTop ?? 0);
   });
   const indexes = indexesOf(span, ids.length, activeIndex);
@@ -202,7 +204,8 @@ export function Grid(props: Props) {
     if (ids.length > 0 && span.last >= ids.length - END_ROWS) onEnd?.();
   }, [span.last, ids.length, onEnd]);
   useEffect(() => onRange?.(span.first, span.last), [span, ids, onRange]);
-  useImperativeHandle(props.handle, () => ({ move, active: () => active, top: () => scroller.current?.scrollTo({ top: 0 }) }));
+  const tabStop = active ?? ids.at(span.first) ?? ids.at(0) ?? null;
+  useImperativeHandle(props.handle, () => ({ move, active: () => active, top: () => scroller.current?.scrollTo({ top: 0 }), focus: () => want(tabStop) }));
 
   const openNow = useRef(onOpen);
   openNow.current = onOpen;
@@ -220,7 +223,6 @@ export function Grid(props: Props) {
       onOpen(active);
     }
   };
-  const tabStop = active ?? ids.at(span.first) ?? ids.at(0) ?? null;
   return (
     <div
       ref={scroller}

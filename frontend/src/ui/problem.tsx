@@ -10,7 +10,8 @@ export function wordsOf(error: unknown): { readonly title: string; readonly hint
   return { title: "something went wrong", hint: null };
 }
 
-export function ProblemBox({ error, onRetry }: { error: unknown; onRetry?: () => void }) {
+/** `again`: the word on the button. */
+export function ProblemBox({ error, onRetry, again = "Try again" }: { error: unknown; onRetry?: () => void; again?: string }) {
   const { title, hint } = wordsOf(error);
   return (
     <div role="alert" className="m-4 flex items-start gap-2 rounded-md border border-line bg-surface p-3">
@@ -20,7 +21,7 @@ export function ProblemBox({ error, onRetry }: { error: unknown; onRetry?: () =>
         {hint === null ? null : <p className="text-sm text-muted">{hint}</p>}
         {error instanceof ApiProblem ? <p className="font-mono text-xs text-muted">{error.code}</p> : null}
       </div>
-      {onRetry === undefined ? null : <Button onClick={onRetry}>Try again</Button>}
+      {onRetry === undefined ? null : <Button onClick={onRetry}>{again}</Button>}
     </div>
   );
 }

@@ -18,7 +18,7 @@ export function Time({ at }: { at: string }) {
 
 export function Ago({ at }: { at: string }) {
   // The words, not the tick: most seconds change nothing on the page.
-  const words = useSyncExternalStore(ticker.listen, () => ago(Date.parse(at), ticker.get()));
+  const words = useSyncExternalStore(ticker.listen, () => ago(Date.parse(at), ticker.server()));
   return (
     <time dateTime={at} title={titleOf(at)}>
       {words}
@@ -34,7 +34,7 @@ export function Took({ from, to: end }: { from: string; to: string | null }) {
   const moment = useContext(Moment);
   const to = end ?? moment;
   const words = useSyncExternalStore(ticker.listen, () => {
-    const until = to === null ? Math.max(ticker.get(), Date.parse(from)) : Date.parse(to);
+    const until = to === null ? Math.max(ticker.server(), Date.parse(from)) : Date.parse(to);
     const seconds = (until - Date.parse(from)) / 1000;
     return span(to === null ? Math.floor(seconds) : seconds);
   });

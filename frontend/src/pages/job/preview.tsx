@@ -11,12 +11,14 @@ const EVERY_MS = 1_000;
 
 export function Preview({ row }: { row: JobRow }) {
   const url = usePreview(row);
+  // What a worker calls a picture need not be one.
+  const [broken, setBroken] = useState<string | null>(null);
   const { stage = null, percent = null } = row.progress ?? {};
   const told = [stage, percent === null ? null : `${Math.round(percent)} %`].filter((one) => one !== null).join(", ");
-  if (url === null) return null;
+  if (url === null || url === broken) return null;
   return (
     <Block title="Preview">
-      <img src={url} alt={told === "" ? "Preview of what the job makes" : `Preview at ${told}`} className="max-h-96 max-w-full justify-self-start rounded-md border border-line bg-sunken object-contain" />
+      <img src={url} onError={() => setBroken(url)} alt={told === "" ? "Preview of what the job makes" : `Preview at ${told}`} className="max-h-96 max-w-full justify-self-start rounded-md border border-line bg-sunken object-contain" />
     </Block>
   );
 }

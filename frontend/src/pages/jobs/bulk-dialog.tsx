@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "react";
 import type { Action, JobRow } from "../../api/types.gen.ts";
 import { useAge, useWorld } from "../../hooks/index.ts";
 import { Button, Dialog, Loading, ProblemBox } from "../../ui/index.ts";
-import { IDS_MAX, perform, preview, wordsOfSkipped, type Outcome, type Target } from "./bulk.ts";
+import { BrokenOff, IDS_MAX, perform, preview, wordsOfSkipped, type Outcome, type Plan as BulkPlan, type Target } from "./bulk.ts";
 
 const WORDS = {
   cancel: { title: "Cancel jobs", would: "would be cancelled", did: "cancelled", button: "Cancel", busy: "Cancelling", note: "Running ones stop as soon as their workers do." },
@@ -20,9 +20,9 @@ const jobs = (count: number): string => `${count.toLocaleString("en")} ${count =
 
 type Phase =
   | { readonly at: "looking" }
-  | { readonly at: "ready"; readonly plan: Outcome }
-  | { readonly at: "doing"; readonly plan: Outcome; readonly done: Outcome }
-  | { readonly at: "failed"; readonly problem: unknown };
+  | { readonly at: "ready"; readonly plan: BulkPlan }
+  | { readonly at: "doing"; readonly plan: BulkPlan; readonly done: Outcome }
+  | { readonly at: "failed"; readonly problem: unknown; readonly done: Outcome | null };
 
 /** `onDone`: the jobs were changed, as far as they could be. */
 export function BulkDialog({ ask, onClose, onDone }: { ask: Ask | null; onClose: () => void; onDone: () => void }) {
@@ -44,7 +44,7 @@ function useBulk({ action, target }: Ask, onClose: () => void, onDone: () => voi
     setPhase({ at: "looking" });
     preview(api, action, target, rowOf, looking.signal).then(
       (plan) => (looking.signal.aborted ? undefined : setPhase({ at: "ready", plan })),
-      (problem: unknown) => (looking.signal.aborted ? undefined : setPhase({ at: "failed", problem })),
+      (problem: unknown) => (looking.signal.aborted ? undefined : setPhase({ at: "failed", problem, done: null })),
     );
     return () => looking.abort();
   }, [api, rows, action, target, again]);
@@ -54,18 +54,19 @@ function useBulk({ action, target }: Ask, onClose: () => void, onDone: () => voi
     ending.current = controller;
     return () => controller.abort();
   }, []);
-  const run = async (plan: Outcome): Promise<void> => {
+  const run = async (plan: BulkPlan): Promise<void> => {
     const tell = (done: Outcome): void => setPhase({ at: "doing", plan, done });
     tell({ changed: 0, skipped: {}, more: true });
     try {
-      const done = await perform(api, action, target, ending.current.signal, tell);
+      const done = await perform(api, action, target, plan, ending.current.signal, tell);
       const skipped = wordsOfSkipped(done.skipped);
       const detail = [done.changed > 0 ? WORDS[action].note : "", skipped === "" ? "" : `Left as they are: ${skipped}.`, done.more ? "Some were not reached." : ""];
       notices.say(done.changed > 0 ? "success" : "warning", `${jobs(done.changed)} ${WORDS[action].did}`, detail.filter((one) => one !== "").join(" ") || null);
       onDone();
       onClose();
-    } catch (problem) {
-      setPhase({ at: "failed", problem });
+    } catch (error) {
+      const broken = error instanceof BrokenOff ? error : null;
+      setPhase({ at: "failed", problem: broken?.cause ?? error, done: broken?.done ?? null });
     }
   };
   return { phase, run, look: () => setAgain(again + 1) };
@@ -85,7 +86,12 @@ function Asking({ ask, onClose, onDone }: { ask: Ask; onClose: () => void; onDon
     <div className="grid gap-4">
       <div aria-live="polite" className="min-h-24">
         {phase.at === "looking" ? <Loading label="Looking what would change" /> : null}
-        {phase.at === "failed" ? <ProblemBox error={phase.problem} onRetry={look} /> : null}
+        {phase.at === "failed" ? <ProblemBox error={phase.problem} onRetry={look} again={phase.done === null ? "Try again" : "Look again"} /> : null}
+        {phase.at === "failed" && phase.done !== null ? (
+          <p className="px-4 text-sm">
+            {jobs(phase.done.changed)} {phase.done.changed === 1 ? "was" : "were"} {words.did} before. Look again to see what is left.
+          </p>
+        ) : null}
         {ready === null ? null : <Plan ask={ask} plan={ready} />}
         {phase.at === "doing" ? <Doing ask={ask} plan={phase.plan} done={phase.done} /> : null}
       </div>
@@ -101,7 +107,7 @@ function Asking({ ask, onClose, onDone }: { ask: Ask; onClose: () => void; onDon
   );
 }
 
-function Plan({ ask, plan }: { ask: Ask; plan: Outcome }) {
+function Plan({ ask, plan }: { ask: Ask; plan: BulkPlan }) {
   const { would, note } = WORDS[ask.action];
   const byFilter = "filter" in ask.target;
   const skipped = Object.values(plan.skipped).reduce((sum, one) => sum + one, 0);
@@ -123,7 +129,7 @@ function Plan({ ask, plan }: { ask: Ask; plan: Outcome }) {
   );
 }
 
-function Doing({ ask, plan, done }: { ask: Ask; plan: Outcome; done: Outcome }) {
+function Doing({ ask, plan, done }: { ask: Ask; plan: BulkPlan; done: Outcome }) {
   const known = !(plan.more && "filter" in ask.target);
   const of = Math.max(1, plan.changed);
   return (

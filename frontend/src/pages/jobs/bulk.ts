@@ -6,7 +6,7 @@ import type { Action, FilterShape, JobRow } from "../../api/types.gen.ts";
 
 export type Target = { readonly filter: JobFilter } | { readonly ids: readonly string[] };
 
-/** Selected one by one at most; more is for a filter. */
+/** Selected at most; more is for a filter. */
 export const IDS_MAX = 1_000;
 /** Requests of single jobs on their way at once. */
 const AT_ONCE = 6;
@@ -19,6 +19,20 @@ export interface Outcome {
   readonly skipped: Readonly<Record<string, number>>;
   /** There are more than this. */
   readonly more: boolean;
+}
+
+/** What would be changed: these, unless there are more than one look shows. */
+export interface Plan extends Outcome {
+  readonly ids: readonly string[];
+}
+
+/** Doing it broke off: what was done until then stays done. */
+export class BrokenOff extends Error {
+  readonly done: Outcome;
+  constructor(done: Outcome, cause: unknown) {
+    super("it broke off", { cause });
+    this.done = done;
+  }
 }
 
 export function filterOf({ state, kind, queue, tag, parent_id, q }: JobFilter): FilterShape {
@@ -39,19 +53,29 @@ export function refusal(action: Action, row: JobRow | undefined): string | null 
 }
 
 /** What it would do. Nothing is changed. */
-export async function preview(api: Api, action: Action, target: Target, rowOf: (id: string) => JobRow | undefined, signal: AbortSignal): Promise<Outcome> {
+export async function preview(api: Api, action: Action, target: Target, rowOf: (id: string) => JobRow | undefined, signal: AbortSignal): Promise<Plan> {
   if ("ids" in target) {
-    const ids = target.ids.slice(0, IDS_MAX);
-    const codes = ids.map((id) => refusal(action, rowOf(id))).filter((code) => code !== null);
-    return { changed: ids.length - codes.length, skipped: count(codes), more: target.ids.length > IDS_MAX };
+    const looked = target.ids.slice(0, IDS_MAX);
+    const codes = looked.map((id) => refusal(action, rowOf(id))).filter((code) => code !== null);
+    // Also those that are refused as far as we know: the server knows better.
+    return { changed: looked.length - codes.length, skipped: count(codes), more: target.ids.length > IDS_MAX, ids: looked };
   }
   const answer = await actOnJobs(api, { action, filter: filterOf(target.filter), dry_run: true }, { signal });
-  return { changed: answer.changed.length, skipped: count(answer.skipped.map(({ code }) => code)), more: answer.more };
+  return { changed: answer.changed.length, skipped: count(answer.skipped.map(({ code }) => code)), more: answer.more, ids: answer.changed };
 }
 
-/** Does it, and tells how far it is. Ended by the signal between two requests: what was done stays done. */
-export function perform(api: Api, action: Action, target: Target, signal: AbortSignal, tell: (outcome: Outcome) => void): Promise<Outcome> {
-  return "ids" in target ? oneByOne(api, action, target.ids.slice(0, IDS_MAX), signal, tell) : byFilter(api, action, target.filter, signal, tell);
+/** Does it, and tells how far it is: to the very jobs that were shown, also when others match by now; to all that match if
+ *  they were too many to be shown. Ended by the signal between two requests: what was done stays done. */
+export async function perform(api: Api, action: Action, target: Target, plan: Plan, signal: AbortSignal, tell: (outcome: Outcome) => void): Promise<Outcome> {
+  let done: Outcome = { changed: 0, skipped: {}, more: true };
+  const told = (outcome: Outcome): void => tell((done = outcome));
+  try {
+    if ("filter" in target && plan.more) return await byFilter(api, action, target.filter, signal, told);
+    const all = await oneByOne(api, action, plan.ids, signal, told);
+    return { ...all, more: all.more || plan.more };
+  } catch (cause) {
+    throw new BrokenOff(done, cause);
+  }
 }
 
 async function byFilter(api: Api, action: Action, filter: JobFilter, signal: AbortSignal, tell: (outcome: Outcome) => void): Promise<Outcome> {
@@ -83,7 +107,10 @@ async function oneByOne(api: Api, action: Action, ids: readonly string[], signal
         changed += 1;
       } catch (error) {
         // One job's own refusal does not stop the others; anything else does.
-        if (!(error instanceof ApiProblem) || ![404, 409].includes(error.status)) throw error;
+        if (!(error instanceof ApiProblem) || ![404, 409].includes(error.status)) {
+          left.length = 0;
+          throw error;
+        }
         skipped = count([error.code], skipped);
       }
       tell({ changed, skipped, more: left.length > 0 });

@@ -45,6 +45,15 @@ function useAsking(search: JobsSearch, selection: Selection, grid: { readonly cu
   return { ask, begin, end: useCallback(() => setAsk(null), []) };
 }
 
+/** What opened the dialog may be gone when it closes: the bar of the selection, the row itself. */
+function useFocusAfter(ask: Ask | null, grid: { readonly current: GridHandle | null }): void {
+  const asked = useRef(false);
+  useEffect(() => {
+    if (ask === null && asked.current && document.activeElement === document.body) grid.current?.focus();
+    asked.current = ask !== null;
+  }, [ask, grid]);
+}
+
 export function JobsPage() {
   const search = route.useSearch();
   const stats = useStats();
@@ -52,6 +61,7 @@ export function JobsPage() {
   const grid = useRef<GridHandle>(null);
   const selection = useSelection(search);
   const { ask, begin, end } = useAsking(search, selection, grid);
+  useFocusAfter(ask, grid);
   const navigate = useNavigate();
   const change = useCallback(
     (patch: Partial<JobsSearch>) => void navigate({ to: "/jobs", search: (before) => ({ ...before, ...patch }), replace: true }),

@@ -8,6 +8,7 @@ import { listSchedules } from "../../api/index.ts";
 import type { ScheduleRow } from "../../api/types.gen.ts";
 import { useApi } from "../../hooks/index.ts";
 import { Button, Empty, Icon, Loading, ProblemBox, useNarrow } from "../../ui/index.ts";
+import { ticker } from "../../ui/ticker.ts";
 import { Cards, moveRow, Table, TableArea, Th } from "../../ui/table.tsx";
 import { Remove } from "./remove.tsx";
 import { ScheduleForm } from "./schedule-form.tsx";
@@ -73,8 +74,9 @@ export function SchedulesPage() {
 function useNextTime(rows: readonly ScheduleRow[], look: () => void): void {
   const next = rows.reduce<number | null>((soonest, { next_at }) => (next_at === null ? soonest : Math.min(soonest ?? Infinity, Date.parse(next_at))), null);
   useEffect(() => {
-    if (next === null || next < Date.now()) return;
-    const timer = setTimeout(look, Math.min(TIMER_MAX_MS, next - Date.now() + FIRED_MS));
+    const now = ticker.server();
+    if (next === null || next < now) return;
+    const timer = setTimeout(look, Math.min(TIMER_MAX_MS, next - now + FIRED_MS));
     return () => clearTimeout(timer);
     // `look` is new at each render, and does the same.
   }, [next]);
