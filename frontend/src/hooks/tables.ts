@@ -1,6 +1,6 @@
 // The queues and the workers: live, or as they were after an event.
 
-import { listQueues, listWorkers } from "../api/index.ts";
+import { allRows, listQueues, listWorkers } from "../api/index.ts";
 import type { QueueRow, WorkerRow } from "../api/types.gen.ts";
 import type { TableView } from "../store/index.ts";
 import { useApi } from "./query.ts";
@@ -13,9 +13,6 @@ export function useQueues(): TableView<QueueRow> {
 export function useWorkers(): TableView<WorkerRow> {
   return useReadable(useWorld().workers);
 }
-
-/** The most that one answer has. */
-const PAST_LIMIT = 500;
 
 /** A table that is read once, or followed. */
 export interface ReadTable<R> {
@@ -32,9 +29,9 @@ export function useQueuesAt(at: number | undefined): ReadTable<QueueRow> {
   const world = useWorld();
   const enabled = useLooksBack(at);
   const live = useReadable(world.queues);
-  const past = useApi(["queues-of", at ?? null], (api, options) => listQueues(api, { at, limit: PAST_LIMIT }, options), { enabled, keep: true });
+  const past = useApi(["queues-of", at ?? null], (api, options) => allRows((page) => listQueues(api, { at, ...page }, options), ({ queues }) => queues), { enabled, keep: true });
   if (at === undefined) return { ...live, problem: asError(live.problem), reload: undefined };
-  return { rows: past.data?.queues ?? [], phase: phaseOf(past), problem: past.error, reload: () => void past.refetch() };
+  return { rows: past.data ?? [], phase: phaseOf(past), problem: past.error, reload: () => void past.refetch() };
 }
 
 /** The same for workers. */
@@ -42,9 +39,9 @@ export function useWorkersAt(at: number | undefined): ReadTable<WorkerRow> {
   const world = useWorld();
   const enabled = useLooksBack(at);
   const live = useReadable(world.workers);
-  const past = useApi(["workers-of", at ?? null], (api, options) => listWorkers(api, { at, limit: PAST_LIMIT }, options), { enabled, keep: true });
+  const past = useApi(["workers-of", at ?? null], (api, options) => allRows((page) => listWorkers(api, { at, ...page }, options), ({ workers }) => workers), { enabled, keep: true });
   if (at === undefined) return { ...live, problem: asError(live.problem), reload: undefined };
-  return { rows: past.data?.workers ?? [], phase: phaseOf(past), problem: past.error, reload: () => void past.refetch() };
+  return { rows: past.data ?? [], phase: phaseOf(past), problem: past.error, reload: () => void past.refetch() };
 }
 
 /** False also between a reset, when the moment of the old log is forgotten, and the address that no longer names it. */

@@ -208,6 +208,7 @@ export class JobList {
   }
 
   #fail(problem: unknown): void {
+    if (this.#phase === "loading") this.#empty(false); // What is here is of the filter before.
     this.#phase = "failed";
     this.#problem = problem;
   }
@@ -263,7 +264,6 @@ export class JobList {
     this.#floor = this.#order.last ?? "";
     this.#cursor = null;
   }
-
 
   #empty(stop = true): void {
     if (stop) this.#reading?.abort();

@@ -2,7 +2,7 @@
 // and the ways on: step by step, playing, comparing, back to live.
 
 import { Link, useLocation } from "@tanstack/react-router";
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { getTimeline, listLog } from "../api/index.ts";
 import type { PublishedEvent, TimelineBody } from "../api/types.gen.ts";
 import { useShortcut } from "../app/shortcuts.ts";
@@ -10,7 +10,7 @@ import { useApi, useWorld } from "../hooks/index.ts";
 import { Ago, Button, clock, Icon, IconButton } from "../ui/index.ts";
 import { useTravel } from "./at.ts";
 import { Compare } from "./compare.tsx";
-import { NoSuchMoment } from "./missing.tsx";
+import { isLost, NoSuchMoment } from "./missing.tsx";
 import { SPEEDS, usePlay, type Speed } from "./play.ts";
 import { momentOf, Scrubber } from "./scrubber.tsx";
 import { clampSeq } from "./track.ts";
@@ -29,7 +29,7 @@ function useEvent(at: number) {
 
 export default function TravelBar({ at }: { at: number }) {
   const { to, travel } = useTravel();
-  const { data: timeline } = useApi(["timeline"], (api, options) => getTimeline(api, BUCKETS, options), { everyMs: GROWS_MS, keep: true });
+  const { data: timeline, refetch } = useApi(["timeline"], (api, options) => getTimeline(api, BUCKETS, options), { everyMs: GROWS_MS, keep: true });
   const { data: found, error, isPlaceholderData } = useEvent(at);
   const [moving, setMoving] = useState<number | null>(null);
   const event = found?.seq === at && !isPlaceholderData ? found : null;
@@ -37,6 +37,7 @@ export default function TravelBar({ at }: { at: number }) {
   const go = (seq: number): void => travel(clampSeq(seq, earliest, last));
   useKeys(at, go, () => travel(null));
   useMoment(event?.at ?? null);
+  useLost(error, () => void refetch());
   const missing = error !== null || (found !== undefined && !isPlaceholderData && found?.seq !== at);
   return (
     <section aria-label="Time travel" className="grid shrink-0 gap-1.5 border-b-2 border-amber bg-surface px-3 py-2 sm:px-4">
@@ -66,6 +67,16 @@ export default function TravelBar({ at }: { at: number }) {
       <Compare at={at} to={to} earliest={earliest} last={last} onChange={(from, other) => travel(from, other)} />
     </section>
   );
+}
+
+/** Retention may have gone past the moment: where the log begins by now is asked for at once, and said. */
+function useLost(error: unknown, look: () => void): void {
+  const again = useRef(look);
+  again.current = look;
+  const lost = isLost(error);
+  useEffect(() => {
+    if (lost) again.current();
+  }, [lost]);
 }
 
 /** Tells the page when it is. */

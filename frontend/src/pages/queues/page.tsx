@@ -6,6 +6,7 @@ import { Page } from "../../app/page.tsx";
 import { useShortcut } from "../../app/shortcuts.ts";
 import { useQueuesAt } from "../../hooks/index.ts";
 import { Empty, Loading, ProblemBox, useNarrow } from "../../ui/index.ts";
+import { useSome } from "../../ui/some.tsx";
 import { Cards, moveRow, Table, TableArea, Th } from "../../ui/table.tsx";
 import { depthOf } from "./depth.ts";
 import { QueueCard, QueueLine } from "./row.tsx";
@@ -19,7 +20,8 @@ export function QueuesPage() {
   useShortcut("k", "Previous queue", "Queues", () => moveRow(area.current, -1));
   const most = Math.max(1, ...rows.map(({ depth }) => depthOf(depth)));
   const Row = narrow ? QueueCard : QueueLine;
-  const drawn = rows.map((row) => <Row key={row.name} row={row} most={most} at={at} />);
+  const { some, more } = useSome(rows);
+  const drawn = some.map((row) => <Row key={row.name} row={row} most={most} at={at} />);
   return (
     <Page title="Queues" scroll={false}>
       <TableArea area={area} busy={phase === "loading"}>
@@ -33,6 +35,7 @@ export function QueuesPage() {
             {drawn}
           </Table>
         )}
+        {more}
       </TableArea>
     </Page>
   );

@@ -4,11 +4,12 @@ import { useSearch } from "@tanstack/react-router";
 import { useCallback, useEffect, useRef, useState } from "react";
 import { Page } from "../../app/page.tsx";
 import { useShortcut } from "../../app/shortcuts.ts";
-import { listSchedules } from "../../api/index.ts";
+import { allRows, listSchedules } from "../../api/index.ts";
 import type { ScheduleRow } from "../../api/types.gen.ts";
 import { useApi } from "../../hooks/index.ts";
 import { Button, Empty, Icon, Loading, ProblemBox, useNarrow } from "../../ui/index.ts";
 import { ticker } from "../../ui/ticker.ts";
+import { useSome } from "../../ui/some.tsx";
 import { Cards, moveRow, Table, TableArea, Th } from "../../ui/table.tsx";
 import { Remove } from "./remove.tsx";
 import { ScheduleForm } from "./schedule-form.tsx";
@@ -17,7 +18,6 @@ import { ScheduleCard, ScheduleLine } from "./row.tsx";
 const REFRESH_MS = 5_000;
 /** After a time that is due, the server has acted upon it. */
 const FIRED_MS = 700;
-const LIMIT = 500;
 /** Timers beyond this fire at once; the next refresh sets another. */
 const TIMER_MAX_MS = 60_000;
 
@@ -25,14 +25,14 @@ type Open = { readonly what: "edit" | "remove"; readonly row: ScheduleRow } | { 
 
 export function SchedulesPage() {
   const { at } = useSearch({ from: "__root__" });
-  const query = useApi(["schedules"], (api, options) => listSchedules(api, { limit: LIMIT }, options), { everyMs: REFRESH_MS, keep: true });
+  const query = useApi(["schedules"], (api, options) => allRows((page) => listSchedules(api, page, options), ({ schedules }) => schedules), { everyMs: REFRESH_MS, keep: true });
   const [open, setOpen] = useState<Open>(null);
   const narrow = useNarrow();
   const area = useRef<HTMLDivElement>(null);
   useShortcut("j", "Next schedule", "Schedules", () => moveRow(area.current, 1));
   useShortcut("k", "Previous schedule", "Schedules", () => moveRow(area.current, -1));
   const { refetch } = query;
-  const rows = query.data?.schedules ?? [];
+  const rows = query.data ?? [];
   useNextTime(rows, () => void refetch());
   const close = useCallback((): void => setOpen(null), []);
   const done = (): void => {
@@ -43,7 +43,8 @@ export function SchedulesPage() {
     if (at === undefined) setOpen({ what: "create" });
   });
   const Row = narrow ? ScheduleCard : ScheduleLine;
-  const drawn = rows.map((row) => <Row key={row.name} row={row} disabled={at !== undefined} onEdit={() => setOpen({ what: "edit", row })} onRemove={() => setOpen({ what: "remove", row })} />);
+  const { some, more } = useSome(rows);
+  const drawn = some.map((row) => <Row key={row.name} row={row} disabled={at !== undefined} onEdit={() => setOpen({ what: "edit", row })} onRemove={() => setOpen({ what: "remove", row })} />);
   const create = (
     <Button look={rows.length === 0 ? "plain" : "main"} icon="submit" disabled={at !== undefined} onClick={() => setOpen({ what: "create" })}>
       New schedule
@@ -63,6 +64,7 @@ export function SchedulesPage() {
             {drawn}
           </Table>
         )}
+        {more}
       </TableArea>
       {open?.what === "create" || open?.what === "edit" ? <ScheduleForm row={open.what === "edit" ? open.row : null} onDone={done} onClose={close} /> : null}
       {open?.what === "remove" ? <Remove row={open.row} onDone={done} onClose={close} /> : null}

@@ -2,7 +2,7 @@
 
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
-import { getJob, listKinds, type Api, type Options } from "../../api/index.ts";
+import { allRows, getJob, listKinds, type Api, type Options } from "../../api/index.ts";
 import type { JobBody, KindBody } from "../../api/types.gen.ts";
 import { Page } from "../../app/page.tsx";
 import { idOf } from "../../form/parts.tsx";
@@ -14,8 +14,7 @@ import { formOf, PLAIN, store, stored, type Form } from "./draft.ts";
 import { JobForm } from "./form.tsx";
 
 const route = getRouteApi("/submit");
-const KINDS_MAX = 500;
-const kindsOf = (api: Api, options: Options): Promise<readonly KindBody[]> => listKinds(api, { limit: KINDS_MAX }, options).then(({ kinds }) => kinds);
+const kindsOf = (api: Api, options: Options): Promise<readonly KindBody[]> => allRows((page) => listKinds(api, page, options), ({ kinds }) => kinds);
 
 export function SubmitPage() {
   const { kind, from, at } = route.useSearch();

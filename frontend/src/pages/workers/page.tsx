@@ -7,6 +7,7 @@ import { Page } from "../../app/page.tsx";
 import { useShortcut } from "../../app/shortcuts.ts";
 import { useApi, useWorkersAt } from "../../hooks/index.ts";
 import { Empty, Loading, ProblemBox, useNarrow } from "../../ui/index.ts";
+import { useSome } from "../../ui/some.tsx";
 import { Cards, moveRow, Table, TableArea, Th } from "../../ui/table.tsx";
 import { readBeats } from "./beats.ts";
 import { Restarting } from "./restarting.tsx";
@@ -24,7 +25,8 @@ export function WorkersPage() {
   useShortcut("k", "Previous worker", "Workers", () => moveRow(area.current, -1));
   const Row = narrow ? WorkerCard : WorkerLine;
   const inOrder = rows.toSorted((a, b) => (a.joined_at < b.joined_at ? -1 : 1));
-  const drawn = inOrder.map((row) => <Row key={row.session} row={row} beats={at === undefined ? beats : undefined} at={at} />);
+  const { some, more } = useSome(inOrder);
+  const drawn = some.map((row) => <Row key={row.session} row={row} beats={at === undefined ? beats : undefined} at={at} />);
   return (
     <Page title="Workers" scroll={false}>
       <TableArea area={area} busy={phase === "loading"}>
@@ -37,6 +39,7 @@ export function WorkersPage() {
             {drawn}
           </Table>
         )}
+        {more}
         {at === undefined && beats !== undefined ? <Restarting troubles={beats.restarting} /> : null}
         {phase === "ready" && rows.length === 0 ? <Nothing at={at} /> : null}
       </TableArea>
