@@ -66,6 +66,39 @@ test("all that match are cancelled, also those that nobody scrolled to", async (
   expect((await call<JobList>(play.daybook, "GET", "/api/jobs?kind=crowd&state=active")).jobs.length).toBe(0);
 });
 
+test("those that were shown are cancelled, and not what came after the look; the focus stays in the list", async () => {
+  await bulk(of("shown", 3));
+  const page = await play.tab();
+  await page.goto("/jobs?kind=shown&state=queued");
+  await page.getByRole("checkbox", { name: "Select all that are loaded" }).click();
+  await page.getByRole("button", { name: "Cancel", exact: true }).click();
+  const dialog = page.getByRole("dialog", { name: "Cancel jobs" });
+  await dialog.getByText("3 jobs would be cancelled.").waitFor();
+  const later = await submit(play.daybook, { kind: "shown" });
+  await page.keyboard.press("Enter");
+  await page.getByRole("status").filter({ hasText: "3 jobs cancelled" }).waitFor();
+  await seeState(page, later.id, "queued");
+  await page.waitForFunction((id) => (document.activeElement as HTMLElement).dataset.jobId === id, later.id);
+});
+
+test("where a line is cut in the middle of many, it says how far it came", async () => {
+  await bulk(of("cut", 40));
+  const page = await play.tab();
+  await page.goto("/jobs?kind=cut&state=queued");
+  await page.getByRole("checkbox", { name: "Select all that are loaded" }).click();
+  let asked = 0;
+  await page.route("**/cancel", (route) => ((asked += 1) > 10 ? route.abort() : route.continue()));
+  await page.getByRole("button", { name: "Cancel", exact: true }).click();
+  const dialog = page.getByRole("dialog", { name: "Cancel jobs" });
+  await dialog.getByRole("button", { name: "Cancel 40 jobs" }).click();
+  await dialog.getByText(/^\d+ jobs were cancelled before\. Look again/).waitFor();
+  await page.unroute("**/cancel");
+  await dialog.getByRole("button", { name: "Look again" }).click();
+  await dialog.getByText(/already ended/).waitFor();
+  await dialog.getByRole("button", { name: /^Cancel \d+ jobs$/ }).click();
+  await page.getByText("No job matches").waitFor();
+});
+
 test("new jobs wait behind a bar while one reads further down, and rows keep their place", async () => {
   await bulk(of("calm", 300));
   const page = await play.tab();

@@ -11,6 +11,7 @@ interface Asked {
   readonly filter: JobFilter;
   readonly cursor: string | null;
   readonly answer: (page: Page) => Promise<void>;
+  readonly fail: (problem: Error) => Promise<void>;
 }
 
 function make(filter: JobFilter = {}, limit = 3, kept = 20_000) {
@@ -19,13 +20,14 @@ function make(filter: JobFilter = {}, limit = 3, kept = 20_000) {
   const server = new FakeServer();
   const pages: Asked[] = [];
   const page = (asked: JobFilter, cursor: string | null): Promise<Page> =>
-    new Promise((resolve) => {
-      const answer = async (found: Page): Promise<void> => {
-        resolve(found);
+    new Promise((resolve, reject) => {
+      const settled = async (): Promise<void> => {
         await Promise.resolve();
         await Promise.resolve();
       };
-      pages.push({ filter: asked, cursor, answer });
+      const answer = (found: Page): Promise<void> => (resolve(found), settled());
+      const fail = (problem: Error): Promise<void> => (reject(problem), settled());
+      pages.push({ filter: asked, cursor, answer, fail });
     });
   const list = new JobList({ subscribe: server.subscribe, rows, frame: new Frame(frames), page }, filter, limit, kept);
   list.open();
@@ -131,6 +133,16 @@ test("in the past nothing is subscribed to", async () => {
   expect(server.asked).toHaveLength(0);
   await pages[0]?.answer(found([2]));
   expect(shown()).toEqual(["2"]);
+});
+
+test("where another moment cannot be shown, the rows of the one before are not", async () => {
+  const { list, pages, shown, view } = make({ at: 7 });
+  await pages[0]?.answer(found([2, 1]));
+  list.setFilter({ at: 3 });
+  expect(shown()).toEqual(["2", "1"]);
+  await pages[1]?.fail(new Error("trimmed"));
+  expect(shown()).toEqual([]);
+  expect(view().phase).toBe("failed");
 });
 
 test("after a reset nothing of before is left, and a page that was under way is passed over", async () => {

@@ -116,7 +116,10 @@ async function oneByOne(api: Api, action: Action, ids: readonly string[], signal
       tell({ changed, skipped, more: left.length > 0 });
     }
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  // What is on its way when one fails is waited for: then it is known how far it came.
+  const ended = await Promise.allSettled(Array.from({ length: AT_ONCE }, worker));
+  const broken = ended.find((one) => one.status === "rejected");
+  if (broken !== undefined) throw broken.reason;
   return { changed, skipped, more: left.length > 0 };
 }
 
