@@ -48,21 +48,21 @@ export function Shell() {
   useShortcut("?", "This help", "Everywhere", () => setHelp(true));
   useShortcut("g n", "Submit a job", "Go to", () => void navigate({ to: "/submit" }));
   return (
-    <div className={`flex h-dvh flex-col ${at === null ? "" : "border-4 border-amber"}`} data-at={at ?? undefined}>
+    <div className={`flex h-dvh flex-col overflow-y-auto ${at === null ? "" : "border-4 border-amber"}`} data-at={at ?? undefined}>
       <a href="#main" className="sr-only focus:not-sr-only focus:fixed focus:top-2 focus:left-2 focus:z-50 focus:rounded-md focus:bg-surface focus:px-3 focus:py-2">
         Skip to the page
       </a>
       <header className="flex h-12 shrink-0 items-center gap-2 border-b border-line bg-surface px-3 sm:gap-4 sm:px-4">
         <Link to="/jobs" className="flex items-center gap-2 font-semibold" activeProps={{}}>
           <img src="/favicon.svg" alt="" width="20" height="20" />
-          <span className="max-sm:sr-only">Daybook</span>
+          <span className="max-md:sr-only">Daybook</span>
         </Link>
         <Nav />
         <div className="ml-auto flex items-center gap-1 sm:gap-2">
           <Pill />
           <Link to="/submit" className={buttonClass("main")} aria-label="Submit a job">
             <Icon name="submit" />
-            <span className="max-sm:hidden">Submit</span>
+            <span className="max-md:hidden">Submit</span>
           </Link>
           {at === null ? <IconButton icon="travel" label="Look back in time (t)" onClick={lookBack} /> : null}
           <ThemeMenu />
@@ -76,7 +76,8 @@ export function Shell() {
           <TravelBar at={at} />
         </Suspense>
       )}
-      <main id="main" tabIndex={-1} className="flex min-h-0 flex-1 flex-col outline-none max-sm:mb-13">
+      {/* In a low window, or a large print, the whole scrolls: a list needs some rows to be one. */}
+      <main id="main" tabIndex={-1} className="flex min-h-80 flex-1 flex-col outline-none max-sm:mb-13">
         <Moment value={moment}>
           <Outlet />
         </Moment>

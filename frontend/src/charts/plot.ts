@@ -77,7 +77,8 @@ export function optionsOf(data: ChartData, colours: Colours, width: number, heig
   return {
     width,
     height,
-    padding: [8, 8, 0, 0],
+    // To the right half the word of the last time.
+    padding: [8, data.span === "5m" ? 26 : 18, 0, 0],
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
     scales: {

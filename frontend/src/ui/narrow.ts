@@ -1,15 +1,19 @@
-// Whether the window is as narrow as a phone: rows become cards of two lines. The same bound as `sm` in style.css.
+// Whether the window is too narrow for columns: rows become cards. Usually that is a phone, the same bound as `sm` in
+// style.css; a table of many words says more.
 
-import { useSyncExternalStore } from "react";
+import { useCallback, useSyncExternalStore } from "react";
 
-const query = (): MediaQueryList => matchMedia("(width < 40rem)");
+const PHONE_REM = 40;
 
-function listen(hear: () => void): () => void {
-  const list = query();
-  list.addEventListener("change", hear);
-  return () => list.removeEventListener("change", hear);
-}
-
-export function useNarrow(): boolean {
-  return useSyncExternalStore(listen, () => query().matches);
+export function useNarrow(below_rem = PHONE_REM): boolean {
+  const query = `(width < ${below_rem}rem)`;
+  const listen = useCallback(
+    (hear: () => void) => {
+      const list = matchMedia(query);
+      list.addEventListener("change", hear);
+      return () => list.removeEventListener("change", hear);
+    },
+    [query],
+  );
+  return useSyncExternalStore(listen, () => matchMedia(query).matches);
 }

@@ -16,9 +16,15 @@ export function Time({ at }: { at: string }) {
   );
 }
 
+/** The moment that a page shows, if it is not now. */
+export const Moment = createContext<string | null>(null);
+
+/** From now; what lay ahead at the moment that a page shows, from that moment. */
 export function Ago({ at }: { at: string }) {
+  const moment = useContext(Moment);
+  const then = moment !== null && Date.parse(at) > Date.parse(moment) ? Date.parse(moment) : null;
   // The words, not the tick: most seconds change nothing on the page.
-  const words = useSyncExternalStore(ticker.listen, () => ago(Date.parse(at), ticker.server()));
+  const words = useSyncExternalStore(ticker.listen, () => ago(Date.parse(at), then ?? ticker.server()));
   return (
     <time dateTime={at} title={titleOf(at)}>
       {words}
@@ -26,10 +32,7 @@ export function Ago({ at }: { at: string }) {
   );
 }
 
-/** The moment that a page shows, if it is not now: what ran then had run so long. */
-export const Moment = createContext<string | null>(null);
-
-/** How long something took, or takes by now. */
+/** How long something took, or takes by now: what ran at the moment of the page had run so long then. */
 export function Took({ from, to: end }: { from: string; to: string | null }) {
   const moment = useContext(Moment);
   const to = end ?? moment;

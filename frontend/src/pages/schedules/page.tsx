@@ -18,6 +18,8 @@ import { ScheduleCard, ScheduleLine } from "./row.tsx";
 const REFRESH_MS = 5_000;
 /** After a time that is due, the server has acted upon it. */
 const FIRED_MS = 700;
+/** Times, jobs and outcomes in words need this much to stand side by side. */
+const COLUMNS_REM = 60;
 /** Timers beyond this fire at once; the next refresh sets another. */
 const TIMER_MAX_MS = 60_000;
 
@@ -27,7 +29,7 @@ export function SchedulesPage() {
   const { at } = useSearch({ from: "__root__" });
   const query = useApi(["schedules"], (api, options) => allRows((page) => listSchedules(api, page, options), ({ schedules }) => schedules), { everyMs: REFRESH_MS, keep: true });
   const [open, setOpen] = useState<Open>(null);
-  const narrow = useNarrow();
+  const narrow = useNarrow(COLUMNS_REM);
   const area = useRef<HTMLDivElement>(null);
   useShortcut("j", "Next schedule", "Schedules", () => moveRow(area.current, 1));
   useShortcut("k", "Previous schedule", "Schedules", () => moveRow(area.current, -1));
