@@ -1,10 +1,11 @@
 // Events in words for people. Names of types stay where we have no better words: a newer server may have others. Pure.
 
 import type { PublishedEvent } from "../api/types.gen.ts";
+import { isolated } from "../ui/words.ts";
 
 type Data = Readonly<Record<string, unknown>>;
 
-const text = (value: unknown): string => (typeof value === "string" || typeof value === "number" ? String(value).replaceAll("_", " ") : "");
+const text = (value: unknown): string => (typeof value === "string" || typeof value === "number" ? isolated(String(value).replaceAll("_", " ")) : "");
 const because = (cause: unknown): string => (text(cause) === "" ? "" : `: ${text(cause)}`);
 
 /** What happened, without who it happened to. */

@@ -14,4 +14,4 @@ export { ProblemBox, wordsOf } from "./problem.tsx";
 export { Progress } from "./progress.tsx";
 export { Ago, Moment, Time, Took } from "./time.tsx";
 export { Toast } from "./toast.tsx";
-export { ago, clock, short, size, span } from "./words.ts";
+export { ago, clock, isolated, short, size, span, unturned } from "./words.ts";

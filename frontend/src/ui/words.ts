@@ -53,3 +53,15 @@ export function clock(at: Date, now: Date): string {
   if (at.toDateString() === now.toDateString()) return TIME.format(at);
   return `${(at.getFullYear() === now.getFullYear() ? DAY : YEAR).format(at)}, ${TIME.format(at)}`;
 }
+
+const TURNING = /[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufeff]/;
+
+/** Somebody's word within a sentence of ours: what turns the direction of writing in it turns that word alone. */
+export function isolated(word: string): string {
+  return TURNING.test(word) ? `\u2068${word.replaceAll(/[\u2066-\u2069]/g, "")}\u2069` : word;
+}
+
+/** A sentence with words of others in it, without the signs that would turn the rest of it around. */
+export function unturned(sentence: string): string {
+  return sentence.replaceAll(/[\u202a-\u202e\u2066-\u2069]/g, "");
+}

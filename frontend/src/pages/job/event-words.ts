@@ -2,32 +2,33 @@
 
 import type { PublishedEvent } from "../../api/types.gen.ts";
 import type { IconName } from "../../ui/index.ts";
+import { isolated } from "../../ui/words.ts";
 
 type Data = Readonly<Record<string, unknown>>;
 
-const words = (value: unknown): string => (typeof value === "string" ? value.replaceAll("_", " ") : "");
+const words = (value: unknown): string => (typeof value === "string" ? isolated(value.replaceAll("_", " ")) : "");
 const count = (value: unknown): number => (Array.isArray(value) ? value.length : 0);
 
 function errorOf(data: Data): string {
   const error = data.error as { readonly code?: unknown; readonly message?: unknown } | null | undefined;
-  return typeof error?.message === "string" ? error.message : words(error?.code);
+  return typeof error?.message === "string" ? isolated(error.message) : words(error?.code);
 }
 
 function progressOf(data: Data): string {
   const progress = (data.progress ?? {}) as Data;
   const percent = typeof progress.percent === "number" ? `${Math.round(progress.percent)} %` : "";
-  return [percent, words(progress.stage), typeof progress.message === "string" ? progress.message : ""].filter((one) => one !== "").join(" · ");
+  return [percent, words(progress.stage), typeof progress.message === "string" ? isolated(progress.message) : ""].filter((one) => one !== "").join(" · ");
 }
 
 function fileOf(data: Data): string {
   const file = (data.file ?? {}) as Data;
-  return typeof file.name === "string" ? file.name : "";
+  return typeof file.name === "string" ? isolated(file.name) : "";
 }
 
 function amended(data: Data): string {
   return Object.entries(data)
     .filter(([, value]) => value !== null)
-    .map(([name, value]) => `${words(name)} ${Array.isArray(value) ? value.join(", ") : String(value)}`)
+    .map(([name, value]) => `${words(name)} ${isolated(Array.isArray(value) ? value.join(", ") : String(value))}`)
     .join(", ");
 }
 
@@ -51,8 +52,8 @@ const WORDS: Readonly<Record<string, Words>> = {
   "job.submitted": { title: "Submitted", icon: "submit", detail: (data) => (data.state === "queued" ? "" : words(data.state)) },
   "job.scheduled": { title: "Scheduled", icon: "scheduled", detail: nothing },
   "job.queued": { title: "Queued", icon: "queued", detail: (data) => words(data.cause) },
-  "job.started": { title: "Started", icon: "running", detail: (data) => `attempt ${Number(data.attempt)} by ${typeof data.worker === "string" ? data.worker : "a worker"}` },
-  "job.adopted": { title: "Taken up again", icon: "running", detail: (data) => (typeof data.worker === "string" ? `by ${data.worker}` : "") },
+  "job.started": { title: "Started", icon: "running", detail: (data) => `attempt ${Number(data.attempt)} by ${typeof data.worker === "string" ? isolated(data.worker) : "a worker"}` },
+  "job.adopted": { title: "Taken up again", icon: "running", detail: (data) => (typeof data.worker === "string" ? `by ${isolated(data.worker)}` : "") },
   "job.progressed": { title: "Progress", icon: "info", detail: progressOf, minor: true },
   "job.items_added": { title: "Items added", icon: "submit", detail: (data) => String(count(data.items)), minor: true },
   "job.items_reported": { title: "Items reported", icon: "info", detail: itemsOf, minor: true },
@@ -93,5 +94,5 @@ export function workersOf(events: readonly PublishedEvent[]): ReadonlyMap<string
 }
 
 export function actorOf({ actor }: PublishedEvent, workers: ReadonlyMap<string, string> = new Map()): string {
-  return actor.id === null ? actor.type : `${actor.type} ${workers.get(actor.id) ?? actor.id}`;
+  return actor.id === null ? actor.type : `${actor.type} ${isolated(workers.get(actor.id) ?? actor.id)}`;
 }

@@ -1,8 +1,9 @@
 // The tree that a job belongs to: parents, children, and this one marked. Live; large trees are read a part at a time.
 
 import { useNavigate } from "@tanstack/react-router";
-import { createContext, memo, useCallback, useContext, useMemo, useState } from "react";
+import { createContext, memo, useCallback, useContext, useEffect, useMemo, useState } from "react";
 import type { JobRow, Tree } from "../../api/types.gen.ts";
+import { isTerminal } from "../../api/index.ts";
 import { useApi, useJobRow } from "../../hooks/index.ts";
 import { Cell, Grid, gridRow, HeadCell, type GridRowProps } from "../../ui/grid.tsx";
 import { Ago, Button, Loading, ProblemBox, StateBadge, Took } from "../../ui/index.ts";
@@ -10,6 +11,8 @@ import { getTree, useFreshTree } from "./data.ts";
 import { linesOf, type TreeLine } from "./tree-order.ts";
 
 const PAGE_ROWS = 500;
+/** For each page of it. */
+const AGAIN_MS = 2_000;
 /** Deeper ones are not moved further in. */
 const DEPTH_SHOWN = 8;
 
@@ -17,6 +20,7 @@ const Lines = createContext<{ readonly byId: ReadonlyMap<string, TreeLine>; read
 
 export function TreeOf({ row, at }: { row: JobRow; at: number | undefined }) {
   const [pages, setPages] = useState(1);
+  const [goesOn, setGoesOn] = useState(false);
   const navigate = useNavigate();
   const tree = useApi<Tree>(
     ["tree", row.id, at ?? null, pages],
@@ -28,9 +32,12 @@ export function TreeOf({ row, at }: { row: JobRow; at: number | undefined }) {
       }
       return all;
     },
-    { keep: true },
+    // Its children are followed, of large trees not all: as long as something goes on in it, it is read again.
+    { keep: true, ...(at === undefined && goesOn ? { everyMs: AGAIN_MS * pages } : {}) },
   );
   const { data, refetch } = tree;
+  const going = data?.jobs.some(({ state }) => !isTerminal(state)) ?? false;
+  useEffect(() => setGoesOn(going), [going]);
   const rows = data?.jobs ?? NONE;
   const onNew = useCallback(() => void refetch({ cancelRefetch: false }), [refetch]);
   useFreshTree(rows, at === undefined && data?.next_cursor === null, onNew);

@@ -4,7 +4,7 @@ import type { JobRow } from "../../api/types.gen.ts";
 import { getWhy, isTerminal } from "../../api/index.ts";
 import { useApi } from "../../hooks/index.ts";
 import { JsonView } from "../../ui/json-view.tsx";
-import { Icon, ProblemBox } from "../../ui/index.ts";
+import { Icon, ProblemBox, unturned } from "../../ui/index.ts";
 
 /** What a waiting job waits for may change without an event of its own: a queue, a limit, those before it. */
 const WAITING_MS = 5_000;
@@ -20,7 +20,7 @@ export function Reasons({ row }: { row: JobRow }) {
     <section aria-label="Why" className="grid min-w-0 gap-1">
       <p className="flex items-start gap-2">
         <Icon name="info" className="mt-0.5 text-muted" />
-        <span className="min-w-0 break-words">{why.data.sentence}</span>
+        <span className="min-w-0 break-words">{unturned(why.data.sentence)}</span>
       </p>
       <details className="pl-6 text-sm">
         <summary className="text-muted hover:text-ink">Facts</summary>
