@@ -32,3 +32,20 @@ test("at twice the size, and on the narrowest phone, nothing scrolls sideways", 
     }
   }
 });
+
+test("in a low window the whole scrolls, and a list of the past has rows in it; no word runs into another, no column is cut", async () => {
+  const page = await play.tab();
+  for (const viewport of [{ width: 640, height: 400 }, { width: 740, height: 360 }]) {
+    await page.setViewportSize(viewport);
+    await openFull(page, `/jobs?at=${full.seq}`, full);
+    await page.getByRole("slider", { name: "Moment in the log" }).waitFor();
+    const row = page.getByRole("grid").locator("[data-job-id]").first();
+    await row.focus();
+    expect(await row.evaluate((node) => node.getBoundingClientRect().bottom <= innerHeight && node.getBoundingClientRect().top > 0), `${viewport.width}`).toBe(true);
+    const cut = await page.getByRole("navigation").evaluate((nav) => [...nav.querySelectorAll("a")].filter((link) => link.scrollWidth > link.clientWidth).length);
+    expect(cut, `${viewport.width}`).toBe(0);
+    await openFull(page, "/schedules", full);
+    const over = await page.locator("[data-schedule]").evaluateAll((rows) => rows.filter((one) => one.getBoundingClientRect().right > innerWidth).length);
+    expect(over, `${viewport.width}`).toBe(0);
+  }
+});

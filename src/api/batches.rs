@@ -13,7 +13,7 @@ use crate::api::error::ApiError;
 use crate::api::jobs::{SUBMIT_ERRORS, SUBMIT_HEADERS, bodies, parent, submitted, understood};
 use crate::api::query::{Parameter, invalid};
 use crate::api::request::Request;
-use crate::api::requests::{Action, ActionRequest};
+use crate::api::requests::{ACTION_JOBS_MAX, Action, ActionRequest};
 use crate::api::route::Route;
 use crate::api::{cursor, paging, past, payload, reply, requests};
 use crate::domain::batch::{Item, ItemReport, ItemState};
@@ -30,8 +30,6 @@ use crate::log::LogReader;
 use crate::views::query::{JobQuery, LIMIT_MAX};
 use crate::views::row::{ItemRow, JobBody, JobRow};
 
-/// The most jobs that one call of an action looks at.
-pub const ACTION_JOBS_MAX: usize = 10_000;
 /// About the most bytes of args and results on a page of items: a page of large ones is short, and has a next.
 const ITEM_PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How many of an action's commands are on their way at once: enough to share commits, few enough to leave room.
@@ -120,7 +118,7 @@ pub fn routes() -> Vec<Route> {
             .answers::<BulkAnswer>(200, "The jobs that an earlier request with this key made, as they are now.")
             .fails(SUBMIT_ERRORS),
         Route::new(Method::POST, "/api/jobs/actions", act)
-            .named("act_on_jobs", "Cancels or retries the jobs that fit a filter")
+            .named("act_on_jobs", "Cancels or retries the jobs that fit a filter, or that are named")
             .explained("One by one, 10,000 a call at most, and for 40 s: it is not atomic, and `more` says whether to call again.")
             .body::<ActionRequest>(true)
             .answers::<ActionAnswer>(200, "What was done, or with dry_run would be done.")
@@ -180,7 +178,7 @@ async fn act(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, Api
     let in_time = found.into_iter().take_while(|_| dry_run || Instant::now() < until);
     let done = in_time.map(|(id, state)| {
         let handle = ctx.handle.clone();
-        async move { (id, if dry_run { would(action, state) } else { apply(&handle, action, id).await }) }
+        async move { (id, if dry_run { Ok(would(action, state)) } else { apply(&handle, action, id).await }) }
     });
     let mut done = stream::iter(done).buffered(ACTION_COMMANDS_MAX);
     while let Some((id, outcome)) = done.next().await {
@@ -194,8 +192,15 @@ async fn act(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, Api
     Ok(reply::read(ctx.seq(), &answer))
 }
 
-/// The jobs that an action is for: those of the filter, and without a state in it those in which it can change something.
-fn matching(handle: &Handle, asked: ActionRequest) -> Result<(Vec<(JobId, StateName)>, bool), ApiError> {
+/// A job that an action is for, and its state; none: there is no such job.
+type Meant = (JobId, Option<StateName>);
+
+/// The jobs that an action is for, newest first, and whether there are more: those that are named, or those of the
+/// filter, and without a state in it those in which it can change something.
+fn matching(handle: &Handle, asked: ActionRequest) -> Result<(Vec<Meant>, bool), ApiError> {
+    if let Some(ids) = asked.ids {
+        return Ok((named(handle, ids)?, false));
+    }
     let mut filter = asked.filter;
     if filter.states.is_empty() {
         filter.states = match asked.action {
@@ -208,7 +213,7 @@ fn matching(handle: &Handle, asked: ActionRequest) -> Result<(Vec<(JobId, StateN
     loop {
         query.limit = LIMIT_MAX.min(ACTION_JOBS_MAX - found.len());
         let page = handle.views().list(&query)?;
-        found.extend(page.jobs.iter().map(|row| (row.id, row.state)));
+        found.extend(page.jobs.iter().map(|row| (row.id, Some(row.state))));
         query.before = page.next;
         if page.next.is_none() || found.len() >= ACTION_JOBS_MAX {
             return Ok((found, page.next.is_some()));
@@ -216,15 +221,22 @@ fn matching(handle: &Handle, asked: ActionRequest) -> Result<(Vec<(JobId, StateN
     }
 }
 
+fn named(handle: &Handle, mut ids: Vec<JobId>) -> Result<Vec<Meant>, ApiError> {
+    ids.sort_unstable_by(|a, b| b.cmp(a));
+    ids.dedup();
+    ids.into_iter().map(|id| Ok((id, handle.views().row(id)?.map(|row| row.state)))).collect()
+}
+
 /// What would become of a job: the code of the refusal, or none.
-fn would(action: Action, state: StateName) -> Result<Option<&'static str>, ApiError> {
-    Ok(match action {
+fn would(action: Action, state: Option<StateName>) -> Option<&'static str> {
+    let Some(state) = state else { return Some("job_not_found") };
+    match action {
         Action::Cancel => state.is_terminal().then_some("job_is_terminal"),
         Action::Retry => {
             let fits = matches!(state, StateName::Failed | StateName::Cancelled);
             (!fits).then_some("job_not_retryable")
         }
-    })
+    }
 }
 
 async fn apply(handle: &Handle, action: Action, job: JobId) -> Result<Option<&'static str>, ApiError> {

@@ -8,7 +8,7 @@ use crate::domain::command::{Amend, Command, IdempotencyKey, LeaseProof, NewJob,
 use crate::domain::id::{JobId, QueueName, Tag};
 use crate::domain::time::Timestamp;
 use crate::kinds::fields::Fields;
-use crate::kinds::problem::Problems;
+use crate::kinds::problem::{Problems, below};
 use crate::kinds::request::{PRIORITY_MAX, TAG_BYTES_MAX, TAGS_MAX, raw_json, read_priority, read_tags};
 use crate::views::query::JobFilter;
 
@@ -49,6 +49,9 @@ pub struct RetryRequest {
     pub dependents: Option<bool>,
 }
 
+/// The most jobs that one call of an action looks at.
+pub const ACTION_JOBS_MAX: usize = 10_000;
+
 /// The body of `POST /api/jobs/actions`.
 #[derive(Debug, schemars::JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -58,6 +61,9 @@ pub struct ActionRequest {
     /// Which jobs. Without `state`, those that the action is for.
     #[schemars(with = "FilterShape")]
     pub filter: JobFilter,
+    /// These very jobs, in whatever state they are by now; the filter is `{}` then.
+    #[schemars(length(max = ACTION_JOBS_MAX))]
+    pub ids: Option<Vec<JobId>>,
     /// Only say what would happen.
     #[schemars(with = "Option<bool>")]
     pub dry_run: bool,
@@ -140,10 +146,30 @@ pub fn action(text: &str) -> Result<ActionRequest, ApiError> {
         let filter = fields.required("filter", "; send {} for all jobs that the action is for");
         let base = fields.pointer("filter");
         let filter = filter.map(|filter| FilterParts::of_json(filter, &base, fields.problems()));
+        let filter = filter.unwrap_or_default();
+        let ids = read_ids(fields);
+        if ids.is_some() && filter != JobFilter::default() {
+            fields.problem("ids", "names the jobs, so the filter must be {}");
+        }
         let dry_run = fields.boolean("dry_run").unwrap_or(false);
         // A problem was noted for each that is missing, so that what stands in for it is never used.
-        ActionRequest { action: action.unwrap_or(Action::Cancel), filter: filter.unwrap_or_default(), dry_run }
+        ActionRequest { action: action.unwrap_or(Action::Cancel), filter, ids, dry_run }
     })
+}
+
+fn read_ids(fields: &mut Fields) -> Option<Vec<JobId>> {
+    let values = fields.list("ids", ACTION_JOBS_MAX)?;
+    let mut ids = Vec::with_capacity(values.len());
+    for (place, value) in values.iter().enumerate() {
+        match serde_json::from_str::<String>(value.get()).ok().and_then(|text| text.parse().ok()) {
+            Some(id) => ids.push(id),
+            None => {
+                let pointer = below(&fields.pointer("ids"), place);
+                fields.problems().add(pointer, "must be the id of a job: a UUID with its four hyphens");
+            }
+        }
+    }
+    Some(ids)
 }
 
 /// Reads an object with `read`; any problem makes it an error.

@@ -173,6 +173,35 @@ async fn one_action_changes_all_jobs_that_fit() {
 }
 
 #[tokio::test]
+async fn an_action_on_named_jobs_is_for_these_alone() {
+    let world = World::start().await;
+    let (first, second, other) = (world.submit().await, world.submit().await, world.submit().await);
+    let none = "0197a000-0000-7000-8000-000000000000";
+    let action = |action: &str, dry_run: bool| json!({"action": action, "filter": {}, "ids": [second, first, none, first], "dry_run": dry_run});
+    let tried = world.post("/api/jobs/actions", action("cancel", true)).await.ok(200);
+    assert_eq!(tried["changed"], json!([second, first]));
+    assert_eq!(tried["skipped"], json!([{"id": none, "code": "job_not_found"}]));
+    let done = world.post("/api/jobs/actions", action("cancel", false)).await.ok(200);
+    assert_eq!(
+        (&done["changed"], &done["skipped"], &done["more"]),
+        (&tried["changed"], &tried["skipped"], &json!(false))
+    );
+    assert_eq!(world.get(&format!("/api/jobs/{other}")).await.ok(200)["state"], "queued");
+    let again = world.post("/api/jobs/actions", action("cancel", true)).await.ok(200);
+    assert_eq!(again["skipped"].as_array().map(Vec::len), Some(3));
+    let retried = world.post("/api/jobs/actions", action("retry", false)).await.ok(200);
+    assert_eq!(retried["changed"], json!([first, second]), "the oldest first");
+
+    let both = json!({"action": "cancel", "filter": {"kind": "any"}, "ids": ["7", first]});
+    let problem = world.post("/api/jobs/actions", both).await.refused(422, "invalid_request");
+    let pointers: Vec<&str> =
+        problem["errors"].as_array().expect("a list").iter().filter_map(|it| it["pointer"].as_str()).collect();
+    assert_eq!(pointers, ["/ids/0", "/ids"]);
+    let many = json!({"action": "cancel", "filter": {}, "ids": vec![none; 10_001]});
+    world.post("/api/jobs/actions", many).await.refused(422, "invalid_request");
+}
+
+#[tokio::test]
 async fn the_events_of_a_job_tell_its_life_from_the_beginning() {
     let world = World::start().await;
     let id = world.submit().await;
