@@ -84,6 +84,7 @@ fn answers_about_the_server() -> Vec<(&'static str, Value)> {
 fn worker_list() -> Value {
     let mut page = list("workers", worker());
     page["restarting"] = json!([]);
+    page["beat_s"] = json!(10.0);
     page
 }
 

@@ -31,6 +31,9 @@ struct WorkerList {
     /// Worker processes that are not there although they should be, and when each is started again; on every page.
     /// Empty with `at`.
     restarting: Vec<Trouble>,
+    /// Seconds between two beats of a worker in order. After some that did not come it is lost.
+    #[schemars(range(min = 0))]
+    beat_s: f64,
     /// Where the next page begins; `null` on the last.
     next_cursor: Option<String>,
     /// The answer shows everything up to the event with this number, if not more.
@@ -170,7 +173,8 @@ async fn list(ctx: Arc<ApiContext>, request: Request) -> Result<Response, ApiErr
     };
     let page = paging::cut(&request.query, &past::scope("workers".to_owned(), at), workers)?;
     let epoch = ctx.identity.epoch;
-    Ok(reply::read(seq, &WorkerList { workers: page.rows, restarting, next_cursor: page.next, seq, epoch }))
+    let beat_s = ctx.sessions.settings().ping.as_secs();
+    Ok(reply::read(seq, &WorkerList { workers: page.rows, restarting, beat_s, next_cursor: page.next, seq, epoch }))
 }
 
 async fn register(ctx: Arc<ApiContext>, mut request: Request) -> Result<Response, ApiError> {

@@ -93,13 +93,27 @@ impl PastStates {
             }
             inner.under_way.insert(seq);
             inner.folds += 1;
+            // What came behind them is no longer in the log: nothing goes on from them.
+            inner.kept.retain(|kept| kept.past.seq().next() >= earliest);
             inner.near(seq, self.origins.nearest_seq(seq))
         };
         let _turn = Turn { states: self, seq };
-        let mut past = near.map_or_else(|| self.origins.nearest(seq), |near| Ok(Past::clone(&near)))?;
-        past.advance(&**self.origins.log(), seq)?;
-        let past = Arc::new(past);
+        let past = Arc::new(self.make(near, seq)?);
         self.keep(past.clone());
+        Ok(past)
+    }
+
+    fn make(&self, near: Option<Arc<Past>>, seq: Seq) -> Result<Past, PastError> {
+        let log = &**self.origins.log();
+        if let Some(mut past) = near.map(|near| Past::clone(&near)) {
+            match past.advance(log, seq) {
+                // The log was dropped up to behind it meanwhile: what is stored is newer.
+                Err(PastError::Read(ReadError::Trimmed { .. })) => {}
+                advanced => return advanced.map(|()| past),
+            }
+        }
+        let mut past = self.origins.nearest(seq)?;
+        past.advance(log, seq)?;
         Ok(past)
     }
 
