@@ -4,24 +4,19 @@ import "./app/style.css";
 import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
-import { Api, namesJob } from "./api/index.ts";
+import { Api } from "./api/index.ts";
 import { startKeepFocus } from "./app/keep-focus.ts";
 import { makeRouter } from "./app/router.tsx";
 import { startShortcuts } from "./app/shortcuts.ts";
 import { startTheme } from "./app/theme.ts";
 import { WorldProvider } from "./hooks/index.ts";
 import { World } from "./store/index.ts";
-import { EpochChanged, Sync } from "./sync/index.ts";
+import { Sync } from "./sync/index.ts";
 import { ticker } from "./ui/ticker.ts";
 
 const sync = new Sync({ url: "/api/live" });
 const api = new Api(async (input, init) => {
-  // Nobody is asked to do something to a job later, when the server is there again.
-  if (world.silent && namesJob(input) && (init?.method ?? "GET") !== "GET") throw new TypeError("the server is not there");
-  if (namesJob(input)) await world.heard(init?.signal);
-  // Whether it is the old log or another is not known yet: what is asked for may not be there any more.
-  if (!world.decided) throw new EpochChanged(world.age.get().epoch, sync.epoch);
-  const answer = await sync.fetch(input, init);
+  const answer = await world.fetch(input, init);
   ticker.hearServer(answer.headers.get("date"));
   return answer;
 });

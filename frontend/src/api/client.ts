@@ -30,9 +30,9 @@ export function pathOf(path: string, query: Query = {}): string {
   return search.size === 0 ? path : `${path}?${search}`;
 }
 
-/** Whether a request is about one job, by its id. */
+/** Whether a request is about jobs by their ids: one in its path, or many in its body. */
 export function namesJob(path: string): boolean {
-  return /^\/api\/jobs\/[0-9a-f]{8}-/.test(path);
+  return /^\/api\/jobs\/([0-9a-f]{8}-|actions$)/.test(path);
 }
 
 export class Api {

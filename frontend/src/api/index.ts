@@ -3,5 +3,5 @@
 export * from "./calls.ts";
 export { Api, namesJob, pathOf, randomKey, type Fetch, type Options, type Query } from "./client.ts";
 export { allRows } from "./pages.ts";
-export { ApiProblem } from "./problem.ts";
+export { ApiProblem, notSent } from "./problem.ts";
 export { ACTIVE, isState, isTerminal, STATES, TERMINAL } from "./states.ts";

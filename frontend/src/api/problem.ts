@@ -60,6 +60,11 @@ export async function problemOf(answer: Response): Promise<ApiProblem> {
   });
 }
 
+/** It was kept back: the server is away, and may be another when it is there again. */
+export function notSent(): ApiProblem {
+  return new ApiProblem({ status: 0, code: "unreachable", detail: "the server is not there", hint: "Nothing was sent. Do it again when it is live." });
+}
+
 /** The network failed before there was an answer. What reads is asked again by whoever shows it; what changes something
  *  may have been done, and is not. */
 export function unreachable(method = "GET"): ApiProblem {

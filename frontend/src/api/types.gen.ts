@@ -25,6 +25,8 @@ export type ActionRequest = {
   dry_run?: boolean | null;
   /** Which jobs. Without `state`, those that the action is for. */
   filter: FilterShape;
+  /** These very jobs, in whatever state they are by now; the filter is `{}` then. */
+  ids?: readonly (JobId)[] | null;
 };
 
 /** Who caused an event. */
@@ -1248,6 +1250,8 @@ export type Why = {
 
 /** The workers. */
 export type WorkerList = {
+  /** Seconds between two beats of a worker in order. After some that did not come it is lost. */
+  beat_s: number;
   /** The run of the server that answers. */
   epoch: Epoch;
   /** Where the next page begins; `null` on the last. */

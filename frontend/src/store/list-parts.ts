@@ -91,3 +91,40 @@ export class Left {
     this.#seqs.clear();
   }
 }
+
+/** Newer jobs that are not shown: held back above a row that somebody reads, or only counted. */
+export class Fresh {
+  /** Newer than this is held back. Null: nothing is. */
+  ceiling: string | null = null;
+  /** That may match. */
+  readonly #unseen = new Set<string>();
+  /** Held back, and too many to be kept. */
+  #uncounted = 0;
+
+  get size(): number {
+    return this.#unseen.size + this.#uncounted;
+  }
+
+  /** Whether more is held back than the list has. */
+  get isCut(): boolean {
+    return this.#uncounted > 0;
+  }
+
+  note(id: string): void {
+    if (this.#unseen.size < HELD_BACK_MAX) this.#unseen.add(id);
+  }
+
+  count(): void {
+    this.#uncounted += 1;
+  }
+
+  forget(id: string): void {
+    this.#unseen.delete(id);
+  }
+
+  clear(): void {
+    this.ceiling = null;
+    this.#unseen.clear();
+    this.#uncounted = 0;
+  }
+}

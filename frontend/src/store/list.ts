@@ -6,7 +6,7 @@
 import type { JobFilter } from "../api/calls.ts";
 import type { JobRow, ProgressRow } from "../api/types.gen.ts";
 import type { SubscriptionEvent, SubscriptionHandle } from "../sync/index.ts";
-import { EMPTY, HEAD_ROWS, HEAD_ROWS_MAX, HELD_BACK_MAX, KEPT_ROWS, Left, LIST_ROWS_MAX, LIVE_ROWS } from "./list-parts.ts";
+import { EMPTY, Fresh, HEAD_ROWS, HEAD_ROWS_MAX, HELD_BACK_MAX, KEPT_ROWS, Left, LIST_ROWS_MAX, LIVE_ROWS } from "./list-parts.ts";
 import { liveFilter, PAGE_ROWS, PAGES_AT_ONCE, sameView, type ListParts, type ListView, type Page } from "./list-parts.ts";
 import { Order } from "./order.ts";
 import { Refill } from "./refill.ts";
@@ -19,17 +19,12 @@ export class JobList {
   #filter: JobFilter;
   #order = new Order();
   readonly #left = new Left();
-  /** With `q`: newer jobs that may match. */
-  readonly #unseen = new Set<string>();
-  /** Held back, and too many to be kept. */
-  #uncounted = 0;
+  readonly #fresh = new Fresh();
   /** Changes of rows that are not here, kept while a page is read: it may be older than they are. */
   readonly #meanwhile = new Map<string, JobRow>();
   #handle: SubscriptionHandle | null = null;
   /** Below this nothing is known but what pages brought. Empty: all that match are here. */
   #floor = "";
-  /** Newer than this is held back. */
-  #ceiling: string | null = null;
   #cursor: string | null = null;
   #phase: ListView["phase"] = "loading";
   #problem: unknown = null;
@@ -75,7 +70,7 @@ export class JobList {
   setFilter(filter: JobFilter): void {
     this.#filter = filter;
     this.#phase = "loading";
-    this.#ceiling = null;
+    this.#fresh.ceiling = null;
     this.#reading?.abort();
     this.#reading = null;
     if (this.#handle !== null && filter.at === undefined) {
@@ -91,14 +86,14 @@ export class JobList {
 
   /** Newer rows are held back from now on, and counted: somebody reads further down. */
   hold(): void {
-    this.#ceiling ??= this.#order.first ?? null;
+    this.#fresh.ceiling ??= this.#order.first ?? null;
   }
 
   /** Shows what was held back. */
   release(): void {
-    if (this.#ceiling === null) return;
-    this.#ceiling = null;
-    if (this.#uncounted > 0) this.refresh();
+    if (this.#fresh.ceiling === null) return;
+    this.#fresh.ceiling = null;
+    if (this.#fresh.isCut) this.refresh();
     this.#trim();
     this.#mark();
   }
@@ -120,16 +115,20 @@ export class JobList {
     await this.#read(this.#cursor);
   }
 
-  /** After a reset: nothing of it is true any more, and what follows comes by the subscription. */
+  /** After a reset: nothing of it is true any more, and what follows comes by the subscription, */
   clear(): void {
     this.#empty();
     this.#phase = "loading";
     this.#mark();
-    if (this.#paged && this.#filter.at === undefined) void this.#read(null); // No moment of the old log is asked for.
+  }
+
+  /** or by pages when the new log is there to be asked; of the old log no moment is. */
+  renew(): void {
+    if (this.#paged && this.#filter.at === undefined) void this.#read(null);
   }
 
   get #heldBack(): number {
-    return this.#ceiling === null ? 0 : this.#order.above(this.#ceiling);
+    return this.#fresh.ceiling === null ? 0 : this.#order.above(this.#fresh.ceiling);
   }
 
   #ask(): void {
@@ -185,8 +184,8 @@ export class JobList {
     if (this.#reading !== null || this.#refill.busy) this.#meanwhile.set(row.id, row);
     const newest = row.id > (this.#order.first ?? "");
     if (this.#paged) {
-      if (newest && this.#unseen.size < HELD_BACK_MAX) this.#unseen.add(row.id);
-    } else if (newest && this.#ceiling !== null && this.#heldBack >= HELD_BACK_MAX) this.#uncounted += 1;
+      if (newest) this.#fresh.note(row.id);
+    } else if (newest && this.#fresh.ceiling !== null && this.#heldBack >= HELD_BACK_MAX) this.#fresh.count();
     else if (row.id >= this.#floor) this.#add(row);
   }
 
@@ -194,7 +193,7 @@ export class JobList {
     const row = this.#parts.rows.get(id);
     // From a newer answer: the change that made it match again is on its way, or has been here.
     if (this.#order.has(id) && row !== undefined && row.seq > seq) return;
-    this.#unseen.delete(id);
+    this.#fresh.forget(id);
     this.#meanwhile.delete(id);
     this.#left.note(id, seq);
     if (this.#order.remove(id)) this.#parts.rows.release(id);
@@ -257,9 +256,10 @@ export class JobList {
   }
 
   #trim(): void {
-    if (this.#ceiling !== null || this.#order.head <= HEAD_ROWS_MAX || this.#paged) return;
+    if (this.#fresh.ceiling !== null || this.#order.head <= HEAD_ROWS_MAX || this.#paged) return;
     this.#reading?.abort();
     this.#reading = null;
+    this.#refill.stop();
     for (const id of this.#order.cut(HEAD_ROWS)) this.#parts.rows.release(id);
     this.#floor = this.#order.last ?? "";
     this.#cursor = null;
@@ -271,10 +271,8 @@ export class JobList {
     this.#refill.stop();
     for (const id of this.#order.ids()) this.#parts.rows.release(id);
     this.#order = new Order();
-    this.#uncounted = 0;
     this.#left.clear();
-    this.#unseen.clear();
-    this.#ceiling = null;
+    this.#fresh.clear();
     this.#cursor = null;
     this.#floor = "";
   }
@@ -287,7 +285,7 @@ export class JobList {
     const held = this.#heldBack;
     const view: ListView = {
       ids: this.#order.ids(held),
-      fresh: held + this.#unseen.size + this.#uncounted,
+      fresh: held + this.#fresh.size,
       phase: this.#phase,
       complete: this.#phase === "ready" && this.#floor === "",
       loadingMore: this.#reading !== null,

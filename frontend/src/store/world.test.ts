@@ -1,16 +1,20 @@
 import { expect, test, vi } from "vitest";
 import { Api } from "../api/index.ts";
-import type { Connection, SyncEvent } from "../sync/index.ts";
+import { EpochChanged, type Connection, type SyncEvent } from "../sync/index.ts";
 import { FakeServer, idOf, ManualFrames, rowOf } from "./tests-support.ts";
 import { World } from "./world.ts";
 
 const LIVE: Connection = { state: "live", restarted: false };
 
-function make() {
+const settled = async (): Promise<void> => {
+  for (let turns = 0; turns < 20; turns++) await Promise.resolve();
+};
+
+function make(answer: (path: string) => Promise<Response> = () => Promise.reject(new TypeError("no network in tests"))) {
   const server = new FakeServer();
   const frames = new ManualFrames();
   const sync = { ...line(), subscribe: server.subscribe };
-  const api = new Api(() => Promise.reject(new TypeError("no network in tests")));
+  const api = new Api(answer);
   return { world: new World(sync, api, frames), sync, server, frames };
 }
 
@@ -20,6 +24,7 @@ function line() {
     connection: { state: "connecting", restarted: false } as Connection,
     epoch: null as string | null,
     retry: vi.fn(),
+    fetch: vi.fn(() => Promise.resolve(new Response("{}"))),
     listen(listener: (event: SyncEvent) => void) {
       hear = listener;
       return () => {};
@@ -125,19 +130,78 @@ test("a reset leaves the past: its moment was of another log", () => {
   expect(world.aftermath.view.get()).toBeNull();
 });
 
+const PATH = `/api/jobs/${idOf(1)}`;
+
+test("nothing is done to jobs while the server is away, and it says that nothing was sent", async () => {
+  const { world, sync } = make();
+  sync.epoch = "one";
+  sync.say({ type: "connection", connection: LIVE });
+  sync.say({ type: "connection", connection: { state: "waiting", retryAt: 0, reason: "closed", restarted: false } });
+  for (const path of [`${PATH}/cancel`, "/api/jobs/actions"]) {
+    await expect(world.fetch(path, { method: "POST" })).rejects.toMatchObject({ hint: "Nothing was sent. Do it again when it is live." });
+  }
+  expect(sync.fetch).not.toHaveBeenCalled();
+  await world.fetch("/api/queues/a/pause", { method: "POST" });
+  expect(sync.fetch).toHaveBeenCalledOnce();
+});
+
+test("before it is known what another run of the server is, nothing is asked", async () => {
+  const { world, sync } = make();
+  sync.epoch = "one";
+  sync.say({ type: "connection", connection: LIVE });
+  sync.epoch = "two";
+  await expect(world.fetch("/api/stats")).rejects.toThrow(EpochChanged);
+  expect(sync.fetch).not.toHaveBeenCalled();
+});
+
+test("what is not known about a restart is not said to be well", () => {
+  const { world, sync } = make();
+  sync.epoch = "one";
+  sync.say({ type: "connection", connection: LIVE });
+  sync.say({ type: "epoch", what: "unknown", previous: "one", epoch: "two" });
+  expect(world.notices.get().map(({ detail }) => detail)).toEqual(["What became of the jobs of before is not known here."]);
+});
+
+test("a list with a text is read afresh after a reset, when the new log may be asked, and over a restart", async () => {
+  const asked: string[] = [];
+  const { world, sync, frames } = make((path) => {
+    asked.push(`${path} in ${sync.epoch ?? ""}`);
+    if (!world.decided) return Promise.reject(new EpochChanged("one", sync.epoch));
+    return Promise.resolve(new Response(JSON.stringify({ jobs: [], next_cursor: null })));
+  });
+  sync.epoch = "one";
+  sync.say({ type: "connection", connection: LIVE });
+  const list = world.list({ q: "x" });
+  world.open(list);
+  await settled();
+  sync.epoch = "two";
+  list.refresh();
+  await settled();
+  sync.say({ type: "epoch", what: "restart", previous: "one", epoch: "two" });
+  await settled();
+  frames.turn();
+  expect(list.view.get()).toMatchObject({ phase: "ready", problem: null });
+  sync.epoch = "three";
+  sync.say({ type: "epoch", what: "reset", previous: "two", epoch: "three" });
+  await settled();
+  frames.turn();
+  expect(list.view.get()).toMatchObject({ phase: "ready", problem: null });
+  expect(asked.map((one) => one.split(" in ")[1])).toEqual(["one", "two", "two", "three"]);
+});
+
 test("about a job nothing is asked while a server that was heard is not, and before it was heard nothing waits", async () => {
   const { world, sync } = make();
   sync.say({ type: "connection", connection: { state: "waiting", retryAt: 0, reason: "closed", restarted: false } });
   expect(world.silent).toBe(false);
-  await world.heard();
+  await world.fetch(PATH);
   sync.epoch = "one";
   sync.say({ type: "connection", connection: LIVE });
   const steps = ["waiting", "connecting", "catching_up"] as const;
   const done = vi.fn();
   sync.say({ type: "connection", connection: { state: "waiting", retryAt: 0, reason: "closed", restarted: false } });
-  const waiting = world.heard().then(done);
+  const waiting = world.fetch(PATH).then(done);
   const left = new AbortController();
-  const given = expect(world.heard(left.signal)).rejects.toThrow("left");
+  const given = expect(world.fetch(PATH, { signal: left.signal })).rejects.toThrow("left");
   left.abort(new Error("left"));
   await given;
   for (const state of steps) {
@@ -145,6 +209,7 @@ test("about a job nothing is asked while a server that was heard is not, and bef
     sync.say({ type: "connection", connection: { state, restarted: true, retryAt: 0 } as Connection });
     await Promise.resolve();
   }
+  // Nothing is done later to a job, when another log may be there.
   await waiting;
   expect(done).toHaveBeenCalledOnce();
 });

@@ -1,9 +1,9 @@
 // All that the page knows of the server, and how it changes when the server does. `clear()` forgets everything about
 // jobs: after a reset nothing of the old log may be shown or asked for.
 
-import { ACTIVE, getJob, getStats, listJobs, type Api, type JobFilter } from "../api/index.ts";
+import { ACTIVE, getJob, getStats, listJobs, namesJob, notSent, type Api, type JobFilter } from "../api/index.ts";
 import type { QueueRow, WorkerRow } from "../api/types.gen.ts";
-import type { Connection, Position, Sync, SyncEvent } from "../sync/index.ts";
+import { EpochChanged, type Connection, type Position, type Sync, type SyncEvent } from "../sync/index.ts";
 import { Active } from "./active.ts";
 import { Aftermath, wordsOfAftermath } from "./aftermath.ts";
 import { browserAround, type Around } from "./around.ts";
@@ -12,6 +12,7 @@ import { JobWatch } from "./job.ts";
 import type { ListParts } from "./list-parts.ts";
 import { JobList } from "./list.ts";
 import { Notices } from "./notices.ts";
+import { overRestarts } from "./restarts.ts";
 import { RowStore } from "./rows.ts";
 import { Signal } from "./signal.ts";
 import { Stats } from "./stats.ts";
@@ -24,7 +25,7 @@ export interface Age {
   readonly log: number;
 }
 
-export type Line = Pick<Sync, "subscribe" | "listen" | "connection" | "epoch" | "retry">;
+export type Line = Pick<Sync, "subscribe" | "listen" | "connection" | "epoch" | "retry" | "fetch">;
 
 /** So long the socket may say nothing before a request asks which run of the server it is. */
 const SILENT_MS = 3_000;
@@ -75,7 +76,7 @@ export class World {
       subscribe,
       frame,
       rows: this.rows,
-      page: (filter, cursor, limit, signal) => listJobs(api, filter, { cursor, limit }, { signal }),
+      page: (filter, cursor, limit, signal) => this.overRestarts(signal, () => listJobs(api, filter, { cursor, limit }, { signal })),
     };
     this.active = new Active({
       ...this.#parts,
@@ -106,9 +107,26 @@ export class World {
     return epoch === null || this.sync.epoch === null || epoch === this.sync.epoch;
   }
 
+  /** Sends a request, unless it would ask the log of another run of the server about a job of ours. */
+  async fetch(input: string, init?: RequestInit): Promise<Response> {
+    if (namesJob(input)) {
+      // Nobody is asked to do something to a job later, when the server is there again.
+      if (this.silent && (init?.method ?? "GET") !== "GET") throw notSent();
+      await this.#heard(init?.signal);
+    }
+    // Whether it is the old log or another is not known yet: what is asked for may not be there any more.
+    if (!this.decided) throw new EpochChanged(this.age.get().epoch, this.sync.epoch);
+    return this.sync.fetch(input, init);
+  }
+
+  /** What reads is asked again when a restart ended it, unless the log is another one. */
+  overRestarts<T>(signal: AbortSignal, ask: () => Promise<T>): Promise<T> {
+    return overRestarts(this.age, signal, ask);
+  }
+
   /** Waits while a server that was heard is not: what answers next may have another log, in which one must not ask about
    *  a job of this one. Before it was ever heard nothing waits: the socket may be blocked, and requests answered. */
-  heard(signal?: AbortSignal | null): Promise<void> {
+  #heard(signal?: AbortSignal | null): Promise<void> {
     if (!this.silent) return Promise.resolve();
     return new Promise((done, fail) => {
       const look = (): void => {
@@ -205,7 +223,10 @@ export class World {
       if (reset) this.clear();
       this.#seen = 0;
       this.age.set({ epoch: event.epoch, log: reset ? log + 1 : log });
-      if (reset) this.notices.say("warning", "The server began a new log", "All jobs of before are gone. This page shows the new log.");
+      if (reset) {
+        for (const list of this.#lists) list.renew();
+        this.notices.say("warning", "The server began a new log", "All jobs of before are gone. This page shows the new log.");
+      } else if (event.what === "unknown") this.notices.say("info", "The server restarted", "What became of the jobs of before is not known here.");
       else this.#tellRestart(place?.epoch === event.previous ? place : null, event.epoch);
     } else if ("seq" in event) this.#seen = Math.max(this.#seen, event.seq);
   }

@@ -1,38 +1,10 @@
 // The stores of this page: made with a part of it, open as long as it is drawn.
 
 import { useEffect, useState } from "react";
-import { getTree, listEvents, listItems } from "../../api/index.ts";
-import type { ItemState, JobRow } from "../../api/types.gen.ts";
+import { listEvents, listItems } from "../../api/index.ts";
+import type { ItemState } from "../../api/types.gen.ts";
 import { useReadable, useWorld } from "../../hooks/index.ts";
-import { ItemPages, JobEvents, LogTail, type EventsView, type ItemsView, type LogView, type World } from "../../store/index.ts";
-import { EpochChanged } from "../../sync/index.ts";
-
-/** Asks again what a restart of the server ended, once it is known that its log is still ours. */
-async function overRestarts<T>(world: World, signal: AbortSignal, ask: () => Promise<T>): Promise<T> {
-  for (;;) {
-    const { epoch, log } = world.age.get();
-    try {
-      return await ask();
-    } catch (error) {
-      if (!(error instanceof EpochChanged) || signal.aborted) throw error;
-      await nextEpoch(world, epoch, signal);
-      if (world.age.get().log !== log) throw error;
-    }
-  }
-}
-
-function nextEpoch(world: World, epoch: string | null, signal: AbortSignal): Promise<void> {
-  return new Promise((done) => {
-    const look = (): void => {
-      if (world.age.get().epoch === epoch && !signal.aborted) return;
-      end();
-      done();
-    };
-    const end = world.age.listen(look);
-    signal.addEventListener("abort", look, { once: true });
-    look();
-  });
-}
+import { ItemPages, JobEvents, LogTail, type EventsView, type ItemsView, type LogView } from "../../store/index.ts";
 
 export function useLog(id: string): LogView {
   const world = useWorld();
@@ -52,7 +24,7 @@ export function useEvents(id: string, at: number | undefined): { readonly view: 
         {
           subscribe: (wanted, hear) => world.sync.subscribe(wanted, hear),
           frame: world.frame,
-          page: (cursor, limit, signal) => overRestarts(world, signal, () => listEvents(world.api, id, { cursor, limit }, { signal })),
+          page: (cursor, limit, signal) => world.overRestarts(signal, () => listEvents(world.api, id, { cursor, limit }, { signal })),
         },
         id,
         at,
@@ -74,7 +46,7 @@ export function useItems(id: string, state: ItemState | undefined, at: number | 
         {
           subscribe: (wanted, hear) => world.sync.subscribe(wanted, hear),
           frame: world.frame,
-          page: (which, cursor, limit, signal) => overRestarts(world, signal, () => listItems(world.api, id, { state: which, cursor, limit, at }, { signal })),
+          page: (which, cursor, limit, signal) => world.overRestarts(signal, () => listItems(world.api, id, { state: which, cursor, limit, at }, { signal })),
         },
         id,
         state,
@@ -87,27 +59,3 @@ export function useItems(id: string, state: ItemState | undefined, at: number | 
   }, [items]);
   return { items, view: useReadable(items.view) };
 }
-
-/** Parents whose children are followed; of others the rows are as they were read. */
-const PARENTS_MAX = 20;
-
-/** Keeps rows of a tree fresh in the row store, and says that there is a job that the tree does not have. */
-export function useFreshTree(rows: readonly JobRow[], live: boolean, onNew: () => void): void {
-  const world = useWorld();
-  const parents = [...new Set(rows.map((row) => row.parent_id ?? row.id))].slice(0, PARENTS_MAX).join(" ");
-  const known = rows.map(({ id }) => id).join(" ");
-  useEffect(() => {
-    if (!live || parents === "") return;
-    const ids = new Set(known.split(" "));
-    const ends = parents.split(" ").flatMap((parent) => {
-      const list = world.list({ parent_id: parent });
-      const end = list.view.listen(() => {
-        if ([...list.view.get().ids].some((id) => !ids.has(id))) onNew();
-      });
-      return [end, world.open(list), world.follow(parent)];
-    });
-    return () => ends.forEach((end) => end());
-  }, [world, parents, known, live, onNew]);
-}
-
-export { getTree };

@@ -1,18 +1,18 @@
-// The tree that a job belongs to: parents, children, and this one marked. Live; large trees are read a part at a time.
+// The tree that a job belongs to: parents, children, and this one marked. Read again and again; large trees a part at a time.
 
 import { useNavigate } from "@tanstack/react-router";
-import { createContext, memo, useCallback, useContext, useEffect, useMemo, useState } from "react";
+import { createContext, memo, useContext, useEffect, useMemo, useState } from "react";
 import type { JobRow, Tree } from "../../api/types.gen.ts";
-import { isTerminal } from "../../api/index.ts";
+import { getTree, isTerminal } from "../../api/index.ts";
 import { useApi, useJobRow } from "../../hooks/index.ts";
 import { Cell, Grid, gridRow, HeadCell, type GridRowProps } from "../../ui/grid.tsx";
 import { Ago, Button, Loading, ProblemBox, StateBadge, Took } from "../../ui/index.ts";
-import { getTree, useFreshTree } from "./data.ts";
 import { linesOf, type TreeLine } from "./tree-order.ts";
 
 const PAGE_ROWS = 500;
-/** For each page of it. */
-const AGAIN_MS = 2_000;
+/** It is read again so often for each page of it: as long as something goes on in it, and when all has ended. */
+const BUSY_MS = 2_000;
+const IDLE_MS = 10_000;
 /** Deeper ones are not moved further in. */
 const DEPTH_SHOWN = 8;
 
@@ -32,15 +32,13 @@ export function TreeOf({ row, at }: { row: JobRow; at: number | undefined }) {
       }
       return all;
     },
-    // Its children are followed, of large trees not all: as long as something goes on in it, it is read again.
-    { keep: true, ...(at === undefined && goesOn ? { everyMs: AGAIN_MS * pages } : {}) },
+    // No subscription knows trees.
+    { keep: true, ...(at === undefined ? { everyMs: (goesOn ? BUSY_MS : IDLE_MS) * pages } : {}) },
   );
   const { data, refetch } = tree;
   const going = data?.jobs.some(({ state }) => !isTerminal(state)) ?? false;
   useEffect(() => setGoesOn(going), [going]);
   const rows = data?.jobs ?? NONE;
-  const onNew = useCallback(() => void refetch({ cancelRefetch: false }), [refetch]);
-  useFreshTree(rows, at === undefined && data?.next_cursor === null, onNew);
   const lines = useMemo(() => linesOf(rows), [rows]);
   const shared = useMemo(() => ({ byId: new Map(lines.map((line) => [line.row.id, line])), current: row.id, past: at !== undefined }), [lines, row.id, at]);
   const ids = useMemo(() => lines.map((line) => line.row.id), [lines]);

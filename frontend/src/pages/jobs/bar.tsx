@@ -9,13 +9,12 @@ interface Props {
   readonly selection: Selection;
   /** All rows of the list are here. */
   readonly complete: boolean;
-  readonly loaded: number;
   /** How many match the filter, if the server counts by it. */
   readonly matching: number | null;
   readonly onAct: (action: Action) => void;
 }
 
-export function SelectionBar({ selection, complete, loaded, matching, onAct }: Props) {
+export function SelectionBar({ selection, complete, matching, onAct }: Props) {
   const { ids, all } = useReadable(selection);
   if (!all && ids.size === 0) return null;
   const total = matching === null ? "All" : matching.toLocaleString("en");
@@ -28,7 +27,7 @@ export function SelectionBar({ selection, complete, loaded, matching, onAct }: P
       <span className="text-sm font-medium" aria-live="polite">
         {all ? `${matching === null ? "All" : `All ${total}`} that match` : `${ids.size.toLocaleString("en")} selected`}
       </span>
-      {!all && !complete && ids.size >= loaded ? (
+      {!all && !complete ? (
         <Button look="quiet" onClick={() => selection.everything()} className="text-accent">
           Select {matching === null ? "all" : `all ${total}`} that match
         </Button>

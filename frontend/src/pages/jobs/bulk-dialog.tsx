@@ -1,7 +1,7 @@
 // Before many jobs are changed: what would happen, and then how far it is. Nothing is changed before the button.
 
 import { useEffect, useRef, useState } from "react";
-import type { Action, JobRow } from "../../api/types.gen.ts";
+import type { Action } from "../../api/types.gen.ts";
 import { useAge, useWorld } from "../../hooks/index.ts";
 import { Button, Dialog, Loading, ProblemBox } from "../../ui/index.ts";
 import { BrokenOff, IDS_MAX, perform, preview, wordsOfSkipped, type Outcome, type Plan as BulkPlan, type Target } from "./bulk.ts";
@@ -34,20 +34,19 @@ export function BulkDialog({ ask, onClose, onDone }: { ask: Ask | null; onClose:
 }
 
 function useBulk({ action, target }: Ask, onClose: () => void, onDone: () => void) {
-  const { api, rows, notices } = useWorld();
+  const { api, notices } = useWorld();
   const [phase, setPhase] = useState<Phase>({ at: "looking" });
   const [again, setAgain] = useState(0);
   const ending = useRef(new AbortController());
   useEffect(() => {
     const looking = new AbortController();
-    const rowOf = (id: string): JobRow | undefined => rows.get(id);
     setPhase({ at: "looking" });
-    preview(api, action, target, rowOf, looking.signal).then(
+    preview(api, action, target, looking.signal).then(
       (plan) => (looking.signal.aborted ? undefined : setPhase({ at: "ready", plan })),
       (problem: unknown) => (looking.signal.aborted ? undefined : setPhase({ at: "failed", problem, done: null })),
     );
     return () => looking.abort();
-  }, [api, rows, action, target, again]);
+  }, [api, action, target, again]);
   // Closed, or gone from the page: no further request; what was done stays done.
   useEffect(() => {
     const controller = new AbortController();
@@ -123,7 +122,7 @@ function Plan({ ask, plan }: { ask: Ask; plan: BulkPlan }) {
         </p>
       )}
       {plan.more && byFilter ? <p className="text-muted">More match than one look shows. It goes on, 10,000 at a time, until none is left.</p> : null}
-      {plan.more && !byFilter ? <p className="text-muted">At most {IDS_MAX.toLocaleString("en")} are done one by one. Select all that match instead.</p> : null}
+      {plan.more && !byFilter ? <p className="text-muted">At most {IDS_MAX.toLocaleString("en")} are done at once.</p> : null}
       {note === "" || plan.changed === 0 ? null : <p className="text-muted">{note}</p>}
     </div>
   );

@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
 import { Api } from "../../api/index.ts";
-import { rowOf } from "../../store/tests-support.ts";
-import { BrokenOff, filterOf, IDS_MAX, perform, preview, refusal, wordsOfSkipped, type Outcome, type Plan } from "./bulk.ts";
+import { BrokenOff, filterOf, IDS_MAX, perform, preview, wordsOfSkipped, type Outcome, type Plan } from "./bulk.ts";
 
 const answers = (bodies: readonly unknown[]) => {
   const asked: { path: string; body: unknown }[] = [];
@@ -18,17 +17,30 @@ const act = (changed: string[], skipped: { id: string; code: string }[] = [], mo
 
 test("a dry run tells what a filter would change, and changes nothing", async () => {
   const { api, asked } = answers([act(["a", "b"], [{ id: "c", code: "job_is_terminal" }], true)]);
-  const outcome = await preview(api, "cancel", { filter: { kind: "resize", state: ["queued"], at: 3 } }, () => undefined, never);
+  const outcome = await preview(api, "cancel", { filter: { kind: "resize", state: ["queued"], at: 3 } }, never);
   expect(outcome).toEqual({ changed: 2, skipped: { job_is_terminal: 1 }, more: true, ids: ["a", "b"] });
   expect(asked[0]?.body).toEqual({ action: "cancel", filter: { kind: "resize", state: ["queued"] }, dry_run: true });
 });
 
 const plan = (ids: string[], more = false): Plan => ({ changed: ids.length, skipped: {}, more, ids });
 
-test("what was shown is done, and no other that matches by now", async () => {
-  const { api, asked } = answers([{}, {}]);
-  expect(await perform(api, "cancel", { filter: { kind: "resize" } }, plan(["a", "b"]), never, () => {})).toEqual({ changed: 2, skipped: {}, more: false });
-  expect(asked.map(({ path }) => path)).toEqual(["/api/jobs/a/cancel", "/api/jobs/b/cancel"]);
+test("what was shown is done, the oldest first, and no other that matches by now", async () => {
+  const { api, asked } = answers([act(["b", "a"], [{ id: "c", code: "job_is_terminal" }])]);
+  expect(await perform(api, "cancel", { filter: { kind: "resize" } }, plan(["c", "b", "a"]), never, () => {})).toEqual({ changed: 2, skipped: { job_is_terminal: 1 }, more: false });
+  expect(asked).toEqual([{ path: "/api/jobs/actions", body: { action: "cancel", filter: {}, ids: ["a", "b", "c"], dry_run: false } }]);
+});
+
+test("many are done some at a time, so that one sees it go on and can stop it", async () => {
+  const ids = Array.from({ length: 1200 }, (_, at) => String(at).padStart(4, "0"));
+  const { api, asked } = answers([act(ids.slice(0, 500)), act(ids.slice(500, 1000)), act(ids.slice(1000))]);
+  const stop = new AbortController();
+  const told: Outcome[] = [];
+  const done = await perform(api, "retry", { ids }, plan(ids), stop.signal, (one) => {
+    told.push(one);
+    if (told.length === 2) stop.abort();
+  });
+  expect(told.map(({ changed, more }) => [changed, more])).toEqual([[500, true], [1000, true]]);
+  expect([done, asked.length]).toEqual([{ changed: 1000, skipped: {}, more: true }, 2]);
 });
 
 test("where it breaks off, it says how far it came", async () => {
@@ -53,32 +65,11 @@ test("an action ends when the same jobs come again", async () => {
   expect(asked.length).toBe(2);
 });
 
-test("selected jobs are asked for one by one, and a refusal of one stops no other", async () => {
-  const { api, asked } = answers([{}, { status: 409, code: "job_is_terminal", detail: "it has ended" }, {}]);
-  const outcome = await perform(api, "retry", { ids: ["c", "a", "b"] }, plan(["c", "a", "b"]), never, () => {});
-  expect(outcome).toEqual({ changed: 2, skipped: { job_is_terminal: 1 }, more: false });
-  // The oldest first: others may wait for it.
-  expect(asked.map(({ path }) => path)).toEqual(["/api/jobs/a/retry", "/api/jobs/b/retry", "/api/jobs/c/retry"]);
-});
-
-test("selected jobs are judged by what is known of them", async () => {
-  const { api, asked } = answers([]);
-  const rows = new Map([
-    ["a", rowOf(1, { state: "failed" })],
-    ["b", rowOf(2, { state: "running" })],
-  ]);
-  expect(await preview(api, "retry", { ids: ["a", "b", "c"] }, (id) => rows.get(id), never)).toEqual({ changed: 2, skipped: { job_not_retryable: 1 }, more: false, ids: ["a", "b", "c"] });
-  expect(refusal("cancel", rowOf(1, { state: "completed" }))).toBe("job_is_terminal");
-  expect(asked).toEqual([]);
-});
-
-test("not more than a thousand single requests are made", async () => {
-  const { api, asked } = answers([]);
+test("selected jobs are looked at by their ids, as many as one call takes", async () => {
+  const { api, asked } = answers([act(["a"], [{ id: "b", code: "job_not_found" }])]);
   const ids = Array.from({ length: IDS_MAX + 5 }, (_, at) => String(at));
-  const looked = await preview(api, "cancel", { ids }, () => undefined, never);
-  expect(looked.more).toBe(true);
-  expect((await perform(api, "cancel", { ids }, looked, never, () => {})).more).toBe(true);
-  expect(asked.length).toBe(IDS_MAX);
+  expect(await preview(api, "retry", { ids }, never)).toEqual({ changed: 1, skipped: { job_not_found: 1 }, more: true, ids: ["a"] });
+  expect(asked[0]?.body).toEqual({ action: "retry", filter: {}, ids: ids.slice(0, IDS_MAX), dry_run: true });
 });
 
 test("empty parts of a filter are left out", () => {

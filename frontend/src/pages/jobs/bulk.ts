@@ -1,15 +1,15 @@
-// Cancelling and retrying many jobs: what it would change, and then doing it. All that match a filter go through the
-// API's own action, call by call; selected ones go one by one, some at a time. No drawing here.
+// Cancelling and retrying many jobs: what it would change, and then doing it to those very jobs, by the API's own action,
+// call by call. No drawing here.
 
-import { actOnJobs, ApiProblem, cancelJob, isTerminal, retryJob, type Api, type JobFilter } from "../../api/index.ts";
-import type { Action, FilterShape, JobRow } from "../../api/types.gen.ts";
+import { actOnJobs, type Api, type JobFilter } from "../../api/index.ts";
+import type { Action, ActionRequest, FilterShape } from "../../api/types.gen.ts";
 
 export type Target = { readonly filter: JobFilter } | { readonly ids: readonly string[] };
 
-/** Selected at most; more is for a filter. */
-export const IDS_MAX = 1_000;
-/** Requests of single jobs on their way at once. */
-const AT_ONCE = 6;
+/** As many as one call names; more is for a filter. */
+export const IDS_MAX = 10_000;
+/** Done by one call: few enough that one sees it go on, and can stop it. */
+const CHUNK = 500;
 /** Calls of one action: 10,000 jobs each. */
 const CALLS_MAX = 1_000;
 
@@ -45,23 +45,16 @@ function count(codes: readonly string[], into: Readonly<Record<string, number>> 
   return counts;
 }
 
-/** What the server would say to a row that we hold. Null: it would be changed, as far as we know. */
-export function refusal(action: Action, row: JobRow | undefined): string | null {
-  if (row === undefined) return null;
-  if (action === "cancel") return isTerminal(row.state) ? "job_is_terminal" : null;
-  return row.state === "failed" || row.state === "cancelled" ? null : "job_not_retryable";
+function requestOf(action: Action, target: Target): Omit<ActionRequest, "dry_run"> {
+  return "ids" in target ? { action, filter: {}, ids: target.ids } : { action, filter: filterOf(target.filter) };
 }
 
 /** What it would do. Nothing is changed. */
-export async function preview(api: Api, action: Action, target: Target, rowOf: (id: string) => JobRow | undefined, signal: AbortSignal): Promise<Plan> {
-  if ("ids" in target) {
-    const looked = target.ids.slice(0, IDS_MAX);
-    const codes = looked.map((id) => refusal(action, rowOf(id))).filter((code) => code !== null);
-    // Also those that are refused as far as we know: the server knows better.
-    return { changed: looked.length - codes.length, skipped: count(codes), more: target.ids.length > IDS_MAX, ids: looked };
-  }
-  const answer = await actOnJobs(api, { action, filter: filterOf(target.filter), dry_run: true }, { signal });
-  return { changed: answer.changed.length, skipped: count(answer.skipped.map(({ code }) => code)), more: answer.more, ids: answer.changed };
+export async function preview(api: Api, action: Action, target: Target, signal: AbortSignal): Promise<Plan> {
+  const asked = "ids" in target ? { ids: target.ids.slice(0, IDS_MAX) } : target;
+  const answer = await actOnJobs(api, { ...requestOf(action, asked), dry_run: true }, { signal });
+  const cut = "ids" in target && target.ids.length > IDS_MAX;
+  return { changed: answer.changed.length, skipped: count(answer.skipped.map(({ code }) => code)), more: answer.more || cut, ids: answer.changed };
 }
 
 /** Does it, and tells how far it is: to the very jobs that were shown, also when others match by now; to all that match if
@@ -71,7 +64,7 @@ export async function perform(api: Api, action: Action, target: Target, plan: Pl
   const told = (outcome: Outcome): void => tell((done = outcome));
   try {
     if ("filter" in target && plan.more) return await byFilter(api, action, target.filter, signal, told);
-    const all = await oneByOne(api, action, plan.ids, signal, told);
+    const all = await byIds(api, action, plan.ids, signal, told);
     return { ...all, more: all.more || plan.more };
   } catch (cause) {
     throw new BrokenOff(done, cause);
@@ -96,31 +89,18 @@ async function byFilter(api: Api, action: Action, filter: JobFilter, signal: Abo
   return outcome(true);
 }
 
-async function oneByOne(api: Api, action: Action, ids: readonly string[], signal: AbortSignal, tell: (outcome: Outcome) => void): Promise<Outcome> {
-  let changed = 0;
-  let skipped: Readonly<Record<string, number>> = {};
-  const left = [...ids].sort();
-  const worker = async (): Promise<void> => {
-    for (let id = left.shift(); id !== undefined && !signal.aborted; id = left.shift()) {
-      try {
-        await (action === "cancel" ? cancelJob(api, id) : retryJob(api, id));
-        changed += 1;
-      } catch (error) {
-        // One job's own refusal does not stop the others; anything else does.
-        if (!(error instanceof ApiProblem) || ![404, 409].includes(error.status)) {
-          left.length = 0;
-          throw error;
-        }
-        skipped = count([error.code], skipped);
-      }
-      tell({ changed, skipped, more: left.length > 0 });
-    }
-  };
-  // What is on its way when one fails is waited for: then it is known how far it came.
-  const ended = await Promise.allSettled(Array.from({ length: AT_ONCE }, worker));
-  const broken = ended.find((one) => one.status === "rejected");
-  if (broken !== undefined) throw broken.reason;
-  return { changed, skipped, more: left.length > 0 };
+async function byIds(api: Api, action: Action, ids: readonly string[], signal: AbortSignal, tell: (outcome: Outcome) => void): Promise<Outcome> {
+  let done: Outcome = { changed: 0, skipped: {}, more: false };
+  // The oldest first: others may wait for it.
+  const inOrder = ids.toSorted();
+  for (let from = 0; from < inOrder.length; from += CHUNK) {
+    if (signal.aborted) return { ...done, more: true };
+    const answer = await actOnJobs(api, { ...requestOf(action, { ids: inOrder.slice(from, from + CHUNK) }), dry_run: false });
+    const skipped = count(answer.skipped.map(({ code }) => code), done.skipped);
+    done = { changed: done.changed + answer.changed.length, skipped, more: done.more || answer.more };
+    tell({ ...done, more: done.more || from + CHUNK < inOrder.length });
+  }
+  return done;
 }
 
 const REASONS: Readonly<Record<string, string>> = {

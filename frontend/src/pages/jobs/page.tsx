@@ -105,7 +105,7 @@ export function JobsPage() {
           ) : view.phase === "ready" && !unread ? (
             <Nothing search={search} onClear={() => change(NO_FILTER)} />
           ) : null}
-          <SelectionBar selection={selection} complete={view.complete} loaded={view.ids.length} matching={countOfStates(search.state, counts)} onAct={begin} />
+          <SelectionBar selection={selection} complete={view.complete} matching={countOfStates(search.state, counts)} onAct={begin} />
         </div>
       </ChoosingContext>
       <BulkDialog ask={ask} onClose={end} onDone={done} />

@@ -4,12 +4,14 @@
 import type { Api, Options } from "../../api/index.ts";
 import type { Trouble, WorkerList } from "../../api/types.gen.ts";
 
-/** Workers beat every 10 s. Two in a row that did not come are worth a mark; after the lease (30 s) their jobs go. */
-export const LATE_S = 25;
+/** Two in a row that did not come are worth a mark; after three the jobs of the worker go. */
+const LATE_BEATS = 2.5;
 
 export interface Beats {
   /** When this was heard, by the clock of this machine. */
   readonly heardAt: number;
+  /** After so much silence a worker is late. */
+  readonly lateS: number;
   /** For each session, how long it had been silent then. */
   readonly silentS: ReadonlyMap<string, number>;
   readonly restarting: readonly Trouble[];
@@ -22,11 +24,15 @@ export async function readBeats(api: Api, options: Options): Promise<Beats> {
   return beatsOf(body, answer.headers.get("date"), Date.now());
 }
 
-export function beatsOf(body: Pick<WorkerList, "workers" | "restarting">, date: string | null, now: number): Beats {
+export function beatsOf(body: Pick<WorkerList, "workers" | "restarting" | "beat_s">, date: string | null, now: number): Beats {
   const told = date === null ? Number.NaN : Date.parse(date);
   const serverNow = Number.isNaN(told) ? now : told;
   const silentS = new Map(body.workers.map(({ session, last_beat_at }) => [session, Math.max(0, (serverNow - Date.parse(last_beat_at)) / 1000)]));
-  return { heardAt: now, silentS, restarting: body.restarting };
+  return { heardAt: now, lateS: body.beat_s * LATE_BEATS, silentS, restarting: body.restarting };
+}
+
+export function isLate(beats: Beats | undefined, session: string, now: number): boolean {
+  return beats !== undefined && (silenceOf(beats, session, now) ?? 0) > beats.lateS;
 }
 
 /** How long a worker has been silent by now; null: not known. */

@@ -4,15 +4,15 @@ import { useSyncExternalStore } from "react";
 import type { WorkerRow } from "../../api/types.gen.ts";
 import { ago, Icon, Time } from "../../ui/index.ts";
 import { ticker } from "../../ui/ticker.ts";
-import { LATE_S, silenceOf, type Beats } from "./beats.ts";
+import { isLate, silenceOf, type Beats } from "./beats.ts";
 
 export function useIsLate(beats: Beats | undefined, session: string): boolean {
-  return useSyncExternalStore(ticker.listen, () => (silenceOf(beats, session, ticker.get()) ?? 0) > LATE_S);
+  return useSyncExternalStore(ticker.listen, () => isLate(beats, session, ticker.get()));
 }
 
 export function LateMark() {
   return (
-    <span title="It has not been heard of for more than 25 seconds. If it stays away, its jobs are handed out again." className="inline-flex items-center gap-1 text-xs text-bad">
+    <span title="Two of its beats in a row did not come. If it stays away, its jobs are handed out again." className="inline-flex items-center gap-1 text-xs text-bad">
       <Icon name="warning" size={12} />
       Late
     </span>
