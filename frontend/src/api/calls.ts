@@ -15,7 +15,6 @@ import type {
   JobBody,
   JobList,
   JobRequest,
-  KindBody,
   KindList,
   LogPage,
   QueueList,
@@ -108,9 +107,6 @@ export const getWhy = (api: Api, id: string, options: Options = {}): Promise<Why
 
 export const listKinds = (api: Api, page: Page = {}, options: Options = {}): Promise<KindList> =>
   api.get("/api/kinds", { ...options, query: { ...page } });
-
-export const getKind = (api: Api, kind: string, options: Options = {}): Promise<KindBody> =>
-  api.get(`/api/kinds/${encodeURIComponent(kind)}`, options);
 
 export const listQueues = (api: Api, page: Page = {}, options: Options = {}): Promise<QueueList> =>
   api.get("/api/queues", { ...options, query: { ...page } });

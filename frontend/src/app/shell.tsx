@@ -77,7 +77,7 @@ export function Shell() {
         </Suspense>
       )}
       {/* In a low window, or a large print, the whole scrolls: a list needs some rows to be one. */}
-      <main id="main" tabIndex={-1} className="flex min-h-80 flex-1 flex-col outline-none max-sm:mb-13">
+      <main id="main" tabIndex={-1} className="flex min-h-80 flex-1 flex-col [@media(height<30rem)]:min-h-112 outline-none max-sm:mb-13">
         <Moment value={moment}>
           <Outlet />
         </Moment>

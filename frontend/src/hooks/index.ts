@@ -6,5 +6,5 @@ export { useJobRow, useJobs, useLiveRow } from "./jobs.ts";
 export { PAST_REASON, usePast, type Past } from "./past.ts";
 export { useApi, useQueries, type AskOptions } from "./query.ts";
 export { countsOf, useStats } from "./stats.ts";
-export { useQueues, useQueuesAt, useWorkers, useWorkersAt, type ReadTable } from "./tables.ts";
-export { useAge, useConnection, useNotices, useReadable, useWorld, WorldProvider } from "./world.tsx";
+export { useQueues, useQueuesAt, useWorkersAt, type ReadTable } from "./tables.ts";
+export { useAge, useAway, useConnection, useNotices, useReadable, useWorld, WorldProvider } from "./world.tsx";

@@ -10,7 +10,9 @@ import { useReadable, useWorld } from "./world.tsx";
 export function useJobs(filter: JobFilter): { readonly list: JobList; readonly view: ListView } {
   const world = useWorld();
   const past = filter.at !== undefined;
-  const key = JSON.stringify(filter);
+  // By name: an address has more than what a list is narrowed by.
+  const { state, kind, queue, tag, parent_id, q, at } = filter;
+  const key = JSON.stringify({ state, kind, queue, tag, parent_id, q, at });
   // Rows of the past and of now are in different stores, so a list is of one of them.
   const [own, setOwn] = useState(() => ({ list: world.list(filter), past }));
   const { list } = own;

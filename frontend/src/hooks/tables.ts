@@ -10,10 +10,6 @@ export function useQueues(): TableView<QueueRow> {
   return useReadable(useWorld().queues);
 }
 
-export function useWorkers(): TableView<WorkerRow> {
-  return useReadable(useWorld().workers);
-}
-
 /** A table that is read once, or followed. */
 export interface ReadTable<R> {
   readonly rows: readonly R[];

@@ -1,6 +1,6 @@
 // How components reach the world. The one React context of the page.
 
-import { createContext, useContext, useSyncExternalStore, type ReactNode } from "react";
+import { createContext, useCallback, useContext, useSyncExternalStore, type ReactNode } from "react";
 import type { Age, Notice, Readable, World } from "../store/index.ts";
 import type { Connection } from "../sync/index.ts";
 
@@ -22,6 +22,19 @@ export function useReadable<T>(readable: Readable<T>): T {
 
 export function useConnection(): Connection {
   return useReadable(useWorld().connection);
+}
+
+/** Whether pictures, videos and links to files wait: what answers next may be another log. */
+export function useAway(): boolean {
+  const world = useWorld();
+  const listen = useCallback(
+    (hear: () => void) => {
+      const ends = [world.connection.listen(hear), world.age.listen(hear)];
+      return () => ends.forEach((end) => end());
+    },
+    [world],
+  );
+  return useSyncExternalStore(listen, () => world.away);
 }
 
 /** Which run of the server, and which log. */

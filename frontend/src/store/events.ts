@@ -1,4 +1,5 @@
-// All events of one job: by pages from the first, then live from where the pages end, so that none is missed or twice.
+// The events of one job: by pages from the first, then live from where the pages end, so that none is missed or twice.
+// A job may report its progress for days: of more than some thousands the oldest reports are let go, and counted.
 
 import type { EventList, PublishedEvent } from "../api/types.gen.ts";
 import type { SubscriptionEvent, SubscriptionHandle } from "../sync/index.ts";
@@ -9,8 +10,13 @@ import { Signal } from "./signal.ts";
 /** So many are read at once; more when somebody asks. */
 export const EVENTS_AT_ONCE = 5_000;
 const PAGE_EVENTS = 500;
+/** Kept at most, and so many more are let pile up before some go. */
+export const EVENTS_MAX = 20_000;
+const SLACK_EVENTS = 2_000;
 
 export interface EventsView {
+  /** How many were let go. */
+  readonly gone: number;
   /** In order of seq. */
   readonly events: readonly PublishedEvent[];
   readonly phase: "loading" | "ready" | "gone" | "failed";
@@ -25,7 +31,7 @@ export interface EventsParts extends Pick<ListParts, "subscribe"> {
 }
 
 export class JobEvents {
-  readonly view = new Signal<EventsView>({ events: [], phase: "loading", complete: false, problem: null });
+  readonly view = new Signal<EventsView>({ events: [], gone: 0, phase: "loading", complete: false, problem: null });
   readonly #parts: EventsParts;
   readonly #id: string;
   /** Events after this one are not looked at: the page shows a past moment. */
@@ -34,7 +40,8 @@ export class JobEvents {
   #cursor: string | null = null;
   #handle: SubscriptionHandle | null = null;
   #stop = new AbortController();
-  #state: Omit<EventsView, "events"> = { phase: "loading", complete: false, problem: null };
+  #gone = 0;
+  #state: Omit<EventsView, "events" | "gone"> = { phase: "loading", complete: false, problem: null };
 
   constructor(parts: EventsParts, id: string, until = Infinity) {
     this.#parts = parts;
@@ -52,6 +59,7 @@ export class JobEvents {
     this.#handle?.close();
     this.#handle = null;
     this.#events = [];
+    this.#gone = 0;
     this.#cursor = null;
   }
 
@@ -100,13 +108,24 @@ export class JobEvents {
   #add(events: readonly PublishedEvent[]): void {
     const last = this.#events.at(-1)?.seq ?? 0;
     for (const event of events) if (event.seq > last && event.seq <= this.#until) this.#events.push(event);
+    this.#letGo();
     this.#parts.frame.mark(this.#flush);
   }
 
-  #set(change: Partial<Omit<EventsView, "events">>): void {
+  /** The oldest reports of progress, which say least by now; without any the oldest events. */
+  #letGo(): void {
+    const count = this.#events.length;
+    if (count <= EVENTS_MAX + SLACK_EVENTS) return;
+    let over = count - EVENTS_MAX;
+    this.#events = this.#events.filter(({ type }) => type !== "job.progressed" || over-- <= 0);
+    this.#events = this.#events.slice(Math.max(0, this.#events.length - EVENTS_MAX));
+    this.#gone += count - this.#events.length;
+  }
+
+  #set(change: Partial<Omit<EventsView, "events" | "gone">>): void {
     this.#state = { ...this.#state, ...change };
     this.#parts.frame.mark(this.#flush);
   }
 
-  readonly #flush = (): void => this.view.set({ ...this.#state, events: [...this.#events] });
+  readonly #flush = (): void => this.view.set({ ...this.#state, gone: this.#gone, events: [...this.#events] });
 }

@@ -45,6 +45,8 @@ export class ItemPages {
   #cursor: string | null = null;
   #reading = false;
   #again = false;
+  /** What failed last was a reading of what is held, and not of more. */
+  #failedAnew = false;
   /** What was reported while a page was on its way. */
   #late: PublishedEvent[] = [];
   #handle: SubscriptionHandle | null = null;
@@ -82,6 +84,11 @@ export class ItemPages {
     await this.#read(null, wanted, true);
   }
 
+  /** What failed, once more. */
+  retry(): Promise<void> {
+    return this.#failedAnew ? this.reload() : this.more();
+  }
+
   async more(): Promise<void> {
     if (this.#complete || this.#cursor === null) return;
     await this.#read(this.#cursor, PAGE_ITEMS, false);
@@ -109,6 +116,7 @@ export class ItemPages {
     } catch (problem) {
       if (signal.aborted) return;
       this.#phase = "failed";
+      this.#failedAnew = anew;
       this.#problem = problem;
       this.#mark();
     }

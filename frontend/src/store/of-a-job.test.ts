@@ -65,6 +65,22 @@ test("events come by pages, then live from where those end, each once", async ()
   expect(events.view.get()).toMatchObject({ complete: true, phase: "ready" });
 });
 
+test("of a job that reports for days the oldest reports are let go, and what else happened stays", async () => {
+  const frames = new ManualFrames();
+  const server = new FakeServer();
+  const page = (): Promise<EventList> => Promise.resolve({ events: [event(1, "job.submitted"), event(2, "job.started")], next_cursor: null, epoch: EPOCH, seq: 2, earliest: 1 });
+  const events = new JobEvents({ subscribe: server.subscribe, frame: new Frame(frames), page }, ID);
+  events.open();
+  await settled();
+  for (let from = 3; from < 30_000; from += 1000) server.say({ type: "events", id: "a", events: Array.from({ length: 1000 }, (_, at) => event(from + at)), seq: from + 999 });
+  frames.turn();
+  const { events: kept, gone } = events.view.get();
+  expect(kept.length).toBeLessThanOrEqual(22_000);
+  expect(kept.length + gone).toBe(30_002);
+  expect(kept.slice(0, 2).map(({ type }) => type)).toEqual(["job.submitted", "job.started"]);
+  expect(kept.at(-1)?.seq).toBe(30_002);
+});
+
 test("events of a past moment end there, and nothing is followed", async () => {
   const frames = new ManualFrames();
   const server = new FakeServer();

@@ -7,6 +7,8 @@ import type { Order } from "./order.ts";
 
 /** So many rows beyond what is in view are kept or read. */
 const NEAR_ROWS = 200;
+/** After a failure. */
+const AGAIN_MS = 3_000;
 /** Pages to one chunk: more rows may match in it than when it was read first. */
 const PAGES_MAX = 10;
 
@@ -23,6 +25,7 @@ export class Refill {
   readonly #parts: RefillParts;
   #near: readonly [first: number, last: number] = [0, 0];
   #reading: AbortController | null = null;
+  #again: ReturnType<typeof setTimeout> | undefined = undefined;
 
   constructor(kept: number, parts: RefillParts) {
     this.#kept = kept;
@@ -53,6 +56,7 @@ export class Refill {
     this.#reading?.abort();
     this.#reading = null;
     this.#near = [0, 0];
+    clearTimeout(this.#again);
   }
 
   #chunks() {
@@ -66,8 +70,10 @@ export class Refill {
       try {
         await this.#read(missing, reading);
       } catch {
-        // Asked for again at the next look: the gap stays, and says so.
-        if (this.#reading === reading) this.#reading = null;
+        // The gap stays a while, and says so.
+        if (this.#reading !== reading) return;
+        this.#reading = null;
+        this.#again = setTimeout(() => void (this.#reading === null ? this.#next() : null), AGAIN_MS);
         return;
       }
       if (this.#reading !== reading) return;

@@ -146,6 +146,11 @@ export class World {
     return this.#met && SILENT.has(this.connection.get().state);
   }
 
+  /** Nothing is asked for by the page's elements themselves either: the server is away, or not known for what it is. */
+  get away(): boolean {
+    return this.silent || !this.decided;
+  }
+
   /** A list of a page's own, of the present or of the past for all its life. It does nothing before it is opened.
    *  `kept`: rows in memory, other than usual. */
   list(filter: JobFilter, kept?: number): JobList {

@@ -46,6 +46,13 @@ export function usePlay(speed: Speed | null, from: Moment | null, onStep: (seq: 
         const step = nextStep(here, events, speed);
         if (step === null) break;
         await pause(step.waitMs, ended.signal);
+        const now = latest.current.from;
+        if (now !== null && now.seq !== here.seq) {
+          // Somebody went elsewhere meanwhile: it goes on from there.
+          here = now;
+          events = [];
+          continue;
+        }
         latest.current.onStep(step.seq);
         here = step;
       }
@@ -61,10 +68,14 @@ export function usePlay(speed: Speed | null, from: Moment | null, onStep: (seq: 
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => {
+    const stop = (): void => {
       clearTimeout(timer);
       reject(new DOMException("stopped", "AbortError"));
-    });
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener("abort", stop);
+      resolve();
+    }, ms);
+    signal.addEventListener("abort", stop, { once: true });
   });
 }

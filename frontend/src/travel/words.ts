@@ -6,7 +6,12 @@ import { isolated } from "../ui/words.ts";
 type Data = Readonly<Record<string, unknown>>;
 
 const text = (value: unknown): string => (typeof value === "string" || typeof value === "number" ? isolated(String(value).replaceAll("_", " ")) : "");
+const within = (value: unknown): Data => (typeof value === "object" && value !== null ? (value as Data) : {});
 const because = (cause: unknown): string => (text(cause) === "" ? "" : `: ${text(cause)}`);
+
+function placeOf({ percent, stage }: Data): string {
+  return [text(percent) === "" ? "" : `${text(percent)} %`, text(stage)].filter((one) => one !== "").join(", ");
+}
 
 /** What happened, without who it happened to. */
 const WHAT: Readonly<Record<string, (data: Data) => string>> = {
@@ -18,12 +23,12 @@ const WHAT: Readonly<Record<string, (data: Data) => string>> = {
   "job.queued": ({ cause }) => `was queued${because(cause)}`,
   "job.started": ({ worker, attempt }) => `was started by ${text(worker) || "a worker"}, attempt ${text(attempt)}`,
   "job.adopted": ({ worker }) => `goes on with ${text(worker) || "its worker"}`,
-  "job.progressed": ({ percent, stage }) => `is at ${text(percent) === "" ? text(stage) || "work" : `${text(percent)} %`}`,
+  "job.progressed": ({ progress }) => `is at ${placeOf(within(progress)) || "work"}`,
   "job.items_added": () => "was given more items",
   "job.items_reported": () => "reported items",
   "job.checkpointed": () => "kept a checkpoint",
-  "job.file_stored": ({ name }) => `stored the file ${text(name)}`,
-  "job.attempt_failed": ({ attempt }) => `failed its attempt ${text(attempt)}`,
+  "job.file_stored": ({ file }) => `stored the file ${text(within(file).name)}`,
+  "job.attempt_failed": ({ error, timed_out }) => `${timed_out === true ? "timed out in" : "failed"} its attempt ${text(within(error).attempt)}`,
   "job.attempt_lost": ({ cause }) => `lost its run${because(cause)}`,
   "job.cancel_requested": () => "was asked to stop",
   "job.completed": () => "completed",
@@ -37,7 +42,7 @@ const WHAT: Readonly<Record<string, (data: Data) => string>> = {
   "queue.resumed": ({ queue }) => `Queue ${text(queue)} goes on`,
   "queue.draining": ({ queue }) => `Queue ${text(queue)} takes no new jobs`,
   "worker.joined": ({ name }) => `Worker ${text(name)} joined`,
-  "worker.left": ({ name, cause }) => `Worker ${text(name)} left${because(cause)}`.replace("Worker  ", "A worker "),
+  "worker.left": ({ cause }) => `A worker left${because(cause)}`,
   "schedule.changed": ({ name }) => `Schedule ${text(name)} was changed`,
   "schedule.fired": ({ name }) => `Schedule ${text(name)} fired`,
 };

@@ -5,6 +5,8 @@ import { Button } from "./button.tsx";
 import { Icon } from "./icon.tsx";
 
 export function wordsOf(error: unknown): { readonly title: string; readonly hint: string | null } {
+  // The bar of time travel says where the log begins by now, and leads there.
+  if (error instanceof ApiProblem && error.code === "position_lost") return { title: "This moment is no longer in the log.", hint: null };
   if (error instanceof ApiProblem) return { title: error.detail, hint: error.hint };
   if (error instanceof Error) return { title: error.message, hint: null };
   return { title: "something went wrong", hint: null };

@@ -50,7 +50,7 @@ export function Actions({ row, job, past }: { row: JobRow; job: JobBody | undefi
   const copy = async (): Promise<void> => {
     if (job === undefined) return;
     const done = await copyText(curlOf(job, location.origin));
-    notices.say(done ? "success" : "error", done ? "The command was copied" : "The command was not copied", done ? "It submits the same job again." : "The browser did not allow it.");
+    notices.say(done ? "success" : "error", done ? "The command was copied" : "The command was not copied", done ? `It submits the same job again${row.items === null ? "" : ", but for its items"}.` : "The browser did not allow it.");
   };
   const whole = job !== undefined && row.purged_at === null;
   const items: MenuItem[] = [

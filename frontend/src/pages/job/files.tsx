@@ -1,7 +1,8 @@
 // The output files of a job: pictures, videos and sounds are shown, all can be saved.
 
-import { useState, type KeyboardEvent } from "react";
+import { useEffect, useRef, useState, type KeyboardEvent, type Ref, type SyntheticEvent } from "react";
 import type { FileInfo, JobRow } from "../../api/types.gen.ts";
+import { useAway } from "../../hooks/index.ts";
 import { Button, buttonClass, Icon, size } from "../../ui/index.ts";
 import { Block } from "./overview.tsx";
 
@@ -38,6 +39,7 @@ export function Files({ row }: { row: JobRow }) {
 }
 
 function File({ id, file }: { id: string; file: FileInfo }) {
+  const away = useAway();
   const path = `/api/jobs/${encodeURIComponent(id)}/files/${encodeURIComponent(file.name)}`;
   return (
     <li data-file={file.name} className="grid min-w-0 content-start overflow-hidden rounded-md border border-line bg-surface">
@@ -51,7 +53,7 @@ function File({ id, file }: { id: string; file: FileInfo }) {
             {file.type} · {size(file.size)}
           </p>
         </div>
-        <a href={path} download={file.name} aria-label={`Save ${file.name}`} title={`Save ${file.name}`} className={`${buttonClass("quiet")} w-8 px-0`}>
+        <a {...(away ? { role: "link", "aria-disabled": true } : { href: path })} download={file.name} aria-label={`Save ${file.name}`} title={`Save ${file.name}`} className={`${buttonClass("quiet")} w-8 px-0`}>
           <Icon name="download" />
         </a>
       </div>
@@ -70,15 +72,48 @@ function Shown({ file, path }: { file: FileInfo; path: string }) {
   if (look === "other") return null;
   if (broken) return <p className="border-b border-line bg-sunken p-3 text-xs text-muted">This browser cannot show it.</p>;
   const fail = (): void => setBroken(true);
-  if (look === "picture") {
-    return (
-      <a href={path} target="_blank" rel="noreferrer" className="block border-b border-line bg-sunken">
-        <img src={path} alt={file.name} loading="lazy" onError={fail} className="mx-auto h-48 max-w-full object-contain" />
-      </a>
-    );
-  }
-  if (look === "video") {
-    return <video src={path} aria-label={file.name} controls preload="metadata" onError={fail} onKeyDown={keepArrows} className="h-48 w-full border-b border-line bg-sunken" />;
-  }
-  return <audio src={path} aria-label={file.name} controls preload="metadata" onError={fail} onKeyDown={keepArrows} className="w-full border-b border-line bg-sunken p-2" />;
+  return look === "picture" ? <Picture name={file.name} path={path} onFail={fail} /> : <Played look={look} name={file.name} path={path} onFail={fail} />;
+}
+
+interface ShownProps {
+  readonly name: string;
+  readonly path: string;
+  readonly onFail: () => void;
+}
+
+/** One that is there stays; one that is still to come waits until the server is there, and the same. */
+function Picture({ name, path, onFail }: ShownProps) {
+  const away = useAway();
+  const [there, setThere] = useState(false);
+  const source = there || !away ? { src: path } : {};
+  return (
+    <a {...(away ? {} : { href: path })} target="_blank" rel="noreferrer" className="block border-b border-line bg-sunken">
+      <img {...source} alt={name} loading="lazy" onLoad={() => setThere(true)} onError={onFail} className="mx-auto h-48 max-w-full object-contain" />
+    </a>
+  );
+}
+
+/** It is read a part at a time: while the server is away nothing is, and then it goes on where it was. */
+function Played({ look, name, path, onFail }: ShownProps & { look: "video" | "sound" }) {
+  const away = useAway();
+  const place = useRef(0);
+  const node = useRef<HTMLMediaElement>(null);
+  useEffect(() => {
+    // Without its source it goes on with what it has asked for, until it is told to load what there is: nothing.
+    if (away) node.current?.load();
+  }, [away]);
+  const shared = {
+    ...(away ? {} : { src: path }),
+    "aria-label": name,
+    controls: true,
+    preload: "metadata",
+    onError: onFail,
+    onKeyDown: keepArrows,
+    onTimeUpdate: (event: SyntheticEvent<HTMLMediaElement>) => (place.current = event.currentTarget.currentTime),
+    onLoadedMetadata: (event: SyntheticEvent<HTMLMediaElement>) => {
+      if (place.current > 0) event.currentTarget.currentTime = place.current;
+    },
+  };
+  if (look === "video") return <video {...shared} ref={node as Ref<HTMLVideoElement>} className="h-48 w-full border-b border-line bg-sunken" />;
+  return <audio {...shared} ref={node as Ref<HTMLAudioElement>} className="w-full border-b border-line bg-sunken p-2" />;
 }

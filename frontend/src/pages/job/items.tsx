@@ -83,7 +83,7 @@ function List({ id, total, state, at }: { id: string; total: number; state: Item
         onOpen={setOpen}
         onEnd={onEnd}
         head={<Head />}
-        foot={<Foot view={view} onRetry={onEnd} />}
+        foot={<Foot view={view} onRetry={() => void items.retry()} />}
       />
       <ItemDialog item={open === null ? undefined : items.get(open)} onClose={() => setOpen(null)} />
     </>

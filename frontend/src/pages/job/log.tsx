@@ -59,7 +59,7 @@ function Live({ row }: { row: JobRow }) {
           <input type="checkbox" checked={wrap} onChange={(event) => setWrap(event.target.checked)} className="accent-(--accent)" />
           Wrap
         </label>
-        <Download id={row.id} />
+        <Download id={row.id} newest={() => view.lines.at(-1)?.n} />
       </div>
       <Told view={view} shown={lines.length} filtered={text.trim() !== "" || stream !== "all"} />
       <Body row={row} view={view} lines={lines} sought={text.trim()} wrap={wrap} follow={follow && !paused} onFollow={setFollow} />
@@ -96,7 +96,7 @@ function Told({ view, shown, filtered }: { view: LogView; shown: number; filtere
 }
 
 /** By pages, since the answer has no bound; what is shown may be less than the whole. */
-function Download({ id }: { id: string }) {
+function Download({ id, newest }: { id: string; newest: () => number | undefined }) {
   const { api, notices } = useWorld();
   const [count, setCount] = useState<number | null>(null);
   const stop = useRef(new AbortController());
@@ -107,6 +107,7 @@ function Download({ id }: { id: string }) {
   const save = async (): Promise<void> => {
     const { signal } = stop.current;
     const parts: string[] = [];
+    const last = newest() ?? Infinity;
     setCount(0);
     try {
       for (let after = 0, all = 0; ; ) {
@@ -116,6 +117,8 @@ function Download({ id }: { id: string }) {
         all += page.lines.length;
         after = page.lines.at(-1)?.n ?? page.next_after;
         setCount(all);
+        // A job that goes on writing would never be done: it is saved as it was when it was asked for.
+        if (after >= last) break;
       }
       saveText(`${id}.log`, parts, "text/plain");
     } catch (error) {

@@ -1,7 +1,9 @@
 // Every event of the job, newest first, and the attempts that they tell of. Live.
 
+import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import type { PublishedEvent } from "../../api/types.gen.ts";
+import { travelTo } from "../../travel/at.ts";
 import { Ago, Button, Empty, Icon, Loading, ProblemBox, Time } from "../../ui/index.ts";
 import { JsonView } from "../../ui/json-view.tsx";
 import { Attempts } from "./attempts-table.tsx";
@@ -14,7 +16,7 @@ const AT_ONCE = 200;
 
 export function Timeline({ id, at }: { id: string; at: number | undefined }) {
   const { view, more } = useEvents(id, at);
-  const { events, phase, complete, problem } = view;
+  const { events, gone, phase, complete, problem } = view;
   if (events.length === 0) {
     if (phase === "failed") return <ProblemBox error={problem} onRetry={more} />;
     return phase === "loading" ? <Loading label="Loading the timeline" /> : <Empty title="No events" />;
@@ -32,6 +34,7 @@ export function Timeline({ id, at }: { id: string; at: number | undefined }) {
             <Button onClick={more}>Read on</Button>
           </p>
         )}
+        {gone === 0 ? null : <p className="text-sm text-muted">{gone.toLocaleString("en")} of the oldest, reports of progress first, are not kept here; the log has them.</p>}
         <Events events={events} />
       </div>
     </div>
@@ -95,7 +98,10 @@ function One({ event, actor }: { event: PublishedEvent; actor: string }) {
         {open ? (
           <div className="grid gap-2 border-t border-line bg-bg px-3 py-2">
             <p className="font-mono text-xs break-all text-muted">
-              {event.type} · seq {event.seq} · {event.at}
+              {event.type} · seq {event.seq} · {event.at} ·{" "}
+              <Link to="." search={travelTo(event.seq)} className="text-accent underline underline-offset-2">
+                as of this event
+              </Link>
             </p>
             {empty ? null : <JsonView value={event.data} label="data of the event" />}
           </div>
