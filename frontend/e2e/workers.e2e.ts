@@ -6,7 +6,7 @@ import { call, submit, Worker } from "./support/worker.ts";
 import { Daybook } from "./support/daybook.ts";
 
 // A lease that leaves the time to see a worker late before it is gone.
-const play = stage({ config: 'lease_s = 60\n' });
+const play = stage({ config: 'lease_s = 45\n' });
 
 const line = (page: Page, worker: Worker) => page.locator(`[data-worker="${worker.session}"]`);
 

@@ -5,7 +5,7 @@ import type { Api, Options } from "../../api/index.ts";
 import type { Trouble, WorkerList } from "../../api/types.gen.ts";
 
 /** Two in a row that did not come are worth a mark; after three the jobs of the worker go. */
-const LATE_BEATS = 2.5;
+const LATE_BEATS = 2.2;
 
 export interface Beats {
   /** When this was heard, by the clock of this machine. */
