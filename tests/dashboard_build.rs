@@ -2,7 +2,13 @@
 
 #[path = "../build/decide.rs"]
 mod decide;
+#[path = "../build/npm.rs"]
+mod npm;
+#[path = "../build/tree.rs"]
+#[expect(dead_code, reason = "the build itself uses more of it")]
+mod tree;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use decide::{Absence, FILES, FOLDERS, Found, Plan, SCHEMA, Version, Wish, last_lines, node_version};
@@ -123,4 +129,33 @@ fn the_package_lists_all_that_the_dashboard_is_built_from_and_not_its_folder() {
         FOLDERS.len() + FILES.len(),
         "the folder as a whole is not listed"
     );
+}
+
+/// A frontend without packages, whose build is one line of script.
+fn frontend(root: &Path, build: &str) {
+    let package = serde_json::json!({"name": "x", "version": "0.0.0", "scripts": {"build": build}});
+    let lock = serde_json::json!({"name": "x", "version": "0.0.0", "lockfileVersion": 3, "packages": {"": {"name": "x", "version": "0.0.0"}}});
+    let frontend = root.join("frontend");
+    FOLDERS.iter().for_each(|name| fs::create_dir_all(frontend.join(name)).expect("a folder"));
+    FILES.iter().for_each(|name| fs::write(frontend.join(name), "").expect("a file"));
+    fs::write(frontend.join("package.json"), package.to_string()).expect("a file");
+    fs::write(frontend.join("package-lock.json"), lock.to_string()).expect("a file");
+    let schema = root.join(SCHEMA);
+    fs::create_dir_all(schema.parent().expect("a folder")).expect("a folder");
+    fs::write(schema, "{}").expect("a file");
+}
+
+#[test]
+fn a_frontend_that_cannot_be_built_is_an_error_that_says_why() {
+    if !npm::look().npm {
+        return eprintln!("npm is not here: nothing to build with");
+    }
+    let (root, out) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    frontend(root.path(), "node -e \"console.error('a type does not fit'); process.exit(1)\"");
+    let error = npm::build(root.path(), out.path()).expect_err("its build fails");
+    assert!(error.contains("npm run build failed") && error.contains("a type does not fit"), "{error}");
+    assert!(error.contains("hint: ") && error.contains("DAYBOOK_UI=skip"), "{error}");
+    frontend(root.path(), "node -e \"require('fs').writeFileSync('dist/index.html', 'made')\"");
+    let dist = npm::build(root.path(), out.path()).expect("it can be built");
+    assert_eq!(fs::read_to_string(dist.join("index.html")).expect("it is there"), "made");
 }
