@@ -1,10 +1,10 @@
 import { defineConfig } from "vitest/config";
 
-// A million jobs on a real server, and what one who looks at them feels. Some minutes; apart from the other budgets.
-//   npm run build && DAYBOOK_BIN=/path/to/daybook npm run million
+// What takes long on a real server, apart from the other budgets: a million jobs, and a page that is left open.
+//   npm run build && DAYBOOK_BIN=/path/to/daybook npm run million (or: npm run soak)
 export default defineConfig({
   test: {
-    include: ["budgets/million.ts"],
+    include: ["budgets/million.ts", "budgets/soak.ts"],
     globalSetup: ["budgets/machine.ts"],
     pool: "forks",
     testTimeout: 600_000,
