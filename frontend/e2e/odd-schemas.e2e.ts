@@ -17,6 +17,7 @@ const SCHEMAS: Readonly<Record<string, object>> = {
   names: object({ constructor: { title: "Maker", type: "string" }, toString: { title: "Words", type: "string" }, "a/b": { title: "Odd", type: "integer", maximum: 3 } }),
   tree: object({ root: { title: "Root", $ref: "#/$defs/node" } }, { $defs: { node: NODE } }),
   ghost: object({ flag: { title: "Flag", type: "boolean", const: true } }, { required: ["flag", "ghost"] }),
+  seeds: object({ seed: { title: "Seed", type: "integer", minimum: 0, maximum: 2 ** 64 }, more: { title: "More", type: "object" } }),
   rows: object({ rows: { title: "Rows", type: "array", items: { type: "object" } }, name: { title: "Name", type: "string" } }),
 };
 const kinds = Object.keys(SCHEMAS);
@@ -87,6 +88,24 @@ test("a fault without a field leads to the form", async () => {
   await page.getByRole("button", { name: "Submit job" }).click();
   await page.getByRole("alert").getByRole("link", { name: "ghost" }).click();
   expect(await page.evaluate(() => document.activeElement?.id)).toBe("field/args");
+});
+
+test("a seed of twenty digits is shown, and sent again, as it was", async () => {
+  const body = '{"kind":"seeds","args":{"seed":18446744073709551615,"more":{"list":[9007199254740993,7]}}}';
+  const answer = await fetch(`${play.daybook.url}/api/jobs`, { method: "POST", headers: { "content-type": "application/json" }, body });
+  const { id } = (await answer.json()) as JobBody;
+  const page = await play.tab();
+  await page.goto(`/jobs/${id}`);
+  await page.getByText("18446744073709551615").first().waitFor();
+  await page.getByText("9007199254740993").first().waitFor();
+  await page.goto(`/submit?from=${id}`);
+  expect(await page.getByLabel("Seed").inputValue()).toBe("18446744073709551615");
+  await page.getByLabel("Seed").fill("18446744073709551614");
+  await page.getByRole("button", { name: "Submit job" }).click();
+  await page.waitForURL((url) => /\/jobs\/[0-9a-f-]+$/.test(url.pathname) && !url.pathname.endsWith(id));
+  const again = await fetch(`${play.daybook.url}/api${new URL(page.url()).pathname}`).then((sent) => sent.text());
+  expect(again).toContain('"seed":18446744073709551614');
+  expect(again).toContain('"list":[9007199254740993,7]');
 });
 
 test("args of a job with many rows are sent again as they were, and other fields are quick to type in", async () => {

@@ -1,6 +1,7 @@
 // Typed requests over `sync.fetch`: an answer of another epoch never arrives, and every failure is an `ApiProblem`.
 // It knows JSON and headers; which paths there are is in calls.ts.
 
+import { parseJson } from "./exact.ts";
 import { ApiProblem, problemOf, unreachable } from "./problem.ts";
 
 export type Fetch = (input: string, init?: RequestInit) => Promise<Response>;
@@ -82,7 +83,7 @@ export class Api {
     if (answer.status === 204) return undefined as T;
     try {
       // What the server promises in schemas/http; its own tests hold it to that.
-      return (await answer.json()) as T;
+      return parseJson(await answer.text()) as T;
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;
       throw new ApiProblem({ status: answer.status, code: "not_daybook", detail: "the answer is not JSON" });

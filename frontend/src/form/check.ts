@@ -2,7 +2,7 @@
 // word counts. The validator compiles nothing, so a strict policy lets it be.
 
 import type { Schema, Validator } from "@cfworker/json-schema";
-import { below, type Fault } from "./values.ts";
+import { below, rounded, type Fault } from "./values.ts";
 import type { Json } from "./schema.ts";
 
 /** These only say that something within them is wrong. */
@@ -14,7 +14,7 @@ function validatorOf(schema: object): Promise<Validator> {
   const known = validators.get(schema);
   if (known !== undefined) return known;
   // false: not only the first error.
-  const made = import("@cfworker/json-schema").then(({ Validator }) => new Validator(schema as Schema, "2020-12", false));
+  const made = import("@cfworker/json-schema").then(({ Validator }) => new Validator(rounded(schema as Json) as Schema, "2020-12", false));
   validators.set(schema, made);
   return made;
 }

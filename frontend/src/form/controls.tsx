@@ -1,5 +1,6 @@
 // One control for each type of a single value.
 
+import { isExact } from "../api/exact.ts";
 import { CONTROL, Field } from "../ui/index.ts";
 import { emptyOf, hintOf, idOf, useErrors, useTouched, useTyped, type ControlProps } from "./parts.tsx";
 import type { BooleanField, ChoiceField, ConstField, NumberField, TextField } from "./schema.ts";
@@ -46,7 +47,7 @@ function boundsOf({ minimum, maximum }: NumberField): string {
 
 export function NumberControl({ field, value, pointer, onChange }: ControlProps<NumberField>) {
   const touched = useTouched(pointer);
-  const show = (one: Draft): string => (one instanceof Unread ? one.text : typeof one === "number" ? String(one) : "");
+  const show = (one: Draft): string => (one instanceof Unread ? one.text : isExact(one) ? one.rawJSON : typeof one === "number" ? String(one) : "");
   const parse = (text: string): Draft => (text.trim() === "" ? emptyOf(field) : readNumber(text, field.integer));
   const [text, take] = useTyped(value, show, parse);
   return (

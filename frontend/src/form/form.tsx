@@ -2,6 +2,7 @@
 // as JSON instead of being lost.
 
 import { useContext, useState, type ReactNode } from "react";
+import { isExact } from "../api/exact.ts";
 import { Button, IconButton } from "../ui/index.ts";
 import { BooleanControl, ChoiceControl, ConstControl, NumberControl, TextControl } from "./controls.tsx";
 import { Attached, FileControl, FilePicker, roomHint } from "./file.tsx";
@@ -24,7 +25,7 @@ function fits(field: Field, value: Draft): boolean {
     case "file":
       return typeof value === "string";
     case "number":
-      return typeof value === "number" || value instanceof Unread;
+      return typeof value === "number" || isExact(value) || value instanceof Unread;
     case "boolean":
       return typeof value === "boolean";
     case "choice":

@@ -1,6 +1,8 @@
 // From the JSON Schema of a kind's args to a tree of fields. Pure. What a form cannot show well becomes a field of plain
 // JSON, so that every schema has a form. The server's check is the authority; this only draws.
 
+import { isExact, isExactHere } from "../api/exact.ts";
+
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
 export type Schema = Readonly<Record<string, unknown>>;
 
@@ -80,7 +82,7 @@ const FORMATS: readonly string[] = ["date-time", "date", "time", "email", "uri"]
 const isSchema = (value: unknown): value is Schema => typeof value === "object" && value !== null && !Array.isArray(value);
 const isNull = (value: unknown): boolean => isSchema(value) && value.type === "null";
 const text = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);
-const number = (value: unknown): number | undefined => (typeof value === "number" && Number.isFinite(value) ? value : undefined);
+const number = (value: unknown): number | undefined => (isExact(value) ? Number(value.rawJSON) : typeof value === "number" && Number.isFinite(value) ? value : undefined);
 
 /** A member of its own: every object has a `constructor` that nobody gave it. */
 export function own<T>(record: Readonly<Record<string, T>>, name: string): T | undefined {
@@ -153,7 +155,7 @@ function plain(schema: Schema, root: Schema): Plain | null {
 }
 
 /** Not a number that the browser may have rounded: the server fills in the right one. */
-const exact = (value: unknown): unknown => (typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value) ? undefined : value);
+const exact = (value: unknown): unknown => (!isExactHere && typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value) ? undefined : value);
 
 function isRepeated(refs: readonly string[]): boolean {
   return refs.some((ref) => refs.filter((one) => one === ref).length > REPEATS_MAX);

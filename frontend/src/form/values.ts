@@ -1,6 +1,7 @@
 // The values of a form: what it begins with, what changes in it, and what is sent. A draft has texts where a number or
 // JSON is still being typed; what is sent is JSON only. Pure.
 
+import { exactOf, isExact, isExactHere, losesDigits, parseJson, type Exact } from "../api/exact.ts";
 import { own, type Field, type Json, type ObjectField } from "./schema.ts";
 
 /** What somebody typed that is no value yet, kept as it was typed. */
@@ -14,11 +15,11 @@ export class Unread {
 }
 
 /** Undefined: not set, and left out. */
-export type Draft = undefined | null | boolean | number | string | Unread | readonly Draft[] | { readonly [name: string]: Draft };
+export type Draft = undefined | null | boolean | number | Exact | string | Unread | readonly Draft[] | { readonly [name: string]: Draft };
 
 export const isList = (value: unknown): value is readonly Draft[] => Array.isArray(value);
 export const isRecord = (value: unknown): value is Readonly<Record<string, Draft>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Unread);
+  typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Unread) && !isExact(value);
 
 const LIST_MAX = 20;
 
@@ -97,7 +98,7 @@ export function read(draft: Draft, pointer = ""): Reading {
     const parts = draft.map((one, at) => (one === undefined ? missing(below(pointer, at)) : read(one, below(pointer, at))));
     return { value: parts.map(({ value }) => value ?? null), faults: parts.flatMap(({ faults }) => faults) };
   }
-  if (!isRecord(draft)) return { value: draft, faults: [] };
+  if (!isRecord(draft)) return { value: draft as Json | undefined, faults: [] };
   const parts = Object.entries(draft).map(([name, one]) => ({ name, ...read(one, below(pointer, name)) }));
   const members = parts.flatMap(({ name, value }) => (value === undefined ? [] : [[name, value] as const]));
   return { value: Object.fromEntries(members), faults: parts.flatMap(({ faults }) => faults) };
@@ -105,12 +106,7 @@ export function read(draft: Draft, pointer = ""): Reading {
 
 const missing = (pointer: string): Reading => ({ value: undefined, faults: [{ pointer, message: "is missing" }] });
 
-/** Of a whole number: a browser would send another one, without a word. */
-function losesDigits(source: string): boolean {
-  return /^-?\d+$/.test(source) && BigInt(source) !== BigInt(Number(source));
-}
-
-const tooLong = (source: string): string => `has a number of more digits than a browser keeps, ${source}; the command line sends it as it is`;
+const tooLong = (source: string): string => `has a number of more digits than this browser keeps, ${source}; the command line sends it as it is`;
 
 /** A number as it was typed. */
 export function readNumber(text: string, integer: boolean): Draft {
@@ -118,14 +114,14 @@ export function readNumber(text: string, integer: boolean): Draft {
   if (source === "") return undefined;
   const value = Number(source);
   if (!Number.isFinite(value) || (integer && !Number.isInteger(value))) return new Unread(text);
-  return losesDigits(source) ? new Unread(text, tooLong(source)) : value;
+  return losesDigits(source) ? (exactOf(source) ?? new Unread(text, tooLong(source))) : value;
 }
 
 export function readJson(text: string): Draft {
   if (text.trim() === "") return undefined;
   try {
-    const value = JSON.parse(text) as Json;
-    const lost = /\d{16}/.test(text) ? firstLost(text) : null;
+    const value = parseJson(text) as Json;
+    const lost = isExactHere ? null : firstLost(text);
     return lost === null ? value : new Unread(text, tooLong(lost));
   } catch {
     return new Unread(text);
@@ -137,14 +133,24 @@ const WHOLE = /(?<![\d.eE+-])-?\d{16,}(?![\d.eE])/g;
 
 /** The first number of a JSON text that would be changed by reading it. */
 function firstLost(text: string): string | null {
+  if (!/\d{16}/.test(text)) return null;
   return text.replaceAll(TEXTS, '""').match(WHOLE)?.find(losesDigits) ?? null;
 }
 
-/** How many whole numbers are so large that they may have been others before a browser read them. */
+/** How many whole numbers are so large that they may have been others before this browser read them. */
 export function countRounded(value: unknown): number {
+  if (isExactHere) return 0;
   if (typeof value === "number") return Number.isInteger(value) && !Number.isSafeInteger(value) ? 1 : 0;
   if (typeof value !== "object" || value === null) return 0;
   return Object.values(value).reduce<number>((sum, one) => sum + countRounded(one), 0);
+}
+
+/** With plain numbers in the place of long ones: for what only compares. */
+export function rounded(value: Json): Json {
+  if (isExact(value)) return Number(value.rawJSON);
+  if (Array.isArray(value)) return (value as readonly Json[]).map(rounded);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, rounded(one)]));
 }
 
 export function showJson(draft: Draft): string {

@@ -2,7 +2,8 @@
 // nothing is asked for before the server has said which run it is. The query client comes with the first page that asks
 // (there is no provider: it would put the library into what is loaded before anything is shown).
 
-import { keepPreviousData, QueryClient, useQuery, type UseQueryResult } from "@tanstack/react-query";
+import { keepPreviousData, QueryClient, replaceEqualDeep, useQuery, type UseQueryResult } from "@tanstack/react-query";
+import { wasExactRead } from "../api/exact.ts";
 import { ApiProblem, type Api, type Options } from "../api/index.ts";
 import type { World } from "../store/index.ts";
 import { EpochChanged } from "../sync/index.ts";
@@ -19,6 +20,9 @@ function worthATry(tries: number, error: unknown): boolean {
   return error instanceof ApiProblem && (error.status === 0 || error.status === 503);
 }
 
+/** What did not change stays the same object. Long numbers are no objects to be copied: then nothing is. */
+const share = (before: unknown, now: unknown): unknown => (wasExactRead() ? now : replaceEqualDeep(before, now));
+
 const clients = new WeakMap<World, QueryClient>();
 
 function clientOf(world: World): QueryClient {
@@ -26,7 +30,7 @@ function clientOf(world: World): QueryClient {
   if (known !== undefined) return known;
   const client = new QueryClient({
     defaultOptions: {
-      queries: { staleTime: STALE_MS, gcTime: KEPT_MS, retry: worthATry, refetchOnWindowFocus: false, networkMode: "always" },
+      queries: { staleTime: STALE_MS, gcTime: KEPT_MS, retry: worthATry, refetchOnWindowFocus: false, networkMode: "always", structuralSharing: share },
     },
   });
   client.mount();

@@ -2,6 +2,7 @@
 // what is unfolded is drawn, lists a page at a time, and long texts are cut until somebody asks for them.
 
 import { memo, useState } from "react";
+import { isExact } from "../api/exact.ts";
 import { IconButton } from "./button.tsx";
 import { copyText, saveText } from "./copy.ts";
 
@@ -13,7 +14,7 @@ const OPEN_DEPTH = 2;
 /** A list or object with more entries begins folded below the top. */
 const OPEN_ENTRIES = 30;
 
-export const JsonView = memo(function JsonView({ value, label, tall = false }: { value: unknown; label: string; tall?: boolean }) {
+export const JsonView = memo(function JsonView({ value, label }: { value: unknown; label: string }) {
   const [copied, setCopied] = useState(false);
   const text = (): string => JSON.stringify(value, null, 2) ?? "null";
   return (
@@ -26,7 +27,7 @@ export const JsonView = memo(function JsonView({ value, label, tall = false }: {
         tabIndex={0}
         role="group"
         aria-label={`${label} as JSON`}
-        className={`overflow-auto p-3 pr-18 font-mono text-sm leading-relaxed ${tall ? "" : "max-h-96"}`}
+        className="max-h-96 overflow-auto p-3 pr-18 font-mono text-sm leading-relaxed"
       >
         <Node value={value} depth={0} />
       </div>
@@ -36,7 +37,7 @@ export const JsonView = memo(function JsonView({ value, label, tall = false }: {
 
 function Node({ name, value, depth }: { name?: string; value: unknown; depth: number }) {
   const key = name === undefined ? null : <span className="text-muted">{name}: </span>;
-  if (typeof value === "object" && value !== null) return <Branch name={key} value={value} depth={depth} />;
+  if (typeof value === "object" && value !== null && !isExact(value)) return <Branch name={key} value={value} depth={depth} />;
   return (
     <div className="break-words whitespace-pre-wrap">
       {key}
@@ -81,7 +82,7 @@ function Branch({ name, value, depth }: { name: React.ReactNode; value: object; 
 
 function Leaf({ value }: { value: unknown }) {
   if (typeof value === "string") return <Text value={value} />;
-  if (typeof value === "number") return <span className="text-running">{String(value)}</span>;
+  if (typeof value === "number" || isExact(value)) return <span className="text-running">{isExact(value) ? value.rawJSON : String(value)}</span>;
   return <span className="text-later">{String(value)}</span>;
 }
 

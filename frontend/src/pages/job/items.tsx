@@ -1,6 +1,7 @@
 // The items of a batch: how many are in which state, and a list of any length; one opens with all that is known of it.
 
 import { memo, useCallback, useMemo, useState, useSyncExternalStore, type ComponentType } from "react";
+import { isExact } from "../../api/exact.ts";
 import type { ItemRow, ItemState, JobRow } from "../../api/types.gen.ts";
 import type { ItemPages, ItemsView } from "../../store/index.ts";
 import { Cell, Grid, gridRow, HeadCell, type GridRowProps } from "../../ui/grid.tsx";
@@ -113,10 +114,11 @@ const BRIEF = 200;
 export function briefOf(value: unknown): string {
   if (value === null || value === undefined) return "";
   if (typeof value === "string") return value.slice(0, BRIEF);
+  if (isExact(value)) return value.rawJSON;
   if (typeof value !== "object") return String(value);
   if (Array.isArray(value)) return value.length === 0 ? "[]" : `[ ${value.length} ]`;
   const entries = Object.entries(value).slice(0, 5);
-  return entries.map(([name, one]) => `${name}: ${typeof one === "object" && one !== null ? "…" : String(one).slice(0, 60)}`).join(", ");
+  return entries.map(([name, one]) => `${name}: ${isExact(one) ? one.rawJSON : typeof one === "object" && one !== null ? "…" : String(one).slice(0, 60)}`).join(", ");
 }
 
 function rowOf(items: ItemPages, narrow: boolean): ComponentType<GridRowProps> {

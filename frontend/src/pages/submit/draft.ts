@@ -1,5 +1,6 @@
 // What the form holds, what is sent of it, and how it survives a refresh. Ids of jobs in it go with their log.
 
+import { parseJson } from "../../api/exact.ts";
 import type { JobBody, JobRequest, KindBody } from "../../api/types.gen.ts";
 import type { Json } from "../../form/schema.ts";
 import { isRecord, read, valueAt, weight, type Draft, type Fault } from "../../form/values.ts";
@@ -140,7 +141,7 @@ export function store(form: Form, attempt: Attempt | null): void {
 
 export function stored(): Stored | null {
   try {
-    const found = JSON.parse(sessionStorage.getItem(KEY) ?? "null") as Stored | null;
+    const found = parseJson(sessionStorage.getItem(KEY) ?? "null") as Stored | null;
     if (typeof found?.form?.kind !== "string") return null;
     return { form: { ...found.form, advanced: { ...PLAIN, ...found.form.advanced } }, attempt: found.attempt };
   } catch {

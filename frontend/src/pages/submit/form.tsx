@@ -6,7 +6,7 @@ import { check } from "../../form/check.ts";
 import { FieldControl, Fields } from "../../form/form.tsx";
 import { idOf, JsonControl, SurroundingsContext } from "../../form/parts.tsx";
 import { fieldOf, type Field } from "../../form/schema.ts";
-import { initial, read, Unread, valueAt, weight, type Draft, type Fault } from "../../form/values.ts";
+import { initial, read, rounded, Unread, valueAt, weight, type Draft, type Fault } from "../../form/values.ts";
 import { Button } from "../../ui/index.ts";
 import { AdvancedPart } from "./advanced.tsx";
 import { isPlain, roomOf, store, type Attempt, type Form } from "./draft.ts";
@@ -33,7 +33,7 @@ function useHints(schema: Record<string, unknown> | null | undefined, args: Draf
     const timer = setTimeout(() => {
       const found = read(args, "/args");
       if (schema == null || found.value === undefined || weight(args) > CHECKED_MAX) return setHints({ of: args, faults: found.faults });
-      void check(schema, found.value).then((faults) => {
+      void check(schema, rounded(found.value)).then((faults) => {
         if (!over) setHints({ of: args, faults: [...found.faults, ...faults.map(({ pointer, message }) => ({ pointer: `/args${pointer}`, message }))] });
       });
     }, CHECK_MS);
