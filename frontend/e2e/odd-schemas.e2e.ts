@@ -17,7 +17,7 @@ const SCHEMAS: Readonly<Record<string, object>> = {
   names: object({ constructor: { title: "Maker", type: "string" }, toString: { title: "Words", type: "string" }, "a/b": { title: "Odd", type: "integer", maximum: 3 } }),
   tree: object({ root: { title: "Root", $ref: "#/$defs/node" } }, { $defs: { node: NODE } }),
   ghost: object({ flag: { title: "Flag", type: "boolean", const: true } }, { required: ["flag", "ghost"] }),
-  seeds: object({ seed: { title: "Seed", type: "integer", minimum: 0, maximum: 2 ** 64 }, more: { title: "More", type: "object" } }),
+  seeds: object({ seed: { title: "Seed", type: "integer", minimum: 0, maximum: 2 ** 64 }, list: { title: "List", type: "array", items: { type: "integer" } } }),
   rows: object({ rows: { title: "Rows", type: "array", items: { type: "object" } }, name: { title: "Name", type: "string" } }),
 };
 const kinds = Object.keys(SCHEMAS);
@@ -91,7 +91,7 @@ test("a fault without a field leads to the form", async () => {
 });
 
 test("a seed of twenty digits is shown, and sent again, as it was", async () => {
-  const body = '{"kind":"seeds","args":{"seed":18446744073709551615,"more":{"list":[9007199254740993,7]}}}';
+  const body = '{"kind":"seeds","args":{"seed":18446744073709551615,"list":[9007199254740993,7]}}';
   const answer = await fetch(`${play.daybook.url}/api/jobs`, { method: "POST", headers: { "content-type": "application/json" }, body });
   const { id } = (await answer.json()) as JobBody;
   const page = await play.tab();

@@ -62,6 +62,23 @@ test("the server's errors stand at their fields, and the summary leads there", a
   await page.waitForURL(/\/jobs\/[0-9a-f-]+$/);
 });
 
+test("a fault that shows as a field is left moves no button from under the finger", async () => {
+  const page = await play.tab();
+  await page.goto("/submit?kind=draw");
+  await page.getByLabel("Prompt").fill("a lighthouse");
+  await page.getByLabel("Steps").fill("500");
+  // The check has seen it by then; nothing is said before the field is left.
+  const button = page.getByRole("button", { name: "Submit job" });
+  await page.locator('form[aria-busy="false"]').waitFor();
+  expect(await page.getByLabel("Steps").getAttribute("aria-invalid")).toBeNull();
+  const box = await button.boundingBox();
+  await page.mouse.move((box?.x ?? 0) + 10, (box?.y ?? 0) + 2);
+  await page.mouse.down();
+  expect(await button.boundingBox()).toEqual(box);
+  await page.mouse.up();
+  await page.getByRole("alert").filter({ hasText: "steps" }).waitFor();
+});
+
 test("a file becomes base64", async () => {
   const page = await play.tab();
   await page.goto("/submit?kind=draw");

@@ -1,6 +1,6 @@
 // The form of one kind: its args as fields or as JSON, what may be said besides, and the button.
 
-import { useEffect, useMemo, useRef, useState, type KeyboardEvent } from "react";
+import { useEffect, useMemo, useState, type KeyboardEvent } from "react";
 import type { KindBody } from "../../api/types.gen.ts";
 import { check } from "../../form/check.ts";
 import { FieldControl, Fields } from "../../form/form.tsx";
@@ -12,6 +12,7 @@ import { AdvancedPart } from "./advanced.tsx";
 import { isPlain, roomOf, store, type Attempt, type Form } from "./draft.ts";
 import { ErrorSummary } from "./errors.tsx";
 import { useSend, type Trouble } from "./send.ts";
+import { useTouches } from "./touched.ts";
 
 const CHECK_MS = 250;
 /** Of more characters only the server says what is wrong. */
@@ -26,7 +27,7 @@ interface Props {
 
 /** What the browser finds wrong while one types. Of what was typed since it looked, it says nothing: a word that comes for
  *  a moment pushes away the button that one is about to press. */
-function useHints(schema: Record<string, unknown> | null | undefined, args: Draft): readonly Fault[] {
+function useHints(schema: Record<string, unknown> | null | undefined, args: Draft): { readonly hints: readonly Fault[]; readonly checked: boolean } {
   const [hints, setHints] = useState<{ readonly of: Draft; readonly faults: readonly Fault[] }>({ of: args, faults: [] });
   useEffect(() => {
     let over = false;
@@ -43,7 +44,7 @@ function useHints(schema: Record<string, unknown> | null | undefined, args: Draf
     };
   }, [schema, args]);
   const same = ({ pointer }: Fault): boolean => valueAt(args, pointer.slice("/args".length)) === valueAt(hints.of, pointer.slice("/args".length));
-  return hints.faults.filter(same);
+  return { hints: hints.faults.filter(same), checked: hints.of === args };
 }
 
 /** An answer's errors hold as long as what they are about was not changed. */
@@ -63,16 +64,15 @@ function byPointer(faults: readonly Fault[]): Map<string, readonly string[]> {
 
 export function JobForm({ form, kind, attempt: first, onChange }: Props) {
   const { send, busy, trouble, attempt } = useSend(form, first);
-  const [touched, setTouched] = useState<ReadonlySet<string>>(new Set());
-  const hints = useHints(kind?.schema, form.args);
+  const { touched, touch } = useTouches();
+  const { hints, checked } = useHints(kind?.schema, form.args);
   const errors = standing(trouble, form);
   const told = new Set(errors.map(({ pointer }) => pointer));
   // The server's words first; ours only for fields that somebody was in, and where it has said nothing.
   const shown = byPointer([...errors, ...hints.filter(({ pointer }) => touched.has(pointer) && !told.has(pointer))]);
-  const touch = useRef((pointer: string) => setTouched((before) => (before.has(pointer) ? before : new Set(before).add(pointer))));
   useEffect(() => store(form, attempt.current), [form, attempt]);
   const fileBytesMax = useMemo(() => roomOf(form.args, kind?.schema), [form.args, kind?.schema]);
-  const surroundings = { errors: shown, touched: touch.current, fileBytesMax };
+  const surroundings = { errors: shown, touched: touch, fileBytesMax };
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) void send();
   };
@@ -81,6 +81,7 @@ export function JobForm({ form, kind, attempt: first, onChange }: Props) {
       <form
         noValidate
         aria-label="Job"
+        aria-busy={!checked}
         onKeyDown={onKeyDown}
         onSubmit={(event) => {
           event.preventDefault();
