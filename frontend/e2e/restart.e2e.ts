@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { beforeEach, expect, test } from "vitest";
 import { ECHO_CONFIG, ECHO_FILE } from "./support/echo.ts";
+import { listGoesOn } from "./support/settled.ts";
 import { picture, pill, seeState, stage, violations } from "./support/stage.ts";
 import { call, submit, Worker } from "./support/worker.ts";
 
@@ -111,6 +112,7 @@ test("a cut line: the pill counts down, nothing is said of a restart, and what w
   play.front.mend();
   await live(page);
   await seeState(page, job.id, "queued");
+  await listGoesOn(page, play.daybook);
   expect(await page.getByRole("status").filter({ hasText: "restarted" }).count()).toBe(0);
 });
 
