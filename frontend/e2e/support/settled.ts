@@ -25,8 +25,8 @@ export async function stripGoesOn(page: Page, daybook: Daybook): Promise<void> {
 }
 
 /** The list shows a job that came after all that happened so far, and its end. */
-export async function listGoesOn(page: Page, daybook: Daybook): Promise<void> {
-  const { id } = await submit(daybook, { kind: "sign", queue: "signs", priority: -100 });
+export async function listGoesOn(page: Page, daybook: Daybook, kind = "sign"): Promise<void> {
+  const { id } = await submit(daybook, { kind, queue: "signs", priority: -100 });
   await row(page, id).waitFor();
   await call(daybook, "POST", `/api/jobs/${id}/cancel`, {});
   await page.locator(`[role=row][data-job-id="${id}"][data-state="cancelled"]`).waitFor();
