@@ -75,7 +75,7 @@ test("pages that wait for what is on their tabs", async () => {
 
 /** Doing it, and not the look before. */
 const isDoing = (request: Request): boolean => request.method() === "POST" && request.postDataJSON().dry_run !== true;
-const bodyOf = (request: Request | undefined): ActionRequest & { ids?: readonly string[] } => request?.postDataJSON();
+const bodyOf = (request: Request | undefined): ActionRequest => request?.postDataJSON();
 
 /** Many jobs of a kind, all of them chosen, and the question open what is to be done with them. */
 async function chosen(kind: string, count: number): Promise<{ readonly page: Page; readonly ids: string[]; readonly asked: string[] }> {
