@@ -1,5 +1,8 @@
+// Many jobs at once: chosen, looked at before, cancelled or retried; filters as chips; new jobs that wait behind a bar.
+
 import { expect, test } from "vitest";
 import type { JobList } from "../src/api/types.gen.ts";
+import { atRest, inView, scrollerOf, scrollTo } from "./support/rest.ts";
 import { picture, row, seeState, stage, violations } from "./support/stage.ts";
 import { call, submit, Worker } from "./support/worker.ts";
 
@@ -75,10 +78,13 @@ test("those that were shown are cancelled, and not what came after the look; the
   const dialog = page.getByRole("dialog", { name: "Cancel jobs" });
   await dialog.getByText("3 jobs would be cancelled.").waitFor();
   const later = await submit(play.daybook, { kind: "shown" });
+  // There before the others go: of a list that was empty for a moment the focus is the page's.
+  await seeState(page, later.id, "queued");
   await page.keyboard.press("Enter");
   await page.getByRole("status").filter({ hasText: "3 jobs cancelled" }).waitFor();
   await seeState(page, later.id, "queued");
-  await page.waitForFunction((id) => (document.activeElement as HTMLElement).dataset.jobId === id, later.id);
+  const focused = (): Promise<string | undefined> => page.evaluate(() => (document.activeElement as HTMLElement).dataset.jobId ?? document.activeElement?.outerHTML.slice(0, 120));
+  await expect.poll(focused, { timeout: 10_000 }).toBe(later.id);
 });
 
 test("where a line is cut in the middle of many, it says how far it came", async () => {
@@ -102,24 +108,43 @@ test("where a line is cut in the middle of many, it says how far it came", async
   await page.getByText("No job matches").waitFor();
 });
 
+test("an answer that is lost: another look says what was done", async () => {
+  await bulk(of("unheard", 3));
+  const page = await play.tab();
+  await page.goto("/jobs?kind=unheard");
+  await page.getByRole("checkbox", { name: "Select all that are loaded" }).click();
+  await page.getByRole("button", { name: "Cancel", exact: true }).click();
+  const dialog = page.getByRole("dialog", { name: "Cancel jobs" });
+  await dialog.getByText("3 jobs would be cancelled.").waitFor();
+  await page.route("**/api/jobs/actions", async (route) => {
+    await route.fetch();
+    await route.abort();
+  });
+  await dialog.getByRole("button", { name: "Cancel 3 jobs" }).click();
+  await dialog.getByText("0 jobs were cancelled before. Look again").waitFor();
+  await page.unroute("**/api/jobs/actions");
+  await dialog.getByRole("button", { name: "Look again" }).click();
+  await dialog.getByText("3 jobs stay as they are: 3 already ended.").waitFor();
+});
+
 test("new jobs wait behind a bar while one reads further down, and rows keep their place", async () => {
   await bulk(of("calm", 300));
   const page = await play.tab();
   await page.goto("/jobs?kind=calm");
   await page.getByRole("grid").getByRole("row").nth(5).waitFor();
-  await page.getByRole("grid").hover();
-  await page.mouse.wheel(0, 3000);
-  await page.waitForFunction(() => (document.querySelector("[role=grid]")?.parentElement?.scrollTop ?? 0) > 2000);
-  const place = () =>
-    page.evaluate(() => {
-      const first = [...document.querySelectorAll<HTMLElement>("[data-job-id]")].find((node) => node.getBoundingClientRect().top > 400);
-      return `${first?.dataset.jobId} ${Math.round(first?.getBoundingClientRect().top ?? 0)}`;
-    });
-  const before = await place();
+  const scroller = scrollerOf(page, "Jobs");
+  const atTop = async (): Promise<string[]> => (await inView(scroller, "data-job-id")).slice(0, 5);
+  const first = await atTop();
+  await scrollTo(scroller, 3000);
+  await expect.poll(async () => (await atTop()).length).toBe(5);
+  await atRest(scroller);
+  const before = await atTop();
+  expect(before).not.toEqual(first);
   const fresh = await submit(play.daybook, { kind: "calm" });
   const bar = page.getByRole("button", { name: "1 new job" });
   await bar.waitFor();
-  expect(await place()).toBe(before);
+  await atRest(scroller);
+  expect(await atTop()).toEqual(before);
   await bar.click();
   await seeState(page, fresh.id, "queued");
 });

@@ -1,8 +1,10 @@
+// The page of history: charts and tables of a span, days, what is missing; over made-up numbers, and over real ones.
+
 import type { Page, Route } from "playwright-core";
 import { expect, test } from "vitest";
 import type { HistoryBody, HistoryBucket, HistorySpan } from "../src/api/types.gen.ts";
 import { picture, pill, stage, violations } from "./support/stage.ts";
-import { submit } from "./support/worker.ts";
+import { call, submit, Worker } from "./support/worker.ts";
 
 const play = stage();
 
@@ -86,6 +88,47 @@ test("charts are drawn for each span, and their numbers are there as tables", as
   expect(await page.locator("canvas").count()).toBe(0);
   await page.reload();
   await page.getByRole("table", { name: "Ran" }).waitFor();
+});
+
+/** The numbers of a table's row, by the heads above them. */
+async function rowOf(page: Page, table: string, index: number): Promise<Readonly<Record<string, string>>> {
+  const found = page.getByRole("table", { name: table });
+  await found.waitFor();
+  const heads = await found.getByRole("columnheader").allInnerTexts();
+  const row = found.getByRole("row").nth(index);
+  const cells = await row.getByRole("cell").allInnerTexts();
+  return Object.fromEntries(cells.map((cell, at) => [(heads[at + 1] ?? "").toLowerCase(), cell]));
+}
+
+test("jobs that really ran are in the charts and in their day, as the server counts them", async () => {
+  const kind = "counted";
+  const worker = await Worker.join(play.daybook, "counter", 5, [kind]);
+  const day = new Date().toISOString().slice(0, 10);
+  for (const fails of [false, false, true]) {
+    await submit(play.daybook, { kind, max_attempts: 1 });
+    const lease = await worker.take();
+    await (fails ? lease.fail("no more ink") : lease.complete({ answer: 42 }));
+  }
+  const { id } = await submit(play.daybook, { kind });
+  await call(play.daybook, "POST", `/api/jobs/${id}/cancel`, {});
+  const counted = async (span: HistorySpan): Promise<HistoryBucket | undefined> => (await call<HistoryBody>(play.daybook, "GET", `/api/history?span=${span}`)).buckets.at(-1);
+  await expect.poll(async () => (await counted("30d"))?.completed).toBe(2);
+  const page = await play.tab();
+  await page.goto("/history?span=30d");
+  const today = page.locator(`[data-day="${day}"]`);
+  await today.waitFor();
+  expect(await rowOf(page, "Finished jobs by day", 1)).toMatchObject({ completed: "2", failed: "1", cancelled: "1" });
+  expect(await today.getByText("(so far)").count()).toBe(1);
+  await page.locator('[data-chart="Ran"] canvas').waitFor();
+  for (const title of ["Jobs per day", "Failures per day", "Ran"]) {
+    expect(await page.getByRole("region", { name: title }).getByText("nothing in this span").count(), title).toBe(0);
+    expect(await inkOf(page, title), title).toBeGreaterThan(1500);
+  }
+  expect(await page.locator('[data-chart="Jobs per day"]').getAttribute("aria-label")).toMatch(/Completed at most 2, Failed at most 1, Cancelled at most 1/);
+  await page.getByRole("button", { name: "Tables" }).click();
+  expect(await rowOf(page, "Jobs per day", 1)).toMatchObject({ completed: "2" });
+  expect(await rowOf(page, "Failures per day", 1)).toMatchObject({ "jobs failed": "1" });
+  expect((await rowOf(page, "Ran", 1)).p50).toMatch(/^[\d.]+ (ms|s)$/);
 });
 
 test("the pointer tells the numbers beneath it", async () => {

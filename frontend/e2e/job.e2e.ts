@@ -1,7 +1,11 @@
-import { expect, test } from "vitest";
-import { stage } from "./support/stage.ts";
-import { submit, Worker, type Lease } from "./support/worker.ts";
+// The page of a job: what it shows live, on each of its tabs, and what can be done there. Its log and its files have tests
+// of their own.
+
 import type { Page } from "playwright-core";
+import { expect, test } from "vitest";
+import { begin } from "./support/begun.ts";
+import { stage } from "./support/stage.ts";
+import { call, submit } from "./support/worker.ts";
 
 const play = stage();
 
@@ -11,15 +15,7 @@ const DOT_TOO = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8B
 
 const stateOf = (page: Page, state: string) => page.locator(`main [data-job-id][data-state="${state}"]`).first().waitFor();
 
-let kinds = 0;
-/** A job of a kind of its own, and the worker that has it: tests do not take each other's. */
-async function begun(body: Record<string, unknown> = {}): Promise<{ id: string; lease: Lease; worker: Worker; kind: string }> {
-  const kind = `kind-${++kinds}`;
-  const worker = await Worker.join(play.daybook, `worker of ${kind}`, 10, [kind]);
-  const { id } = await submit(play.daybook, { kind, ...body });
-  const lease = await worker.take();
-  return { id, lease, worker, kind };
-}
+const begun = (body: Readonly<Record<string, unknown>> = {}) => begin(play.daybook, body);
 
 test("progress, stage, counts and the preview follow live, and the result is there at the end", async () => {
   const { id, lease } = await begun({ args: { question: "six by nine" } });
@@ -49,44 +45,6 @@ test("progress, stage, counts and the preview follow live, and the result is the
   await other.getByText("text/plain · 5 B").waitFor();
   const [download] = await Promise.all([page.waitForEvent("download"), other.getByRole("link").click()]);
   expect(download.suggestedFilename()).toBe("notes & more.txt");
-});
-
-test("the log is followed, paused, searched, and saved as a whole", async () => {
-  const { id, lease } = await begun();
-  await lease.lines(Array.from({ length: 500 }, (_, n) => ({ stream: n % 5 === 0 ? "stderr" : "stdout", text: `line ${n + 1} of the log` })));
-  const page = await play.tab();
-  await page.goto(`/jobs/${id}?tab=log`);
-  await page.locator("[data-line='500']").waitFor();
-  await lease.log("the newest of all");
-  await page.getByText("the newest of all").waitFor();
-  await page.keyboard.press("p");
-  await lease.log("while it was paused");
-  await page.getByRole("button", { name: "Go on (1 new)" }).click();
-  await page.getByText("while it was paused").waitFor();
-  await page.keyboard.press("/");
-  await page.keyboard.type("LINE 25");
-  await page.getByText("11 of 502 lines").waitFor();
-  expect(await page.locator("mark").first().textContent()).toBe("line 25");
-  await page.getByLabel("Stream").selectOption("stderr");
-  await page.getByText("2 of 502 lines").waitFor();
-  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save", exact: true }).click()]);
-  const text = await new Response((await download.createReadStream()) as unknown as ReadableStream).text();
-  expect(text.trim().split("\n")).toHaveLength(502);
-  // Somebody who reads further up is not pulled down.
-  await page.getByLabel("Stream").selectOption("all");
-  await page.getByLabel("Search the log").fill("");
-  await page.getByText("while it was paused").waitFor();
-  const log = page.getByRole("log");
-  await log.hover();
-  await page.mouse.wheel(0, -3000);
-  await page.getByRole("button", { name: "Follow", pressed: false }).waitFor();
-  const top = await log.evaluate((node) => node.scrollTop);
-  const height = await log.evaluate((node) => node.firstElementChild?.clientHeight);
-  await lease.log("not seen from up here");
-  await page.waitForFunction((known) => document.querySelector("[role=log] > div")?.clientHeight !== known, height);
-  expect(Math.abs((await log.evaluate((node) => node.scrollTop)) - top)).toBeLessThan(50);
-  await page.getByRole("button", { name: "Follow" }).click();
-  await page.getByText("not seen from up here").waitFor();
 });
 
 test("items follow live, one by one and by state; only failed ones are run again", async () => {
@@ -169,12 +127,14 @@ test("a job is cancelled by keys, with its reason told", async () => {
   const { id } = await submit(play.daybook, { kind: "nobody-takes-it" });
   const page = await play.tab();
   await page.goto(`/jobs/${id}`);
-  await page.getByRole("region", { name: "Why" }).waitFor();
+  const why = page.getByRole("region", { name: "Why" });
+  await why.getByText("No worker that takes the kind nobody-takes-it from the queue default is there now.").waitFor();
   await page.keyboard.press("c");
   await page.getByRole("dialog", { name: "Cancel this job?" }).waitFor();
   await page.keyboard.press("Enter");
   await stateOf(page, "cancelled");
   await page.getByText("cancelled by request").first().waitFor();
+  await why.getByText("It was cancelled by request, before it ran.").waitFor();
   await page.getByRole("dialog").waitFor({ state: "hidden" });
 });
 
@@ -225,9 +185,16 @@ test("a purge says what goes, and it is gone from the page", async () => {
 
 test("a job without a log says so, and what waits is explained", async () => {
   const { id } = await submit(play.daybook, { kind: "nobody-takes-it" });
+  const held = await submit(play.daybook, { kind: "nobody-takes-it", depends_on: [id] });
   const page = await play.tab();
   await page.goto(`/jobs/${id}?tab=log`);
   await page.getByText("What the job writes appears here at once.").waitFor();
+  await page.goto(`/jobs/${held.id}`);
+  const why = page.getByRole("region", { name: "Why" });
+  await why.getByText(`It waits until job ${id} is completed.`).waitFor();
+  // The sentence follows what it is about.
+  await call(play.daybook, "POST", `/api/jobs/${id}/cancel`, {});
+  await why.getByText(`because job ${id}, which it waited for, did not complete`).waitFor();
 });
 
 test("a restart of the server in the middle of a batch loses nothing of the page", async () => {
@@ -243,20 +210,6 @@ test("a restart of the server in the middle of a batch loses nothing of the page
   await page.getByRole("tab", { name: "Log" }).click();
   await lease.log("after the restart");
   await page.getByText("after the restart").waitFor();
-});
-
-test("a cut line is mended, and the log has every line once", async () => {
-  const { id, lease } = await begun();
-  await lease.log("before");
-  const page = await play.tab();
-  await page.goto(`/jobs/${id}?tab=log`);
-  await page.getByText("before").waitFor();
-  play.front.cut();
-  await page.locator('[data-connection="offline"]').waitFor();
-  await lease.log("meanwhile");
-  play.front.mend();
-  await page.getByText("meanwhile").waitFor();
-  expect(await page.locator("[data-line]").count()).toBe(2);
 });
 
 test("tabs are walked by the arrow keys and stay in the address; the help lists the keys", async () => {

@@ -1,3 +1,5 @@
+// The page of queues: how deep and how old they are, paused, drained and resumed, in the past, by keys, in both sizes.
+
 import type { Page } from "playwright-core";
 import { expect, test } from "vitest";
 import type { QueueList } from "../src/api/types.gen.ts";
@@ -60,6 +62,40 @@ test("the numbers lead to the jobs of the queue", async () => {
   await page.goto("/queues");
   await line(page, "linked").getByRole("link", { name: "linked", exact: true }).click();
   await page.waitForURL("**/jobs?queue=linked&state=active");
+});
+
+/** How many seconds a queue's oldest job waits, as the table says it. */
+async function oldestOf(page: Page, queue: string): Promise<number> {
+  const heads = await page.getByRole("columnheader").allInnerTexts();
+  // The name of the queue is a head of its row, and no cell.
+  const text = await line(page, queue).getByRole("cell").nth(heads.indexOf("Oldest waits") - 1).innerText();
+  const [, minutes = "0", seconds = "0"] = /^(?:(\d+) min)? ?(?:([\d.]+) s)?$/.exec(text) ?? [];
+  return text === "–" ? -1 : Number(minutes) * 60 + Number(seconds);
+}
+
+test("how long the oldest waits is counted, and is the next one's when it goes", async () => {
+  const page = await play.tab();
+  await page.goto("/queues");
+  const first = await submit(play.daybook, { kind: "resize", queue: "aging" });
+  await line(page, "aging").waitFor();
+  await expect.poll(() => oldestOf(page, "aging"), { timeout: 20_000 }).toBeGreaterThanOrEqual(3);
+  const second = await submit(play.daybook, { kind: "resize", queue: "aging" });
+  await line(page, "aging").getByText("2 queued").waitFor();
+  expect(await oldestOf(page, "aging")).toBeGreaterThanOrEqual(3);
+  const { seq, queues } = await call<QueueList>(play.daybook, "GET", "/api/queues");
+  expect(queues.find(({ name }) => name === "aging")?.oldest_queued_at).toBe(first.created_at);
+  await call(play.daybook, "POST", `/api/jobs/${first.id}/cancel`, {});
+  // As old as the second is, give or take a second: it came at least three seconds after the first.
+  const ageOf = ({ created_at }: { readonly created_at: string }): number => (Date.now() - Date.parse(created_at)) / 1_000;
+  await expect.poll(async () => Math.abs((await oldestOf(page, "aging")) - ageOf(second))).toBeLessThan(1.5);
+  await call(play.daybook, "POST", `/api/jobs/${second.id}/cancel`, {});
+  await expect.poll(() => oldestOf(page, "aging")).toBe(-1);
+  // Then it had waited so long, however long ago that is.
+  const then = await call<QueueList>(play.daybook, "GET", `/api/queues?at=${seq}`);
+  const age = then.queues.find(({ name }) => name === "aging")?.oldest_age_s ?? 0;
+  await page.goto(`/queues?at=${seq}`);
+  await line(page, "aging").waitFor();
+  expect(Math.abs((await oldestOf(page, "aging")) - age)).toBeLessThan(1);
 });
 
 test("queues are walked by keys", async () => {

@@ -1,21 +1,33 @@
 // A reset meets what is still on its way: pages that wait for their job, a bulk action in the middle, a strip that asks what
 // became of jobs. None of it is asked for again, nor goes on, in the new log.
 
-import type { Page, Route } from "playwright-core";
+import type { Page, Request, Route } from "playwright-core";
 import { expect, test } from "vitest";
-import type { JobBody } from "../src/api/types.gen.ts";
+import type { ActionRequest, EventPage, JobBody, JobList } from "../src/api/types.gen.ts";
 import { record } from "./support/record.ts";
+import { listGoesOn } from "./support/settled.ts";
 import { seeState, stage } from "./support/stage.ts";
 import { call, submit, Worker } from "./support/worker.ts";
 
 const play = stage();
+const ACTIONS = /\/api\/jobs\/actions$/;
 const live = (page: Page) => page.locator('[data-connection="live"]').waitFor();
 
+interface Held {
+  readonly requests: () => readonly Request[];
+  readonly count: () => number;
+  readonly letGo: () => void;
+}
+
 /** Requests that nobody answers, until they are let go. */
-async function held(page: Page, url: RegExp): Promise<{ readonly count: () => number; readonly letGo: () => void }> {
+async function held(page: Page, url: RegExp, which: (request: Request) => boolean = () => true): Promise<Held> {
   const routes: Route[] = [];
-  await page.route(url, (route) => void routes.push(route));
-  return { count: () => routes.length, letGo: () => routes.splice(0).forEach((route) => void route.continue().catch(() => {})) };
+  await page.route(url, (route) => (which(route.request()) ? void routes.push(route) : route.fallback()));
+  return {
+    requests: () => routes.map((route) => route.request()),
+    count: () => routes.length,
+    letGo: () => routes.splice(0).forEach((route) => void route.continue().catch(() => {})),
+  };
 }
 
 async function reset(pages: readonly Page[], asked: readonly string[][]): Promise<void> {
@@ -61,49 +73,97 @@ test("pages that wait for what is on their tabs", async () => {
   expect(asked.flat().filter((one) => one.includes(id))).toEqual([]);
 });
 
-test("many are being cancelled one by one: it ends with the log", async () => {
-  const jobs = Array.from({ length: 40 }, () => ({ kind: "crowd", args: {} }));
-  const ids = (await call<{ jobs: JobBody[] }>(play.daybook, "POST", "/api/jobs/bulk", { jobs })).jobs.map(({ id }) => id);
-  const page = await play.tab();
-  const asked = record(page);
-  await page.goto("/jobs?kind=crowd");
-  await seeState(page, ids[39] ?? "", "queued");
-  await live(page);
-  const { count, letGo } = await held(page, /\/cancel$/);
-  await page.getByRole("checkbox", { name: "Select all that are loaded" }).click();
-  await page.getByRole("button", { name: "Cancel", exact: true }).click();
-  await page.getByRole("dialog").getByRole("button", { name: "Cancel 40 jobs" }).click();
-  await expect.poll(count).toBeGreaterThan(0);
-  await reset([page], [asked]);
-  letGo();
-  await page.locator("dialog[open]").waitFor({ state: "detached" });
-  await page.getByText("No job matches").waitFor();
-  await live(page);
-  expect(asked.filter((one) => ids.some((id) => one.includes(id)))).toEqual([]);
-  expect(asked.filter((one) => one.startsWith("POST"))).toEqual([]);
-});
+/** Doing it, and not the look before. */
+const isDoing = (request: Request): boolean => request.method() === "POST" && request.postDataJSON().dry_run !== true;
+const bodyOf = (request: Request | undefined): ActionRequest => request?.postDataJSON();
 
-test("all that match are being cancelled: it does not go on in the new log", async () => {
-  await call(play.daybook, "POST", "/api/jobs/bulk", { jobs: Array.from({ length: 300 }, () => ({ kind: "same", args: {} })) });
+/** Many jobs of a kind, all of them chosen, and the question open what is to be done with them. */
+async function chosen(kind: string, count: number): Promise<{ readonly page: Page; readonly ids: string[]; readonly asked: string[] }> {
+  const ids: string[] = [];
+  for (let left = count; left > 0; left -= 1_000) {
+    const jobs = Array.from({ length: Math.min(left, 1_000) }, () => ({ kind, args: {} }));
+    ids.push(...(await call<{ jobs: JobBody[] }>(play.daybook, "POST", "/api/jobs/bulk", { jobs })).jobs.map(({ id }) => id));
+  }
   const page = await play.tab();
   const asked = record(page);
-  await page.goto("/jobs?kind=same");
-  await page.getByRole("grid", { name: "Jobs" }).getByRole("row").nth(5).waitFor();
+  await page.goto(`/jobs?kind=${kind}`);
+  await seeState(page, ids.at(-1) ?? "", "queued");
   await live(page);
   await page.getByRole("checkbox", { name: "Select all that are loaded" }).click();
-  await page.getByRole("button", { name: /^Select all/ }).click();
-  await page.getByRole("button", { name: "Cancel", exact: true }).click();
-  await page.getByRole("dialog").getByText("300 jobs would be cancelled.").waitFor();
-  const { count, letGo } = await held(page, /\/api\/jobs\/actions$/);
-  await page.getByRole("dialog").getByRole("button", { name: "Cancel 300 jobs" }).click();
-  await expect.poll(count).toBe(1);
+  return { page, ids, asked };
+}
+
+/** A reset while a call is held that changes jobs: it is ended, and neither it nor what would follow comes to the new log.
+ *  There a job waits that the same filter matches. */
+async function resetWhile({ page, asked }: { page: Page; asked: string[] }, kind: string, hold: Held): Promise<void> {
+  const ended: Request[] = [];
+  const answered: Request[] = [];
+  page.on("requestfailed", (request) => void ended.push(request));
+  page.on("response", (response) => void answered.push(response.request()));
+  const [doing] = hold.requests();
   await reset([page], [asked]);
-  const innocent = await submit(play.daybook, { kind: "same" });
-  letGo();
+  const innocent = await submit(play.daybook, { kind });
+  await expect.poll(() => ended.some((one) => one === doing)).toBe(true);
+  hold.letGo();
+  await page.locator("dialog[open]").waitFor({ state: "detached" });
   await seeState(page, innocent.id, "queued");
   await live(page);
+  // A list that goes on: what was let go would have come before.
+  await listGoesOn(page, play.daybook, kind);
   expect(asked.filter((one) => one.startsWith("POST"))).toEqual([]);
+  expect(answered.filter((one) => one.method() === "POST")).toEqual([]);
   expect((await call<JobBody>(play.daybook, "GET", `/api/jobs/${innocent.id}`)).state).toBe("queued");
+  const { events } = await call<EventPage>(play.daybook, "GET", "/api/events?after=0&limit=500");
+  expect(events.filter(({ type, job_id }) => type.includes("cancel") && job_id === innocent.id)).toEqual([]);
+}
+
+test("selected jobs are being cancelled: it ends with the log", async () => {
+  const all = await chosen("crowd", 40);
+  const { page, ids, asked } = all;
+  const hold = await held(page, ACTIONS, isDoing);
+  await page.getByRole("button", { name: "Cancel", exact: true }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Cancel 40 jobs" }).click();
+  await expect.poll(hold.count).toBe(1);
+  expect(new Set(bodyOf(hold.requests()[0]).ids)).toEqual(new Set(ids));
+  await resetWhile(all, "crowd", hold);
+  expect(asked.filter((one) => ids.some((id) => one.includes(id)))).toEqual([]);
+});
+
+test("all that match are being cancelled, 500 at a time: after the first of them it ends with the log", async () => {
+  const all = await chosen("same", 1_200);
+  const { page, ids, asked } = all;
+  await page.getByRole("button", { name: /^Select all/ }).click();
+  await page.getByRole("button", { name: "Cancel", exact: true }).click();
+  await page.getByRole("dialog").getByText("1,200 jobs would be cancelled.").waitFor();
+  let calls = 0;
+  const hold = await held(page, ACTIONS, (request) => isDoing(request) && (calls += 1) > 1);
+  await page.getByRole("dialog").getByRole("button", { name: "Cancel 1,200 jobs" }).click();
+  await expect.poll(hold.count).toBe(1);
+  expect(bodyOf(hold.requests()[0]).ids).toHaveLength(500);
+  const done = await call<JobList>(play.daybook, "GET", "/api/jobs?kind=same&state=cancelled&limit=500");
+  expect([done.jobs.length, done.next_cursor]).toEqual([500, null]);
+  await resetWhile(all, "same", hold);
+  expect(asked.filter((one) => ids.some((id) => one.includes(id)))).toEqual([]);
+});
+
+test("more match than one look shows: the filter alone is sent, and not to the new log", async () => {
+  const all = await chosen("lots", 300);
+  const { page } = all;
+  await page.getByRole("button", { name: /^Select all/ }).click();
+  // The answer of a log with more jobs than a test can make.
+  await page.route(ACTIONS, async (route) => {
+    if (isDoing(route.request())) return route.fallback();
+    const response = await route.fetch();
+    await route.fulfill({ response, json: { ...(await response.json()), more: true } });
+  });
+  const hold = await held(page, ACTIONS, isDoing);
+  await page.getByRole("button", { name: "Cancel", exact: true }).click();
+  await page.getByRole("dialog").getByText("At least 300 jobs would be cancelled.").waitFor();
+  await page.getByRole("dialog").getByRole("button", { name: "Cancel all" }).click();
+  await expect.poll(hold.count).toBe(1);
+  const { ids, filter } = bodyOf(hold.requests()[0]);
+  expect({ ids: ids ?? null, filter }).toEqual({ ids: null, filter: { kind: "lots" } });
+  await resetWhile(all, "lots", hold);
 });
 
 test("the strip asks what became of jobs that ended meanwhile: not in the new log", async () => {

@@ -5,6 +5,8 @@ import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { beforeEach, expect, test } from "vitest";
 import { ECHO_CONFIG, ECHO_FILE } from "./support/echo.ts";
+import { record } from "./support/record.ts";
+import { listGoesOn } from "./support/settled.ts";
 import { picture, pill, seeState, stage, violations } from "./support/stage.ts";
 import { call, submit, Worker } from "./support/worker.ts";
 
@@ -18,14 +20,6 @@ beforeEach(() => rmSync(join(play.daybook.folder, "go"), { force: true }));
 
 /** A new log, as an operator makes it; the page meets it when it connects again. */
 const reset = (): Promise<void> => play.restart("--reset-on-startup");
-
-/** What a page asks for, with the frames that it sends. */
-function record(page: Page): string[] {
-  const asked: string[] = [];
-  page.on("request", (request) => asked.push(`${request.method()} ${request.url()} ${request.postData() ?? ""}`));
-  page.on("websocket", (socket) => socket.on("framesent", ({ payload }) => asked.push(`frame ${String(payload)}`)));
-  return asked;
-}
 
 test("a server that is killed and started again: the notice says what became of the jobs, and lists them", async () => {
   const jobs = [await submit(play.daybook, { kind: "echo", args: { n: 1 } }), await submit(play.daybook, { kind: "echo", args: { n: 2 } })];
@@ -111,6 +105,7 @@ test("a cut line: the pill counts down, nothing is said of a restart, and what w
   play.front.mend();
   await live(page);
   await seeState(page, job.id, "queued");
+  await listGoesOn(page, play.daybook);
   expect(await page.getByRole("status").filter({ hasText: "restarted" }).count()).toBe(0);
 });
 

@@ -2,6 +2,8 @@
 
 import type { Page } from "playwright-core";
 import { expect, test } from "vitest";
+import { record } from "./support/record.ts";
+import { keptBy, stripGoesOn } from "./support/settled.ts";
 import { picture, stage, violations } from "./support/stage.ts";
 import { call, submit, Worker } from "./support/worker.ts";
 
@@ -10,6 +12,15 @@ const strip = (page: Page) => page.getByRole("region", { name: "Active jobs" });
 const active = (page: Page, id: string) => page.locator(`[data-active-job-id="${id}"]`);
 const ended = (page: Page, id: string) => page.locator(`[data-ended-job-id="${id}"]`);
 const live = (page: Page) => page.locator('[data-connection="live"]').waitFor();
+
+/** What a page asked for about one job: it does so only for those that nobody saw end. */
+const about = (asked: readonly string[], id: string): string[] => asked.filter((one) => one.startsWith("GET") && one.includes(`/api/jobs/${id}`));
+
+/** The strip has decided about all that was kept, and this job is not among what it shows or asks for. */
+async function nothingKept(page: Page, id: string): Promise<void> {
+  await stripGoesOn(page, play.daybook);
+  await expect.poll(() => keptBy(page)).not.toContain(id);
+}
 
 /** As when another tab is in front: browsers without a window do not tell by themselves. */
 async function hide(page: Page, hidden: boolean): Promise<void> {
@@ -31,7 +42,7 @@ async function take(worker: Worker, id: string) {
 test("it is the same on every page and after a refresh, and the server clears it", async () => {
   const job = await submit(play.daybook, { kind: "strip", priority: 50 });
   const page = await play.tab();
-  for (const path of ["/jobs", "/queues", "/workers", `/jobs/${job.id}`]) {
+  for (const path of [`/jobs/${job.id}`, "/jobs", "/queues", "/workers"]) {
     await page.goto(path);
     await active(page, job.id).waitFor();
   }
@@ -43,11 +54,14 @@ test("it is the same on every page and after a refresh, and the server clears it
   await page.reload();
   await active(page, job.id).getByText("40 %").waitFor();
   await live(page);
+  const asked = record(page);
   await lease.complete({ answer: 42 });
   await active(page, job.id).waitFor({ state: "detached" });
+  await stripGoesOn(page, play.daybook);
+  expect(about(asked, job.id)).toEqual([]);
   expect(await ended(page, job.id).count()).toBe(0);
   await page.reload();
-  await live(page);
+  await nothingKept(page, job.id);
   expect(await ended(page, job.id).count()).toBe(0);
 });
 
@@ -71,9 +85,9 @@ test("a job that ended while the page was closed shows its result until it is di
   await again.getByRole("button", { name: /^Dismiss away/ }).click();
   await ended(again, job.id).waitFor({ state: "detached" });
   await ended(other, job.id).waitFor({ state: "detached" });
+  await other.close();
   await again.reload();
-  await live(again);
-  await again.getByRole("grid").waitFor({ state: "detached" });
+  await nothingKept(again, job.id);
   expect(await ended(again, job.id).count()).toBe(0);
 });
 
@@ -110,11 +124,16 @@ test("two tabs: what one of them saw end, none needs to tell", async () => {
   await hide(other, true);
   await page.bringToFront();
   await hide(page, false);
+  const asked = record(page);
   const worker = await Worker.join(play.daybook);
   await (await take(worker, job.id)).complete(1);
   await active(page, job.id).waitFor({ state: "detached" });
   await active(other, job.id).waitFor({ state: "detached" });
+  await stripGoesOn(other, play.daybook);
   await ended(other, job.id).waitFor({ state: "detached" });
+  await other.close();
+  await stripGoesOn(page, play.daybook);
+  expect(about(asked, job.id)).toEqual([]);
   expect(await ended(page, job.id).count()).toBe(0);
 });
 

@@ -1,3 +1,5 @@
+// The form of a job: from the schema of its kind, with the server's errors at their fields; jobs submitted again, and once.
+
 import { expect, test } from "vitest";
 import { picture, stage, violations } from "./support/stage.ts";
 import { call, submit, Worker } from "./support/worker.ts";
@@ -163,6 +165,29 @@ test("a job is submitted again with its own args, queue and tags", async () => {
   expect(await page.getByLabel("Steps").inputValue()).toBe("3");
   expect(await page.getByLabel("Queue").inputValue()).toBe("slow");
   expect(await page.getByLabel("Tags").inputValue()).toBe("red, blue");
+});
+
+test("the way there from a job: a button when it ended, its menu always", async () => {
+  const args = { prompt: "from its page", steps: 5 };
+  const job = await submit(play.daybook, { kind: "draw", args, queue: "slow", tags: ["red"] });
+  const page = await play.tab();
+  await page.goto(`/jobs/${job.id}`);
+  await page.getByRole("button", { name: "More actions" }).click();
+  await page.getByRole("menuitem", { name: "Submit again …" }).click();
+  await page.waitForURL(`**/submit?from=${job.id}`);
+  await page.getByLabel("Prompt").waitFor();
+  expect(await page.getByLabel("Prompt").inputValue()).toBe("from its page");
+  await page.goBack();
+  await call(play.daybook, "POST", `/api/jobs/${job.id}/cancel`, {});
+  await page.getByRole("link", { name: "Submit again" }).click();
+  await page.waitForURL(`**/submit?from=${job.id}`);
+  await page.getByText(`As job ${job.id}`).waitFor();
+  expect(await page.getByLabel("Prompt").inputValue()).toBe("from its page");
+  expect(await page.getByLabel("Steps").inputValue()).toBe("5");
+  await page.getByRole("button", { name: "Submit job" }).click();
+  await page.waitForURL((url) => /\/jobs\/[0-9a-f-]+$/.test(url.pathname) && idIn(url.href) !== job.id);
+  const again = await call<JobBody>(play.daybook, "GET", `/api/jobs/${idIn(page.url())}`);
+  expect({ args: again.args, kind: again.kind, queue: again.queue, tags: again.tags }).toEqual({ args: { ...args, style: "plain", loud: false }, kind: "draw", queue: "slow", tags: ["red"] });
 });
 
 test("what was typed is there after a restart and after a refresh", async () => {

@@ -1,5 +1,7 @@
+// The page of workers: who is there, what they run, who is late; quiet, terminate, the past, and child processes.
+
 import type { Page } from "playwright-core";
-import { expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import type { WorkerList } from "../src/api/types.gen.ts";
 import { picture, pill, stage, violations } from "./support/stage.ts";
 import { call, submit, Worker } from "./support/worker.ts";
@@ -9,6 +11,13 @@ import { Daybook } from "./support/daybook.ts";
 const play = stage({ config: 'lease_s = 45\n' });
 
 const line = (page: Page, worker: Worker) => page.locator(`[data-worker="${worker.session}"]`);
+
+/** What a test left behind, also one that failed, is nothing to the next. */
+beforeEach(async () => {
+  const { workers } = await call<WorkerList>(play.daybook, "GET", "/api/workers");
+  for (const { session } of workers) await call(play.daybook, "DELETE", `/api/workers/${session}`);
+  await call(play.daybook, "POST", "/api/jobs/actions", { action: "cancel", filter: { state: ["active"] }, dry_run: false });
+});
 
 test("without a worker the page says how to start one", async () => {
   const page = await play.tab();
