@@ -99,8 +99,8 @@ test("a seed of twenty digits is shown, and sent again, as it was", async () => 
   await page.getByText("18446744073709551615").first().waitFor();
   await page.getByText("9007199254740993").first().waitFor();
   await page.goto(`/submit?from=${id}`);
-  expect(await page.getByLabel("Seed").inputValue()).toBe("18446744073709551615");
-  await page.getByLabel("Seed").fill("18446744073709551614");
+  expect(await page.getByLabel("Seed", { exact: true }).inputValue()).toBe("18446744073709551615");
+  await page.getByLabel("Seed", { exact: true }).fill("18446744073709551614");
   await page.getByRole("button", { name: "Submit job" }).click();
   await page.waitForURL((url) => /\/jobs\/[0-9a-f-]+$/.test(url.pathname) && !url.pathname.endsWith(id));
   const again = await fetch(`${play.daybook.url}/api${new URL(page.url()).pathname}`).then((sent) => sent.text());

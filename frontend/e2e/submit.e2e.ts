@@ -73,6 +73,7 @@ test("a fault that shows as a field is left moves no button from under the finge
   const button = page.getByRole("button", { name: "Submit job" });
   await page.locator('form[aria-busy="false"]').waitFor();
   expect(await page.getByLabel("Steps").getAttribute("aria-invalid")).toBeNull();
+  await button.scrollIntoViewIfNeeded();
   const box = await button.boundingBox();
   await page.mouse.move((box?.x ?? 0) + 10, (box?.y ?? 0) + 2);
   await page.mouse.down();
