@@ -4,7 +4,7 @@ import type { SubscriptionEvent, Wanted } from "../sync/index.ts";
 import { Active } from "./active.ts";
 import type { Around } from "./around.ts";
 import { Frame } from "./frame.ts";
-import { KEPT_NAME, writeKept } from "./kept.ts";
+import { KEPT_NAME, readKept, writeKept } from "./kept.ts";
 import { RowStore } from "./rows.ts";
 import { idOf, ManualFrames, rowOf } from "./tests-support.ts";
 
@@ -97,6 +97,24 @@ test("a job that somebody saw end goes without a word; one that nobody saw end s
   await settle();
   expect(jobs).toEqual([idOf(2)]);
   expect(view().ended.map(({ id }) => id)).toEqual([idOf(2)]);
+});
+
+test("a job whose end one of the two lists has not heard of yet is not kept as active", () => {
+  const { snapshot, left, view, around, say, frames } = make();
+  snapshot([rowOf(3), rowOf(2, { state: "running" })]);
+  left(idOf(2), 60);
+  frames.turn();
+  expect(view().ids).toEqual([idOf(3)]);
+  const keptIds = () => readKept(around.kept.get(KEPT_NAME) ?? null)?.ids;
+  expect(keptIds()).toEqual([idOf(3)]);
+  say("running", { type: "changes", id: "b", seq: 60, rows: [], left: [idOf(2)] });
+  frames.turn();
+  expect(keptIds()).toEqual([idOf(3)]);
+  // It runs again.
+  for (const what of ["active", "running"] as const) say(what, { type: "changes", id: "a", seq: 70, rows: [rowOf(2, { state: "running", seq: 70 })] as never, left: [] });
+  frames.turn();
+  frames.turn();
+  expect(view().ids).toEqual([idOf(2), idOf(3)]);
 });
 
 test("what was kept is asked for only when the server took its place, and the active ones have come", async () => {

@@ -27,6 +27,8 @@ export class Active {
   readonly #all: JobList;
   /** On view by now or some time ago, and still active as far as we know. */
   readonly #shown = new Set<string>();
+  /** Ended, and still on a list: each of the two hears of it by itself. */
+  readonly #over = new Set<string>();
   /** Those of before, until the server has said what their place is worth. */
   #kept: Kept | null = null;
   readonly #unknown = new Set<string>();
@@ -100,7 +102,7 @@ export class Active {
     this.#probe?.close();
     this.#probe = null;
     this.#kept = null;
-    for (const set of [this.#shown, this.#unknown, this.#ended, this.#dismissed]) set.clear();
+    for (const set of [this.#shown, this.#over, this.#unknown, this.#ended, this.#dismissed]) set.clear();
     this.#soon.clear();
     this.#page.clear();
     this.#seq = 0;
@@ -144,7 +146,10 @@ export class Active {
       for (const { id } of event.rows as readonly { readonly id: string }[]) this.#page.add(id);
       if (!event.more) this.#compare(event.seq);
     } else if (event.type === "changes") {
-      for (const { id } of event.rows as readonly { readonly id: string }[]) this.#ended.delete(id);
+      for (const { id } of event.rows as readonly { readonly id: string }[]) {
+        this.#ended.delete(id);
+        this.#over.delete(id);
+      }
       for (const id of event.left) if (this.#shown.has(id)) this.#end(id, event.seq);
     }
   }
@@ -156,6 +161,7 @@ export class Active {
     for (const id of [...this.#shown]) if (!this.#page.has(id) && (complete || id > floor)) this.#end(id, seq);
     for (const id of this.#page) {
       this.#unknown.delete(id);
+      this.#over.delete(id);
       this.#ended.delete(id);
     }
     void this.#pump();
@@ -163,6 +169,7 @@ export class Active {
 
   #end(id: string, seq: number): void {
     this.#shown.delete(id);
+    this.#over.add(id);
     if (this.#parts.live() && !this.#parts.around.hidden()) {
       // Somebody saw it end, so no tab needs to tell.
       this.#dismissUpTo(id, seq);
@@ -228,8 +235,10 @@ export class Active {
     const all = this.#all.view.get();
     if (this.#unknown.size > 0) void this.#pump();
     // What the lists show is a frame old: after a reset it would be of another log. Rows are of now.
-    const known = [...running.ids, ...all.ids].filter((id) => this.#parts.rows.get(id) !== undefined);
-    const ids = [...new Set(known)].slice(0, STRIP_ROWS);
+    const listed = new Set([...running.ids, ...all.ids]);
+    const known = [...listed].filter((id) => this.#parts.rows.get(id) !== undefined && !this.#over.has(id));
+    for (const id of this.#over) if (!listed.has(id)) this.#over.delete(id);
+    const ids = known.slice(0, STRIP_ROWS);
     for (const id of ids) this.#shown.add(id);
     bound(this.#shown, KEPT_IDS_MAX);
     if (all.complete) this.#total = all.ids.length;
