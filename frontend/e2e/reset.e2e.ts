@@ -222,3 +222,22 @@ test("a page that was open, closed, and comes back after the reset knows nothing
   for (const id of ids) expect(await held(page)).not.toContain(id);
   expect(about(asked, ids)).toEqual([]);
 });
+
+test("a search is made anew in the new log, and so is one that a restart met", async () => {
+  const ids = await old(2, { tags: ["needle"] });
+  const page = await play.tab();
+  const asked = record(page);
+  await page.goto("/jobs?q=needle");
+  await seeState(page, ids[1] ?? "", "queued");
+  await play.restart();
+  await page.locator('[data-connection="restarted"]').waitFor();
+  await page.reload();
+  await seeState(page, ids[1] ?? "", "queued");
+  await reset([page], [asked]);
+  await page.getByText("No job matches").waitFor();
+  expect(await page.getByRole("main").getByRole("alert").count()).toBe(0);
+  expect(about([asked], ids)).toEqual([]);
+  const fresh = await submit(play.daybook, { kind: "found", tags: ["needle"] });
+  await page.getByRole("button", { name: /new jobs?$/ }).click();
+  await seeState(page, fresh.id, "queued");
+});
