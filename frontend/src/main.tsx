@@ -5,7 +5,6 @@ import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { Api } from "./api/index.ts";
-import { startKeepFocus } from "./app/keep-focus.ts";
 import { makeRouter } from "./app/router.tsx";
 import { startShortcuts } from "./app/shortcuts.ts";
 import { startTheme } from "./app/theme.ts";
@@ -25,7 +24,8 @@ const router = makeRouter(() => world.age.get().log);
 
 startTheme();
 startShortcuts();
-startKeepFocus();
+// Who presses keys needs it, and others never load it. Without it the page works too.
+addEventListener("keydown", () => void import("./app/keep-focus.ts").then(({ startKeepFocus }) => startKeepFocus()).catch(() => undefined), { once: true, capture: true });
 // Before the server speaks: its place, kept from the page before, tells what a new run of the server is.
 world.active.open();
 sync.start();

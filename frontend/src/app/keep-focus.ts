@@ -23,7 +23,7 @@ function* near({ target, nextSibling, previousSibling }: MutationRecord, removed
 
 /** Returns what ends it. */
 export function startKeepFocus(root: HTMLElement = document.body): () => void {
-  let had: HTMLElement | null = null;
+  let had: HTMLElement | null = document.activeElement instanceof HTMLElement ? document.activeElement : null;
   const onFocus = ({ target }: FocusEvent): void => {
     had = target instanceof HTMLElement ? target : null;
   };
