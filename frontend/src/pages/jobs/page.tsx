@@ -10,7 +10,7 @@ import { countsOf, useJobs, useStats, useWorld } from "../../hooks/index.ts";
 import { Button, Empty, Loading, ProblemBox, buttonClass } from "../../ui/index.ts";
 import type { GridHandle } from "../../ui/grid.tsx";
 import { SelectionBar } from "./bar.tsx";
-import { BulkDialog, type Ask } from "./bulk-dialog.tsx";
+import type { Ask } from "./bulk-dialog.tsx";
 import { ChoosingContext, type Choosing } from "./choose.tsx";
 import { Filters, isFiltered, NO_FILTER } from "./filters.tsx";
 import { Selection } from "./selection.ts";
@@ -45,6 +45,17 @@ function useAsking(search: JobsSearch, selection: Selection, grid: { readonly cu
   return { ask, begin, end: useCallback(() => setAsk(null), []) };
 }
 
+/** The dialog comes with the first question: most visits have none. */
+function useBulk(ask: Ask | null): typeof import("./bulk-dialog.tsx") | null {
+  const { notices } = useWorld();
+  const [found, setFound] = useState<typeof import("./bulk-dialog.tsx") | null>(null);
+  useEffect(() => {
+    if (ask === null || found !== null) return;
+    import("./bulk-dialog.tsx").then(setFound, () => void notices.say("error", "This part of the page could not be loaded", "The server does not answer."));
+  }, [ask, found, notices]);
+  return found;
+}
+
 /** What opened the dialog may be gone when it closes: the bar of the selection, the row itself. */
 function useFocusAfter(ask: Ask | null, grid: { readonly current: GridHandle | null }): void {
   const asked = useRef(false);
@@ -62,6 +73,7 @@ export function JobsPage() {
   const selection = useSelection(search);
   const { ask, begin, end } = useAsking(search, selection, grid);
   useFocusAfter(ask, grid);
+  const bulk = useBulk(ask);
   const navigate = useNavigate();
   const change = useCallback(
     (patch: Partial<JobsSearch>) => void navigate({ to: "/jobs", search: (before) => ({ ...before, ...patch }), replace: true }),
@@ -108,7 +120,7 @@ export function JobsPage() {
           <SelectionBar selection={selection} complete={view.complete} matching={countOfStates(search.state, counts)} onAct={begin} />
         </div>
       </ChoosingContext>
-      <BulkDialog ask={ask} onClose={end} onDone={done} />
+      {bulk === null ? null : <bulk.BulkDialog ask={ask} onClose={end} onDone={done} />}
     </Page>
   );
 }
