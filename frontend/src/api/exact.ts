@@ -1,6 +1,6 @@
 // Whole numbers that a browser would round, kept as they were written: the seed of a picture may have twenty digits. They
-// go through as objects of the language's own, which JSON.stringify writes as they stand. Browsers from before 2025 do not
-// know them and round, as they always did: `isExactHere` tells.
+// go through as objects of the language's own, which JSON.stringify writes as they stand. Older browsers do not know them
+// (before Chrome 114, Firefox 135, Safari 18.4) and round, as they always did: `isExactHere` tells.
 
 /** What `JSON.rawJSON` makes. */
 export interface Exact {

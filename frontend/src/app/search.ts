@@ -65,7 +65,7 @@ function textOf(value: unknown): string | undefined {
 
 /** What is not set is not in it. But the router lays this over the raw words of the address, so one of those that is
  *  passed over must be there, as undefined. */
-function over<T extends object>(raw: Raw, search: T): T {
+function layOver<T extends object>(raw: Raw, search: T): T {
   return Object.fromEntries(Object.entries(search).filter(([name, value]) => value !== undefined || raw[name] !== undefined)) as T;
 }
 
@@ -76,12 +76,12 @@ function seqOf(value: unknown): number | undefined {
 
 export function readAt(raw: Raw): AtSearch {
   const at = seqOf(raw.at);
-  return over(raw, { at, to: at === undefined ? undefined : seqOf(raw.to) });
+  return layOver(raw, { at, to: at === undefined ? undefined : seqOf(raw.to) });
 }
 
 export function readJobs(raw: Raw): JobsSearch {
   const states = [raw.state].flat().filter((one): one is StateName | "active" => one === "active" || isState(one));
-  return over(raw, {
+  return layOver(raw, {
     state: states.length === 0 ? undefined : [...new Set(states)],
     kind: textOf(raw.kind),
     queue: textOf(raw.queue),
@@ -95,14 +95,14 @@ const ITEM_STATES: readonly ItemState[] = ["pending", "completed", "failed", "sk
 
 export function readJob(raw: Raw): JobSearch {
   const tab = JOB_TABS.find((one) => one === textOf(raw.tab));
-  return over(raw, { tab: tab === "overview" ? undefined : tab, items: ITEM_STATES.find((one) => one === textOf(raw.items)), ...readAt(raw) });
+  return layOver(raw, { tab: tab === "overview" ? undefined : tab, items: ITEM_STATES.find((one) => one === textOf(raw.items)), ...readAt(raw) });
 }
 
 const SPANS: readonly HistorySpan[] = ["5m", "1h", "24h", "30d"];
 
 export function readHistory(raw: Raw): HistorySearch {
   const span = SPANS.find((one) => one === raw.span);
-  return over(raw, { span, view: raw.view === "tables" ? "tables" : undefined, ...readAt(raw) });
+  return layOver(raw, { span, view: raw.view === "tables" ? "tables" : undefined, ...readAt(raw) });
 }
 
 /** The form to submit: of a kind, or filled with what a job had. */
@@ -112,5 +112,5 @@ export interface SubmitSearch extends AtSearch {
 }
 
 export function readSubmit(raw: Raw): SubmitSearch {
-  return over(raw, { kind: textOf(raw.kind), from: textOf(raw.from), ...readAt(raw) });
+  return layOver(raw, { kind: textOf(raw.kind), from: textOf(raw.from), ...readAt(raw) });
 }
